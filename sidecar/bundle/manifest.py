@@ -1,0 +1,188 @@
+"""`manifest.json`: everything that decides what a bundle's encodings mean."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from sidecar.domain import ModelKind, Pruning, PruningType
+from sidecar.errors import ManifestInvalid
+
+__all__ = [
+    "Activation",
+    "Expansion",
+    "GraphPorts",
+    "Manifest",
+    "Pooling",
+    "PruningRule",
+    "Quantization",
+    "QueryMode",
+    "ScoreActivation",
+    "SpecialTokens",
+]
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class Pooling(StrEnum):
+    """How token logits become one weight per term: `max` (SPLADE v2 on), `sum` (SPLADE v1)."""
+
+    MAX = "max"
+    SUM = "sum"
+
+
+class Activation(StrEnum):
+    """Logit to weight. `log1p_log1p_relu` is the double logarithm of the l0 models (arXiv 2504.14839)."""
+
+    LOG1P_RELU = "log1p_relu"
+    LOG1P_LOG1P_RELU = "log1p_log1p_relu"
+    RELU = "relu"
+
+
+class Expansion(StrEnum):
+    """Which terms a text may get: any of the vocabulary, or only its own (uniCOIL, DeepImpact)."""
+
+    VOCABULARY = "vocabulary"
+    OWN_TERMS = "own-terms"
+
+
+class QueryMode(StrEnum):
+    """How queries are encoded: by the graph, by an IDF table, or every own term with weight 1."""
+
+    NEURAL = "neural"
+    IDF = "idf"
+    BINARY = "binary"
+
+
+class SpecialTokens(StrEnum):
+    """Whether [CLS], [SEP], [PAD] and the like may stay in a document's vector."""
+
+    DROP_ALL = "drop_all"
+    DROP_PAD = "drop_pad"
+    KEEP = "keep"
+
+
+class ScoreActivation(StrEnum):
+    """Cross-encoder logit to score."""
+
+    IDENTITY = "identity"
+    SIGMOID = "sigmoid"
+
+
+class Quantization(StrEnum):
+    """Number format of the graph's matrix products."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+
+
+class PruningRule(_Frozen):
+    """`domain.Pruning` as it stands in the manifest."""
+
+    type: PruningType = PruningType.NONE
+    value: float = 0.0
+
+    def to_domain(self) -> Pruning:
+        return Pruning(self.type, self.value)
+
+
+class GraphPorts(_Frozen):
+    """Names of the graph's inputs and of its one output.
+
+    The output is [batch, vocabulary] weights (expansion `vocabulary`; pooled and activated in the graph), or
+    [batch, length] weights per token (`own-terms`), or [batch, 1] logits (cross-encoders). `output_kind` is
+    `token_logits` for a foreign graph that gives [batch, length, vocabulary]: pooled outside, at a price in memory.
+    """
+
+    input_ids: str = "input_ids"
+    attention_mask: str | None = "attention_mask"
+    token_type_ids: str | None = None
+    output: str = "weights"
+    output_kind: Literal["weights", "token_weights", "token_logits", "score_logits"] = "weights"
+
+
+class Manifest(_Frozen):
+    """The identity of a bundle. Unknown keys are refused; absent optional keys do not enter the fingerprint."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    kind: ModelKind
+    license: str = Field(min_length=1)
+    source: str = Field(min_length=1, description="where the weights come from: repository, revision, or recipe")
+    base_model: str | None = None
+    max_tokens: int = Field(ge=3, le=32_768, description="special tokens included")
+    query_max_tokens: int | None = Field(default=None, ge=3, le=32_768)
+    vocabulary_size: int = Field(ge=2)
+    quantization: Quantization = Quantization.FP32
+    graph: GraphPorts | None = None
+
+    pooling: Pooling | None = None
+    activation: Activation | None = None
+    expansion: Expansion | None = None
+    query_mode: QueryMode | None = None
+    missing_idf: float | None = Field(default=None, ge=0.0)
+    special_tokens: SpecialTokens | None = None
+    document_pruning: PruningRule | None = None
+    query_pruning: PruningRule | None = None
+    observed_max_weight: float | None = Field(default=None, gt=0.0)
+
+    score_activation: ScoreActivation | None = None
+
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sparse = (self.pooling, self.activation, self.expansion, self.query_mode, self.special_tokens)
+        if self.kind is ModelKind.SPARSE_ENCODER:
+            if None in sparse:
+                raise ValueError("a sparse-encoder names pooling, activation, expansion, query_mode, special_tokens")
+            if self.query_mode is QueryMode.IDF and "query_weights.json" not in self.files:
+                raise ValueError("query_mode idf needs query_weights.json")
+            if self.query_mode is QueryMode.IDF and self.missing_idf is None:
+                raise ValueError("query_mode idf needs missing_idf")
+            if self.score_activation is not None:
+                raise ValueError("score_activation belongs to cross-encoders")
+        else:
+            if any(value is not None for value in sparse):
+                raise ValueError("pooling, activation, expansion, query_mode, special_tokens belong to sparse-encoders")
+            if self.score_activation is None:
+                raise ValueError("a cross-encoder names its score_activation")
+        if (self.graph is None) != ("model.onnx" not in self.files):
+            raise ValueError("graph and model.onnx come together")
+        if self.graph is None and (self.kind is ModelKind.CROSS_ENCODER or self.query_mode is QueryMode.NEURAL):
+            raise ValueError("only an inference-free query encoder has no graph")
+        if "tokenizer.json" not in self.files:
+            raise ValueError("tokenizer.json is missing from files")
+        for path in self.files:
+            if path == "manifest.json" or path.startswith("/") or ".." in Path(path).parts or "\\" in path:
+                raise ValueError("files are named relative to the bundle, and do not list the manifest")
+        return self
+
+    @classmethod
+    def parse(cls, data: bytes) -> Manifest:
+        """Read a manifest; raise ManifestInvalid naming the key that is wrong."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "manifest"
+            raise ManifestInvalid(f"manifest.json is invalid at {where}: {first['msg']}.", field=where) from None
+
+    def canonical(self) -> bytes:
+        """Return the bytes the fingerprint is taken of: sorted keys, no white space, absent keys left out."""
+        return orjson.dumps(self.model_dump(mode="json", exclude_none=True), option=orjson.OPT_SORT_KEYS)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the canonical manifest, in hex: identifies this bundle's encodings for ever."""
+        return hashlib.sha256(self.canonical()).hexdigest()

@@ -1,0 +1,95 @@
+"""One frozen `Settings`: command-line flag = environment variable (`SIDECAR_…`) = YAML key.
+
+Precedence: flag, environment, YAML file (`--config FILE` or `SIDECAR_CONFIG`), default.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from sidecar.errors import SettingsInvalid
+
+__all__ = ["Settings", "load_settings"]
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """What `sidecar serve` can be told. Every field's description states the consequence of changing it."""
+
+    model_config = SettingsConfigDict(env_prefix="SIDECAR_", frozen=True, extra="forbid", yaml_file=None)
+
+    bind: str = Field(default="127.0.0.1", description="Address of the gRPC and HTTP ports; 0.0.0.0 opens them to all.")
+    grpc_port: Port = Field(default=50_051, description="gRPC port; 0 lets the system choose.")
+    http_port: Port = Field(default=8_080, description="HTTP port; 0 lets the system choose.")
+    admin_bind: str = Field(default="127.0.0.1", description="Address of the admin port (plaintext probes, metrics).")
+    admin_port: Port = Field(default=9_090, description="Admin port; 0 lets the system choose.")
+    ready_file: Path | None = Field(default=None, description="File written with the ports, as JSON, once ready.")
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Bundles to serve: folders, zip files or names; comma-separated. Empty: the starters."
+    )
+    auth_token: SecretStr | None = Field(default=None, description="Bearer token required on both data ports.")
+    reflection: bool = Field(default=True, description="gRPC server reflection; off hides the schema.")
+    threads: int = Field(default=0, ge=0, description="Threads for inference; 0: from CPU affinity and cgroup quota.")
+    max_batch_tokens: int = Field(default=1_024, ge=16, description="Padded tokens per micro-batch.")
+    max_queue_tokens: int = Field(default=262_144, ge=256, description="Tokens waiting per model before 429.")
+    max_texts: int = Field(default=16_384, ge=1, description="Texts per call; above: refused, nothing is encoded.")
+    max_text_bytes: int = Field(default=1_048_576, ge=1, description="UTF-8 bytes per text; above: refused.")
+    max_request_bytes: int = Field(default=67_108_864, ge=1_024, description="Bytes per message or HTTP body.")
+    request_timeout: float = Field(default=25.0, gt=0, description="Seconds a call without a deadline may take.")
+    drain_delay: float = Field(default=0.0, ge=0, description="Seconds of serving on after SIGTERM, unready.")
+    drain_grace: float = Field(default=20.0, ge=0, description="Seconds in-flight calls get to finish after that.")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Log level.")
+    log_json: bool = Field(default=True, description="JSON log lines; off: for people.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_models(cls, data: object) -> object:
+        if isinstance(data, dict) and isinstance(data.get("models"), str):
+            names = tuple(part.strip() for part in data["models"].split(",") if part.strip())
+            return {**data, "models": names}
+        return data
+
+    @model_validator(mode="after")
+    def _budget_fits(self) -> Self:
+        if self.max_queue_tokens < self.max_batch_tokens:
+            raise ValueError("max_queue_tokens must not be smaller than max_batch_tokens")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = os.environ.get("SIDECAR_CONFIG")
+        file = (YamlConfigSettingsSource(settings_cls, yaml_file=Path(path)),) if path else ()
+        return (init_settings, env_settings, *file)
+
+
+def load_settings(**flags: object) -> Settings:
+    """Build the settings from flags that were given (None: not given), environment and YAML file.
+
+    Raises SettingsInvalid naming the first setting that is wrong.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings.model_validate(Settings(**given)) if given else Settings()  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise SettingsInvalid(f"Setting {where}: {first['msg']}.", field=where) from None

@@ -1,0 +1,1 @@
+"""Real OpenSearch nodes, started once per test session."""

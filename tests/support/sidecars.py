@@ -1,0 +1,1 @@
+"""Sidecar processes and in-process servers."""
