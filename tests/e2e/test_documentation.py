@@ -1,0 +1,54 @@
+"""Every code block of README.md and docs/ does what it says, on a real cluster and a real sidecar."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.engine.local import LocalNode
+from sidecar.server.process import SidecarProcess
+from tests.support.documentation import REPOSITORY, blocks, pages, run_page
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+def test_every_page_has_a_heading_and_no_dead_relative_link() -> None:
+    import re
+
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith("# "), page
+        for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)[^)]*\)", text):
+            assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
+
+
+def _runnable(page: Path) -> bool:
+    return any(b.skipped is None and b.language in {"python", "bash"} for b in blocks(page))
+
+
+@pytest.fixture(scope="module")
+def starter_sidecar() -> Iterator[SidecarProcess]:
+    with SidecarProcess() as sidecar:
+        yield sidecar
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in pages() if _runnable(page)], ids=lambda page: str(page.relative_to(REPOSITORY))
+)
+def test_the_blocks_of_a_page_run(
+    page: Path, opensearch: LocalNode, starter_sidecar: SidecarProcess, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        other = free.getsockname()[1]
+    addresses = {
+        "127.0.0.1:50051": starter_sidecar.target,
+        "http://127.0.0.1:8080": starter_sidecar.http_url,
+        "http://127.0.0.1:9090": starter_sidecar.admin_url,
+        "http://127.0.0.1:9200": opensearch.url,
+        "127.0.0.1:50052": f"127.0.0.1:{other}",
+    }
+    assert run_page(page, addresses, tmp_path) > 0

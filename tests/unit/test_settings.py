@@ -1,0 +1,83 @@
+"""Flag, environment and YAML are one thing; what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from sidecar.errors import SettingsInvalid
+from sidecar.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("SIDECAR_"):
+            monkeypatch.delenv(name)
+
+
+def test_the_defaults_listen_on_loopback_only() -> None:
+    settings = load_settings()
+    assert (settings.bind, settings.admin_bind) == ("127.0.0.1", "127.0.0.1")
+    assert (settings.grpc_port, settings.http_port, settings.admin_port) == (50_051, 8_080, 9_090)
+
+
+def test_flag_beats_environment_beats_file_beats_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("grpc_port: 1001\nhttp_port: 1002\nadmin_port: 1003\nmodels: [one, two]\n")
+    monkeypatch.setenv("SIDECAR_CONFIG", str(file))
+    monkeypatch.setenv("SIDECAR_HTTP_PORT", "2002")
+    monkeypatch.setenv("SIDECAR_ADMIN_PORT", "2003")
+    settings = load_settings(admin_port=3003)
+    assert (settings.grpc_port, settings.http_port, settings.admin_port) == (1001, 2002, 3003)
+    assert settings.models == ("one", "two")
+
+
+def test_models_from_the_environment_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_MODELS", " a, b ,,")
+    assert load_settings().models == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("flags", "field"),
+    [
+        ({"grpc_port": 70_000}, "grpc_port"),
+        ({"threads": -1}, "threads"),
+        ({"log_level": "loud"}, "log_level"),
+        ({"no_such_setting": 1}, "no_such_setting"),
+        ({"request_timeout": 0}, "request_timeout"),
+    ],
+)
+def test_what_is_wrong_is_named(flags: dict[str, object], field: str) -> None:
+    with pytest.raises(SettingsInvalid, match=field) as raised:
+        load_settings(**flags)
+    assert raised.value.field == field
+
+
+def test_an_unknown_key_of_the_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("grcp_port: 1001\n")
+    monkeypatch.setenv("SIDECAR_CONFIG", str(file))
+    with pytest.raises(SettingsInvalid, match="grcp_port"):
+        load_settings()
+
+
+def test_a_queue_smaller_than_a_batch_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="max_queue_tokens"):
+        load_settings(max_batch_tokens=4096, max_queue_tokens=1024)
+
+
+def test_settings_are_frozen_and_the_token_is_hidden() -> None:
+    settings = load_settings(auth_token="s3cret")
+    with pytest.raises(ValidationError):
+        settings.bind = "0.0.0.0"  # type: ignore[misc]
+    assert "s3cret" not in repr(settings)
+
+
+def test_every_setting_says_what_it_does() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
