@@ -1,4 +1,4 @@
-"""Fail if a JUnit report shows a skipped test of tests/integration or tests/e2e. Usage: no_integration_skips.py REPORT."""
+"""Fail if a JUnit report has a skipped test of tests/integration or tests/e2e. Usage: no_integration_skips.py REPORT"""
 
 from __future__ import annotations
 

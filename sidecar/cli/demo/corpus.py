@@ -1,4 +1,4 @@
-"""The demo's corpus: the docstrings of Python's own standard library, a few thousand real documents on every machine."""
+"""The demo's corpus: the docstrings of Python's own standard library, thousands of real documents on every machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
-from importlib.machinery import BuiltinImporter, ExtensionFileLoader
+from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +101,7 @@ def _written_in_c(name: str) -> bool:
         spec = find_spec(name)
     except (ImportError, ValueError):
         return False
-    return spec is not None and (spec.loader is BuiltinImporter or isinstance(spec.loader, ExtensionFileLoader))
+    return spec is not None and (spec.origin == "built-in" or isinstance(spec.loader, ExtensionFileLoader))
 
 
 def _imported(name: str) -> ModuleType | None:
