@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sidecar.domain import ModelKind, Pruning, PruningType
-from sidecar.errors import ManifestInvalid
+from sidecar.errors import InvalidPruning, ManifestInvalid
 
 __all__ = [
+    "CARD",
+    "GRAPH",
+    "MANIFEST",
+    "QUERY_WEIGHTS",
+    "SCHEMA_VERSION",
+    "TOKENIZER",
     "Activation",
     "Expansion",
     "GraphPorts",
     "Manifest",
+    "ManifestDraft",
     "Pooling",
     "PruningRule",
     "Quantization",
     "QueryMode",
     "ScoreActivation",
     "SpecialTokens",
+    "is_inside",
 ]
+
+SCHEMA_VERSION: Final = 1
+
+MANIFEST = "manifest.json"
+GRAPH = "model.onnx"
+TOKENIZER = "tokenizer.json"
+QUERY_WEIGHTS = "query_weights.json"
+CARD = "README.md"
+"""Files of a bundle."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -92,6 +109,14 @@ class PruningRule(_Frozen):
     type: PruningType = PruningType.NONE
     value: float = 0.0
 
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        try:
+            self.to_domain()
+        except InvalidPruning as error:
+            raise ValueError(error.message.rstrip(".")) from None
+        return self
+
     def to_domain(self) -> Pruning:
         return Pruning(self.type, self.value)
 
@@ -111,10 +136,10 @@ class GraphPorts(_Frozen):
     output_kind: Literal["weights", "token_weights", "token_logits", "score_logits"] = "weights"
 
 
-class Manifest(_Frozen):
-    """The identity of a bundle. Unknown keys are refused; absent optional keys do not enter the fingerprint."""
+class ManifestDraft(_Frozen):
+    """A manifest before the files are written and hashed: what the maker of a bundle declares."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = SCHEMA_VERSION
     name: Name
     kind: ModelKind
     license: str = Field(min_length=1)
@@ -130,24 +155,20 @@ class Manifest(_Frozen):
     activation: Activation | None = None
     expansion: Expansion | None = None
     query_mode: QueryMode | None = None
-    missing_idf: float | None = Field(default=None, ge=0.0)
+    missing_idf: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
     special_tokens: SpecialTokens | None = None
     document_pruning: PruningRule | None = None
     query_pruning: PruningRule | None = None
-    observed_max_weight: float | None = Field(default=None, gt=0.0)
+    observed_max_weight: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
 
     score_activation: ScoreActivation | None = None
 
-    files: dict[str, Sha256]
-
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _kind_is_complete(self) -> Self:
         sparse = (self.pooling, self.activation, self.expansion, self.query_mode, self.special_tokens)
         if self.kind is ModelKind.SPARSE_ENCODER:
             if None in sparse:
                 raise ValueError("a sparse-encoder names pooling, activation, expansion, query_mode, special_tokens")
-            if self.query_mode is QueryMode.IDF and "query_weights.json" not in self.files:
-                raise ValueError("query_mode idf needs query_weights.json")
             if self.query_mode is QueryMode.IDF and self.missing_idf is None:
                 raise ValueError("query_mode idf needs missing_idf")
             if self.score_activation is not None:
@@ -157,15 +178,26 @@ class Manifest(_Frozen):
                 raise ValueError("pooling, activation, expansion, query_mode, special_tokens belong to sparse-encoders")
             if self.score_activation is None:
                 raise ValueError("a cross-encoder names its score_activation")
-        if (self.graph is None) != ("model.onnx" not in self.files):
-            raise ValueError("graph and model.onnx come together")
         if self.graph is None and (self.kind is ModelKind.CROSS_ENCODER or self.query_mode is QueryMode.NEURAL):
             raise ValueError("only an inference-free query encoder has no graph")
-        if "tokenizer.json" not in self.files:
+        return self
+
+
+class Manifest(ManifestDraft):
+    """The identity of a bundle. Unknown keys are refused; absent optional keys do not enter the fingerprint."""
+
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _files_are_complete(self) -> Self:
+        if self.query_mode is QueryMode.IDF and QUERY_WEIGHTS not in self.files:
+            raise ValueError("query_mode idf needs query_weights.json")
+        if (self.graph is None) != (GRAPH not in self.files):
+            raise ValueError("graph and model.onnx come together")
+        if TOKENIZER not in self.files:
             raise ValueError("tokenizer.json is missing from files")
-        for path in self.files:
-            if path == "manifest.json" or path.startswith("/") or ".." in Path(path).parts or "\\" in path:
-                raise ValueError("files are named relative to the bundle, and do not list the manifest")
+        if not all(path != MANIFEST and is_inside(path) for path in self.files):
+            raise ValueError("files are named relative to the bundle, and do not list the manifest")
         return self
 
     @classmethod
@@ -174,15 +206,49 @@ class Manifest(_Frozen):
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
+            problems = error.errors(include_url=False, include_input=False)
+            # A newer schema has keys unknown here: the version is what to name, whatever else is wrong.
+            first = next((problem for problem in problems if problem["loc"] == ("schema_version",)), problems[0])
             where = ".".join(str(part) for part in first["loc"]) or "manifest"
-            raise ManifestInvalid(f"manifest.json is invalid at {where}: {first['msg']}.", field=where) from None
+            if where == "schema_version":
+                message = f"this sidecar reads version {SCHEMA_VERSION}; the bundle needs another release of it"
+            else:
+                message = first["msg"]
+            raise ManifestInvalid(f"manifest.json is invalid at {where}: {message}.", field=where) from None
 
     def canonical(self) -> bytes:
-        """Return the bytes the fingerprint is taken of: sorted keys, no white space, absent keys left out."""
-        return orjson.dumps(self.model_dump(mode="json", exclude_none=True), option=orjson.OPT_SORT_KEYS)
+        """Return the bytes the fingerprint is taken of: sorted keys, no white space, absent keys left out.
+
+        The model card is left out: it changes no encoding, and mending a word in it must not orphan an index.
+        """
+        content = self._content()
+        content["files"].pop(CARD, None)
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+
+    def to_json(self) -> bytes:
+        """Return the text of `manifest.json`, for people: indented, absent keys left out."""
+        return orjson.dumps(self._content(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    def _content(self) -> dict[str, Any]:
+        content = self.model_dump(mode="json", exclude_none=True)
+        if self.graph is not None and self.graph.attention_mask is None:
+            # The one key whose absence does not mean None.
+            content["graph"]["attention_mask"] = None
+        return content
 
     @property
     def fingerprint(self) -> str:
         """sha256 of the canonical manifest, in hex: identifies this bundle's encodings for ever."""
         return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def is_inside(path: str) -> bool:
+    """Tell whether `path` is a plain relative POSIX path that stays below its folder."""
+    pure = PurePosixPath(path)
+    return (
+        path not in ("", ".")
+        and not pure.is_absolute()
+        and ".." not in pure.parts
+        and pure.as_posix() == path
+        and not any(character in path for character in "\\:\0")
+    )

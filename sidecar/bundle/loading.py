@@ -1,0 +1,81 @@
+"""Opening a bundle: a folder or a .zip of one, every listed file checked against its sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.bundle.manifest import MANIFEST, Manifest
+from sidecar.bundle.unpacking import unpack
+from sidecar.errors import BundleCorrupt, BundleNotFound, ManifestInvalid
+
+__all__ = ["Bundle"]
+
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model on disk that is what its manifest says.
+
+    Usage:
+        bundle = Bundle.open(find_bundle("splade-sidecar-starter-sparse-v1"))
+        session = InferenceSession(bundle.file("model.onnx"))
+    """
+
+    folder: Path
+    manifest: Manifest
+    fingerprint: str
+
+    @classmethod
+    def open(cls, path: Path | str, *, verify: bool = True) -> Bundle:
+        """Open the bundle at `path`, a folder or a .zip file, and hash its files unless `verify` is off.
+
+        A .zip is unpacked once into the cache (`SIDECAR_CACHE`). Files that the manifest does not list are ignored.
+        Raises BundleNotFound, ManifestInvalid, BundleCorrupt.
+        """
+        path = Path(path)
+        if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
+            path = unpack(path)
+        if not path.is_dir():
+            raise BundleNotFound(f"There is no bundle at {path}: a folder or a .zip file is needed.")
+        manifest = Manifest.parse(_read_manifest(path))
+        bundle = cls(folder=path, manifest=manifest, fingerprint=manifest.fingerprint)
+        for name in manifest.files:
+            if not (path / name).is_file():
+                raise BundleCorrupt(f"Bundle {manifest.name}: {name} is listed in manifest.json and missing.")
+        if verify:
+            bundle.verify()
+        return bundle
+
+    def verify(self) -> None:
+        """Hash every listed file; raise BundleCorrupt naming the first that differs."""
+        for name, expected in self.manifest.files.items():
+            with (self.folder / name).open("rb") as stream:
+                actual = hashlib.file_digest(stream, "sha256").hexdigest()
+            if actual != expected:
+                raise BundleCorrupt(
+                    f"Bundle {self.manifest.name}: {name} has sha256 {actual[:16]}… and the manifest says "
+                    f"{expected[:16]}…. The file was changed or damaged: fetch or export the bundle again."
+                )
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file that the manifest lists; raise BundleNotFound where it lists none such."""
+        if name not in self.manifest.files:
+            raise BundleNotFound(f"Bundle {self.manifest.name} has no file {name}.")
+        return self.folder / name
+
+    def has(self, name: str) -> bool:
+        """Tell whether the manifest lists the file."""
+        return name in self.manifest.files
+
+
+def _read_manifest(folder: Path) -> bytes:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ManifestInvalid(f"{folder} is no bundle: it has no {MANIFEST}.")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise ManifestInvalid(f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes.")
+    return path.read_bytes()
