@@ -1,0 +1,227 @@
+"""Every metric of the sidecar, declared once; both edges record through `observe`, the admin port renders.
+
+Conventions: prefix `sidecar_`, seconds as the unit of time, and labels whose values are known in advance: the names of
+served models, route templates and RPC names, lanes, sides, and the names of gRPC codes (HTTP answers too are counted
+under the gRPC code of their error, so that one alert covers both edges). Nothing a caller sends becomes a label.
+
+Usage:
+    with observe("/sidecar.v1.SparseEncoder/Encode", Lane.INTERACTIVE) as call:
+        result = await service.encode(texts, side=side)
+        call.encoded(result, side)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from sidecar import __version__
+from sidecar.domain import EncodeResult, Lane, ModelInfo, RerankResult, Side, Timings
+from sidecar.errors import SidecarError, wire_error
+
+__all__ = [
+    "CONTENT_TYPE",
+    "REGISTRY",
+    "Call",
+    "QueueReport",
+    "describe_models",
+    "observe",
+    "render",
+    "watch_queues",
+]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of what `render` returns: the Prometheus text format."""
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+"""One per process, apart from the library's global one, which other packages of an embedding application may fill."""
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+COUNTS = (0, 1, 4, 16, 32, 64, 128, 192, 256, 384, 512, 1_024, 4_096)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1_024, 4_096, 16_384)
+
+REQUESTS = Counter("sidecar_requests", "Calls answered.", ("model", "method", "lane", "code"), registry=REGISTRY)
+REQUEST_SECONDS = Histogram(
+    "sidecar_request_duration_seconds",
+    "Time from a call's arrival to its answer.",
+    ("method", "lane"),
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge("sidecar_requests_in_flight", "Calls being worked on.", ("method",), registry=REGISTRY)
+TOKENIZE_SECONDS = Histogram(
+    "sidecar_tokenize_duration_seconds", "Tokenising, per call.", ("model",), buckets=SECONDS, registry=REGISTRY
+)
+QUEUE_SECONDS = Histogram(
+    "sidecar_queue_duration_seconds",
+    "Longest wait of any part of a call before inference.",
+    ("model",),
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+INFERENCE_SECONDS = Histogram(
+    "sidecar_inference_duration_seconds",
+    "Inference, summed over a call's parts.",
+    ("model",),
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+TEXTS = Counter("sidecar_texts", "Texts encoded, or documents scored.", ("model", "method"), registry=REGISTRY)
+TEXTS_PER_CALL = Histogram(
+    "sidecar_texts_per_request", "Texts or documents in one call.", ("model",), buckets=BATCHES, registry=REGISTRY
+)
+TOKENS = Counter("sidecar_tokens", "Tokens read by encoders, special ones not counted.", ("model",), registry=REGISTRY)
+TRUNCATED = Counter(
+    "sidecar_truncated_texts", "Texts of which some was not read.", ("model", "method"), registry=REGISTRY
+)
+TERMS = Histogram(
+    "sidecar_terms_per_text",
+    "Terms of one encoded text after pruning: a proxy for index size and query cost.",
+    ("model", "side"),
+    buckets=COUNTS,
+    registry=REGISTRY,
+)
+MODEL_INFO = Gauge(
+    "sidecar_model_info",
+    "1 for every model served.",
+    ("model", "kind", "fingerprint", "quantization"),
+    registry=REGISTRY,
+)
+BUILD_INFO = Gauge("sidecar_build_info", "1, labelled with what runs.", ("version", "python"), registry=REGISTRY)
+BUILD_INFO.labels(__version__, platform.python_version()).set(1)
+
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+
+@runtime_checkable
+class QueueReport(Protocol):
+    """Whoever can say how many tokens wait, by model and lane: the inference service."""
+
+    def queue_tokens(self) -> Mapping[str, Mapping[Lane, int]]:
+        """Return `{model: {lane: tokens waiting}}`."""
+        ...
+
+
+class Call:
+    """One call in progress; tell it what came out, so that the metrics of the answer are recorded."""
+
+    def __init__(self, method: str, lane: Lane | None) -> None:
+        self.method = method
+        self.model = ""
+        self.lane = "" if lane is None else str(lane)
+        self.code = "OK"
+
+    def encoded(self, result: EncodeResult, side: Side) -> None:
+        """Record an answer of `InferenceService.encode`."""
+        self._answered(result.model, len(result.encodings), result.timings)
+        terms = TERMS.labels(result.model, str(side))
+        for encoding in result.encodings:
+            terms.observe(len(encoding.vector))
+        TOKENS.labels(result.model).inc(sum(encoding.tokens for encoding in result.encodings))
+        self._truncated(result.model, sum(encoding.truncated for encoding in result.encodings))
+
+    def reranked(self, result: RerankResult) -> None:
+        """Record an answer of `InferenceService.rerank`."""
+        self._answered(result.model, len(result.results), result.timings)
+        self._truncated(result.model, sum(document.truncated for document in result.results))
+
+    def failed(self, error: BaseException) -> None:
+        """Set the code the call is counted under; `observe` does it for errors that pass through it."""
+        if isinstance(error, SidecarError):
+            self.code = wire_error(error).code.name
+        elif isinstance(error, asyncio.CancelledError):
+            self.code = "CANCELLED"
+        else:
+            self.code = "INTERNAL"
+
+    def _answered(self, model: str, texts: int, timings: Timings) -> None:
+        self.model = model
+        TEXTS.labels(model, self.method).inc(texts)
+        TEXTS_PER_CALL.labels(model).observe(texts)
+        TOKENIZE_SECONDS.labels(model).observe(timings.tokenize_us / 1e6)
+        QUEUE_SECONDS.labels(model).observe(timings.queue_us / 1e6)
+        INFERENCE_SECONDS.labels(model).observe(timings.inference_us / 1e6)
+
+    def _truncated(self, model: str, texts: int) -> None:
+        TRUNCATED.labels(model, self.method).inc(texts)
+
+
+@contextmanager
+def observe(method: str, lane: Lane | None = None) -> Iterator[Call]:
+    """Count and time one call. `method` is a route's template or an RPC's full name, never what a caller sent."""
+    call = Call(method, lane)
+    in_flight = IN_FLIGHT.labels(method)
+    in_flight.inc()
+    begin = time.perf_counter()
+    try:
+        yield call
+    except BaseException as error:
+        call.failed(error)
+        raise
+    finally:
+        in_flight.dec()
+        REQUEST_SECONDS.labels(method, call.lane).observe(time.perf_counter() - begin)
+        REQUESTS.labels(call.model, method, call.lane, call.code).inc()
+
+
+def describe_models(models: Iterable[ModelInfo]) -> None:
+    """Publish the served models with their fingerprints, in place of what was published before."""
+    MODEL_INFO.clear()
+    for model in models:
+        MODEL_INFO.labels(model.name, str(model.kind), model.fingerprint, model.quantization).set(1)
+
+
+class _Queues(Collector):
+    """Asks at scrape time: a gauge that is set on every change would cost the scheduler more than it tells."""
+
+    def __init__(self) -> None:
+        self.source: QueueReport | None = None
+
+    def describe(self) -> Iterable[Metric]:
+        yield self._family()
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        if self.source is not None:
+            for model, lanes in self.source.queue_tokens().items():
+                for lane, tokens in lanes.items():
+                    family.add_metric((model, str(lane)), tokens)
+        yield family
+
+    @staticmethod
+    def _family() -> GaugeMetricFamily:
+        return GaugeMetricFamily("sidecar_queue_tokens", "Tokens waiting for inference.", labels=("model", "lane"))
+
+
+_QUEUES = _Queues()
+REGISTRY.register(_QUEUES)
+
+
+def watch_queues(source: object) -> None:
+    """Read queue depths from `source` at every scrape, if it can tell them; the last one given counts."""
+    _QUEUES.source = source if isinstance(source, QueueReport) else None
+
+
+def render() -> bytes:
+    """Return everything in the Prometheus text format."""
+    return generate_latest(REGISTRY)
