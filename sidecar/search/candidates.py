@@ -1,0 +1,56 @@
+"""From the retrievers' lists to one first-stage ranking that every page sees alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.domain import Candidate
+from sidecar.search.fusion import FusionStrategy, Scored
+
+__all__ = ["Retrieved", "first_stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What one retriever (`lexical` | `sparse` | `summed`) found, in its order."""
+
+    retriever: str
+    weight: float
+    hits: tuple[Candidate, ...]
+
+
+def first_stage(lists: Sequence[Retrieved], fusion: FusionStrategy, depth: int) -> list[Candidate]:
+    """Return one ranking of everything in `lists`.
+
+    Only the first `depth` hits of each list are fused, however many were fetched: fused scores must not depend on the
+    page. What lies deeper follows below, by its best rank in any list, which is the same however deep was fetched.
+    One list alone is not fused: its scores are the first stage's.
+    """
+    merged = _merge(lists)
+    if len(lists) == 1:
+        return [replace(merged[hit.id], first_stage_score=hit.score) for hit in lists[0].hits]
+    heads = [[Scored(hit.id, hit.score) for hit in found.hits[:depth]] for found in lists]
+    fused = fusion.fuse(heads, [found.weight for found in lists])
+    head = [replace(merged[document.id], first_stage_score=document.score) for document in fused]
+    seen = {candidate.id for candidate in head}
+    best: dict[str, tuple[int, int]] = {}
+    for number, found in enumerate(lists):
+        for rank, hit in enumerate(found.hits[depth:], start=depth):
+            if hit.id not in seen:
+                best[hit.id] = min((rank, number), best.get(hit.id, (rank, number)))
+    return head + [merged[name] for name in sorted(best, key=best.__getitem__)]
+
+
+def _merge(lists: Sequence[Retrieved]) -> Mapping[str, Candidate]:
+    """One candidate per document, with the score that each retriever gave it."""
+    merged: dict[str, Candidate] = {}
+    for found in lists:
+        for hit in found.hits:
+            known = merged.get(hit.id, replace(hit, score=0.0))
+            if found.retriever == "lexical":
+                known = replace(known, lexical_score=hit.score)
+            elif found.retriever == "sparse":
+                known = replace(known, sparse_score=hit.score)
+            merged[hit.id] = known
+    return merged

@@ -1,0 +1,136 @@
+"""A search profile: retrievers, their fusion, reranking, and how long each may take.
+
+name: products
+retrievers:
+  - {kind: lexical, weight: 0.4}
+  - {kind: sparse, weight: 0.6, pruning: {type: top_k, value: 64}}
+fusion: {method: linear, normalization: min_max}
+candidates: 200
+rerank: {depth: 50, weight: 0.8}
+encode_timeout: 0.5
+timeout: 10
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sidecar.domain import Pruning, PruningType
+from sidecar.errors import InvalidPruning, ProfileInvalid
+from sidecar.search.fusion import Fusion, LinearFusion
+from sidecar.search.normalization import Normalization
+from sidecar.search.rerank import Rerank
+
+__all__ = ["Lexical", "Profile", "QueryPruning", "Retriever", "Sparse", "read_profile"]
+
+Weight: TypeAlias = Annotated[float, Field(gt=0.0, le=1_000.0, allow_inf_nan=False)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class QueryPruning(_Frozen):
+    """`domain.Pruning` as it stands in a profile; applied to the query's vector."""
+
+    type: PruningType = PruningType.NONE
+    value: float = 0.0
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        try:
+            self.to_domain()
+        except InvalidPruning as error:
+            raise ValueError(error.message.rstrip(".")) from None
+        return self
+
+    def to_domain(self) -> Pruning:
+        return Pruning(self.type, self.value)
+
+
+class Lexical(_Frozen):
+    """The cluster's own full-text search: `match` on the index's combined text field."""
+
+    kind: Literal["lexical"] = "lexical"
+    weight: Weight = 1.0
+
+
+class Sparse(_Frozen):
+    """Inner product of the query's sparse vector with the documents'."""
+
+    kind: Literal["sparse"] = "sparse"
+    weight: Weight = 1.0
+    model: str | None = Field(default=None, description="Name of the encoder; none: the one the index was encoded by.")
+    pruning: QueryPruning | None = Field(default=None, description="None: the model's own rule for queries.")
+
+
+Retriever: TypeAlias = Annotated[Lexical | Sparse, Field(discriminator="kind")]
+
+
+class Profile(_Frozen):
+    """How a search is done. Frozen; unknown keys are refused; see the module's docstring for its YAML."""
+
+    name: str = Field(min_length=1, max_length=128)
+    retrievers: tuple[Retriever, ...] = Field(min_length=1, max_length=2)
+    fusion: Fusion = LinearFusion()
+    candidates: int = Field(
+        default=200,
+        ge=1,
+        le=10_000,
+        description="Documents per retriever that are fused; deeper ones follow below them, by rank.",
+    )
+    rerank: Rerank | None = None
+    encode_timeout: float = Field(
+        default=1.0, gt=0.0, le=600.0, description="Seconds to encode the query; then: lexical, and `degraded` is set."
+    )
+    timeout: float = Field(default=10.0, gt=0.0, le=600.0, description="Seconds for the whole search.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        kinds = [retriever.kind for retriever in self.retrievers]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError("each kind of retriever may be named once")
+        if self.rerank is not None and self.rerank.depth > self.candidates:
+            raise ValueError("rerank.depth must not be larger than candidates")
+        return self
+
+    @property
+    def lexical(self) -> Lexical | None:
+        """The lexical retriever, if the profile names it."""
+        return next((retriever for retriever in self.retrievers if isinstance(retriever, Lexical)), None)
+
+    @property
+    def sparse(self) -> Sparse | None:
+        """The sparse retriever, if the profile names it."""
+        return next((retriever for retriever in self.retrievers if isinstance(retriever, Sparse)), None)
+
+    @property
+    def summed_in_cluster(self) -> bool:
+        """Whether both retrievers go into one `bool` query, whose scores the cluster adds up."""
+        linear = isinstance(self.fusion, LinearFusion) and self.fusion.normalization is Normalization.NONE
+        return linear and len(self.retrievers) > 1
+
+    @classmethod
+    def parse(cls, data: object) -> Profile:
+        """Validate what a YAML document holds; raise ProfileInvalid naming the key that is wrong."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "profile"
+            raise ProfileInvalid(f"The profile is invalid at {where}: {first['msg']}.", field=where) from None
+
+
+def read_profile(path: Path) -> Profile:
+    """Read a profile from a YAML file; raise ProfileInvalid if it can't be read or is wrong."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileInvalid(f"The profile {path} can't be read: {error}.") from None
+    except yaml.YAMLError:
+        raise ProfileInvalid(f"The profile {path} is no valid YAML.") from None
+    return Profile.parse(data)

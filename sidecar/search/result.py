@@ -1,0 +1,80 @@
+"""What a search answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sidecar.domain import JsonObject
+
+__all__ = ["BodyResult", "Contribution", "SearchHit", "SearchResult", "StageTimings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One term's share of a retriever's score, before fusion: `retriever` is `lexical` or `sparse`."""
+
+    retriever: str
+    term: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A document of the answer. A score is None where that stage did not see the document.
+
+    `rank` counts from 1 over all pages. `first_stage_score` is the fused score (or the only retriever's); it is not
+    comparable with `rerank_score`, which is why there is no one "score". `why` is filled on request.
+    """
+
+    id: str
+    rank: int
+    source: Mapping[str, object]
+    first_stage_score: float | None = None
+    lexical_score: float | None = None
+    sparse_score: float | None = None
+    rerank_score: float | None = None
+    why: tuple[Contribution, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimings:
+    """Milliseconds per stage, as the caller of `search` saw them; 0 where a stage did not run."""
+
+    encode_ms: float = 0.0
+    retrieve_ms: float = 0.0
+    rerank_ms: float = 0.0
+    explain_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to one search.
+
+    `degraded` is None, or the reason (as in ErrorInfo.reason: `SIDECAR_UNAVAILABLE`, `DEADLINE_EXCEEDED`, `OVERLOADED`
+    …, or `NO_QUERY_TERMS`) why `degraded_stage` (`encode` | `rerank`) was left out. `total` counts the matching
+    documents as the cluster does: exact up to its limit (10,000 by default), a lower bound above it; with two
+    retrievers it is the larger of their counts.
+    """
+
+    hits: tuple[SearchHit, ...]
+    total: int
+    profile: str
+    timings: StageTimings = field(default_factory=StageTimings)
+    degraded: str | None = None
+    degraded_stage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BodyResult:
+    """The cluster's own answer to an augmented body, its hits in final order (`_rerank_score` beside `_score`).
+
+    `unchanged` says why a body was executed as it came; `degraded` is the same as in `SearchResult`.
+    """
+
+    response: JsonObject
+    unchanged: str | None = None
+    degraded: str | None = None
+    degraded_stage: str | None = None
+    timings: StageTimings = field(default_factory=StageTimings)

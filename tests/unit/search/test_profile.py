@@ -1,0 +1,111 @@
+"""Profiles: what is accepted, and what is said about the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from sidecar.domain import Pruning, PruningType
+from sidecar.errors import ProfileInvalid
+from sidecar.search.builtin import BUILT_IN, load_profile
+from sidecar.search.fusion import LinearFusion, ReciprocalRankFusion
+from sidecar.search.normalization import Normalization
+from sidecar.search.profile import Profile, read_profile
+
+YAML = """\
+name: products
+retrievers:
+  - {kind: lexical, weight: 0.4}
+  - {kind: sparse, weight: 0.6, pruning: {type: top_k, value: 64}}
+fusion: {method: rrf, rank_constant: 20}
+candidates: 150
+rerank: {depth: 50, weight: 0.8, cut_off: -2}
+encode_timeout: 0.5
+timeout: 4
+"""
+
+
+def test_reads_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "products.yaml"
+    path.write_text(YAML)
+    profile = load_profile(path)
+    assert profile == read_profile(path)
+    assert profile.fusion == ReciprocalRankFusion(rank_constant=20)
+    assert profile.lexical is not None
+    assert profile.lexical.weight == 0.4
+    assert profile.sparse is not None
+    assert profile.sparse.pruning is not None
+    assert profile.sparse.pruning.to_domain() == Pruning(PruningType.TOP_K, 64)
+    assert profile.rerank is not None
+    assert (profile.rerank.depth, profile.rerank.weight, profile.rerank.cut_off) == (50, 0.8, -2.0)
+
+
+def test_a_profile_survives_a_round_trip() -> None:
+    for profile in BUILT_IN.values():
+        assert Profile.parse(profile.model_dump(mode="json")) == profile
+
+
+def test_the_built_in_names() -> None:
+    assert set(BUILT_IN) == {
+        name + suffix for name in ("lexical", "sparse", "hybrid", "hybrid-rrf") for suffix in ("", "+rerank")
+    }
+    for name, profile in BUILT_IN.items():
+        assert profile.name == name
+        assert (profile.rerank is not None) == name.endswith("+rerank")
+        assert load_profile(name) is profile
+
+
+def test_frozen() -> None:
+    with pytest.raises(ValidationError):
+        BUILT_IN["hybrid"].candidates = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        ({"name": "x", "retrievers": [{"kind": "lexical"}], "fusoin": {}}, "fusoin"),
+        ({"name": "x", "retrievers": [{"kind": "lexical", "boost": 1}]}, "boost"),
+        ({"name": "x", "retrievers": [{"kind": "dense"}]}, "retrievers"),
+        ({"name": "x", "retrievers": []}, "retrievers"),
+        ({"name": "x", "retrievers": [{"kind": "sparse"}, {"kind": "sparse"}]}, "profile"),
+        ({"name": "x", "retrievers": [{"kind": "sparse", "weight": 0}]}, "weight"),
+        ({"name": "x", "retrievers": [{"kind": "sparse", "weight": float("nan")}]}, "weight"),
+        ({"name": "x", "retrievers": [{"kind": "sparse", "pruning": {"type": "max_ratio", "value": -1}}]}, "pruning"),
+        (
+            {"name": "x", "retrievers": [{"kind": "sparse", "pruning": {"type": "top_k", "value": float("inf")}}]},
+            "prun",
+        ),
+        ({"name": "x", "retrievers": [{"kind": "sparse"}], "fusion": {"method": "borda"}}, "fusion"),
+        ({"name": "x", "retrievers": [{"kind": "sparse"}], "candidates": 10, "rerank": {"depth": 20}}, "profile"),
+        ({"name": "x", "retrievers": [{"kind": "sparse"}], "rerank": {"weight": 2}}, "rerank.weight"),
+        ({"name": "", "retrievers": [{"kind": "sparse"}]}, "name"),
+        (["not", "a", "mapping"], "profile"),
+        (None, "profile"),
+    ],
+)
+def test_a_wrong_profile_names_what_is_wrong(data, where) -> None:
+    with pytest.raises(ProfileInvalid) as caught:
+        Profile.parse(data)
+    assert where in str(caught.value)
+
+
+def test_files_that_are_no_profiles(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: [")
+    with pytest.raises(ProfileInvalid, match="no valid YAML"):
+        load_profile(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ProfileInvalid, match="can't be read"):
+        load_profile(path)
+    with pytest.raises(ProfileInvalid, match="Built-in profiles: lexical"):
+        load_profile("hybird")
+
+
+def test_only_an_unnormalised_sum_is_left_to_the_cluster() -> None:
+    base = BUILT_IN["hybrid"]
+    unscaled = LinearFusion(normalization=Normalization.NONE)
+    assert not base.model_copy(update={"fusion": LinearFusion()}).summed_in_cluster
+    assert base.model_copy(update={"fusion": unscaled}).summed_in_cluster
+    assert not BUILT_IN["sparse"].model_copy(update={"fusion": unscaled}).summed_in_cluster
