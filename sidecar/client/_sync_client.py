@@ -1,0 +1,220 @@
+"""The client for threads: every method runs its async twin in an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from anyio.from_thread import BlockingPortalProvider
+
+from sidecar.client._async_client import DEFAULT_TARGET, DEFAULT_WINDOWS, AsyncSidecarClient
+from sidecar.client._stream import StreamOutcome
+from sidecar.domain import EncodeResult, Lane, ModelInfo, Pruning, RerankResult, Side, Windows
+
+__all__ = ["SidecarClient"]
+
+PORTALS = BlockingPortalProvider()
+"""One event loop thread for all synchronous clients of the process: gRPC's asyncio API dislikes several."""
+
+
+class SidecarClient:
+    """`AsyncSidecarClient` for code without an event loop; safe to share between threads.
+
+    Arguments, results and errors are those of the async twin.
+
+    Usage:
+        with SidecarClient() as sidecar:
+            result = sidecar.encode(["some text"], return_terms=True)
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        token: str | None = None,
+        timeout: float | None = 10.0,
+        root_certificates: bytes | None = None,
+        tls: bool = False,
+        server_name: str | None = None,
+        overload_retries: int = 4,
+    ) -> None:
+        self._client = AsyncSidecarClient(
+            target,
+            token=token,
+            timeout=timeout,
+            root_certificates=root_certificates,
+            tls=tls,
+            server_name=server_name,
+            overload_retries=overload_retries,
+        )
+        self._resources = ExitStack()
+        self._portal = self._resources.enter_context(PORTALS)
+        self._resources.callback(lambda: self._portal.call(self._client.close))
+
+    @property
+    def target(self) -> str:
+        """Where the calls go."""
+        return self._client.target
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel; calls under way in other threads are cancelled."""
+        self._resources.close()
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        side: Side = Side.DOCUMENT,
+        model: str | None = None,
+        pruning: Pruning | None = None,
+        windows: Windows = DEFAULT_WINDOWS,
+        lane: Lane = Lane.INTERACTIVE,
+        return_terms: bool = False,
+        expected_fingerprint: str | None = None,
+        timeout: float | None = None,
+    ) -> EncodeResult:
+        """Encode texts into sparse vectors, in their order."""
+        return self._portal.call(
+            partial(
+                self._client.encode,
+                texts,
+                side=side,
+                model=model,
+                pruning=pruning,
+                windows=windows,
+                lane=lane,
+                return_terms=return_terms,
+                expected_fingerprint=expected_fingerprint,
+                timeout=timeout,
+            )
+        )
+
+    def encode_stream(
+        self,
+        batches: Iterable[Sequence[str]],
+        *,
+        side: Side = Side.DOCUMENT,
+        model: str | None = None,
+        pruning: Pruning | None = None,
+        windows: Windows = DEFAULT_WINDOWS,
+        lane: Lane = Lane.BULK,
+        return_terms: bool = False,
+        expected_fingerprint: str | None = None,
+        in_flight: int = 8,
+        stall_timeout: float = 60.0,
+        resumptions: int = 5,
+    ) -> Iterator[StreamOutcome]:
+        """Encode batches of texts as they come, and yield their outcomes as they come, in any order.
+
+        `batches` is read in the caller's thread, at most `in_flight` batches ahead of their outcomes.
+        """
+        handed: asyncio.Queue[Sequence[str] | None] = asyncio.Queue()
+        outcomes = self._client.encode_stream(
+            _drain(handed),
+            side=side,
+            model=model,
+            pruning=pruning,
+            windows=windows,
+            lane=lane,
+            return_terms=return_terms,
+            expected_fingerprint=expected_fingerprint,
+            in_flight=in_flight,
+            stall_timeout=stall_timeout,
+            resumptions=resumptions,
+        )
+
+        async def following() -> StreamOutcome | None:
+            return await anext(outcomes, None)
+
+        source = iter(batches)
+        ahead, exhausted = 0, False
+        try:
+            while True:
+                while ahead < in_flight and not exhausted:
+                    batch = next(source, None)
+                    self._portal.call(handed.put_nowait, batch)
+                    ahead, exhausted = ahead + 1, batch is None
+                outcome = self._portal.call(following)
+                if outcome is None:
+                    return
+                ahead -= 1
+                yield outcome
+        finally:
+            self._portal.call(outcomes.aclose)
+
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        model: str | None = None,
+        windows: Windows = DEFAULT_WINDOWS,
+        lane: Lane = Lane.RERANK,
+        expected_fingerprint: str | None = None,
+        timeout: float | None = None,
+    ) -> RerankResult:
+        """Score every document against the query; results come in descending order of score."""
+        return self._portal.call(
+            partial(
+                self._client.rerank,
+                query,
+                documents,
+                model=model,
+                windows=windows,
+                lane=lane,
+                expected_fingerprint=expected_fingerprint,
+                timeout=timeout,
+            )
+        )
+
+    def rerank_batch(
+        self,
+        queries: Sequence[tuple[str, Sequence[str]]],
+        *,
+        model: str | None = None,
+        windows: Windows = DEFAULT_WINDOWS,
+        lane: Lane = Lane.RERANK,
+        expected_fingerprint: str | None = None,
+        timeout: float | None = None,
+    ) -> tuple[RerankResult, ...]:
+        """Score several `(query, documents)` pairs in one call; results are in the order of the pairs."""
+        return self._portal.call(
+            partial(
+                self._client.rerank_batch,
+                queries,
+                model=model,
+                windows=windows,
+                lane=lane,
+                expected_fingerprint=expected_fingerprint,
+                timeout=timeout,
+            )
+        )
+
+    def models(self, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
+        """Return the models the sidecar serves."""
+        return self._portal.call(partial(self._client.models, timeout=timeout))
+
+    def model(self, name: str, *, timeout: float | None = None) -> ModelInfo:
+        """Return the model of that name; raise UnknownModel."""
+        return self._portal.call(partial(self._client.model, name, timeout=timeout))
+
+    def health(self, service: str = "", *, timeout: float | None = None) -> bool:
+        """Return whether the sidecar (or one of its services, by full name) takes work."""
+        return self._portal.call(partial(self._client.health, service, timeout=timeout))
+
+
+async def _drain(handed: asyncio.Queue[Sequence[str] | None]) -> AsyncIterator[Sequence[str]]:
+    while (batch := await handed.get()) is not None:
+        yield batch
