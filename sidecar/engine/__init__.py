@@ -1,0 +1,29 @@
+"""Search-engine adapters and dialects; the local OpenSearch node is in `sidecar.engine.local`."""
+
+from __future__ import annotations
+
+from sidecar.engine.bulk import BulkAction, BulkItem, BulkOperation, BulkPolicy
+from sidecar.engine.dialect import Dialect, dialect_for, dialect_named
+from sidecar.engine.engine import Engine
+from sidecar.engine.meta import META_KEY, IndexMeta
+from sidecar.engine.rank_features import RankFeatures
+from sidecar.engine.responses import Hit, SearchResponse
+from sidecar.engine.versions import ClusterInfo, Distribution
+
+__all__ = [
+    "META_KEY",
+    "BulkAction",
+    "BulkItem",
+    "BulkOperation",
+    "BulkPolicy",
+    "ClusterInfo",
+    "Dialect",
+    "Distribution",
+    "Engine",
+    "Hit",
+    "IndexMeta",
+    "RankFeatures",
+    "SearchResponse",
+    "dialect_for",
+    "dialect_named",
+]

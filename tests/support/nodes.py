@@ -1,1 +1,102 @@
-"""Real OpenSearch nodes, started once per test session."""
+"""Real OpenSearch nodes, started once per test session.
+
+The local node needs nothing but packages. With SIDECAR_TEST_DOCKER=1 and a Docker engine that answers, the official
+image runs instead (SIDECAR_TEST_IMAGE names another one).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from sidecar.engine import BulkPolicy, Engine
+from sidecar.engine.local import LocalNode
+
+IMAGE = "opensearchproject/opensearch:3"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A running cluster: its address, and the local node behind it, if it is one."""
+
+    url: str
+    local: LocalNode | None = None
+
+
+@contextmanager
+def docker_node() -> Iterator[Node]:
+    """One node of the official image."""
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import HttpWaitStrategy
+
+    container = (
+        DockerContainer(os.environ.get("SIDECAR_TEST_IMAGE", IMAGE))
+        .with_env("discovery.type", "single-node")
+        .with_env("DISABLE_SECURITY_PLUGIN", "true")
+        .with_env("OPENSEARCH_JAVA_OPTS", "-Xms512m -Xmx1g")
+        .with_exposed_ports(9200)
+        .waiting_for(HttpWaitStrategy(9200, "/_cluster/health").for_status_code(200))
+    )
+    with container:
+        yield Node(f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}")
+
+
+def docker_answers() -> bool:
+    if os.environ.get("SIDECAR_TEST_DOCKER") != "1":
+        return False
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env()
+        client.ping()
+        client.close()
+    except DockerException:
+        return False
+    return True
+
+
+@contextmanager
+def running_node(nodes: int = 1) -> Iterator[Node]:
+    """A cluster of the wanted size; Docker only ever stands in for a single node."""
+    if nodes == 1 and docker_answers():
+        with docker_node() as node:
+            yield node
+    else:
+        with LocalNode(nodes=nodes, port=0) as local:
+            yield Node(local.url, local)
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[Node]:
+    """One node on a free port, shared by the whole session: use `index_name` for what you create."""
+    with running_node() as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def opensearch_three() -> Iterator[Node]:
+    """Three nodes in one cluster."""
+    with running_node(3) as node:
+        yield node
+
+
+@pytest.fixture
+async def engine(opensearch: Node) -> AsyncIterator[Engine]:
+    """An engine connected to `opensearch`, with retries quick enough for tests."""
+    connected = await Engine.connect(opensearch.url, bulk=BulkPolicy(first_wait=0.02, longest_wait=0.2))
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def index_name(engine: Engine) -> AsyncIterator[str]:
+    """A name that no other test uses; an index of that name is deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex}"
+    yield name
+    await engine.delete_index(name, missing_ok=True)

@@ -1,0 +1,238 @@
+"""Bulk writing in which every action is answered exactly once, retries and lost answers included.
+
+opensearch-py's own helper retries 429 alone, not at all by default, and its retry is switched off by the option that
+raises on errors. Here each item is retried for itself; what can't be written comes back with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
+
+from sidecar.domain import JsonObject
+from sidecar.engine.failures import RETRIABLE_STATUS, Cause
+from sidecar.engine.transport import to_json
+from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, InvalidInput
+
+__all__ = ["BulkAction", "BulkItem", "BulkOperation", "BulkPolicy", "BulkWriter"]
+
+MAX_ID_BYTES = 512
+"""The clusters' limit for `_id`."""
+
+
+class BulkOperation(StrEnum):
+    """What is done to a document. There is no partial update: it loses or merges vectors."""
+
+    INDEX = "index"
+    CREATE = "create"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAction:
+    """One write. The id is the caller's, so that sending it again after a lost answer writes the same document.
+
+    `if_seq_no` and `if_primary_term` make it conditional: a newer write is never overwritten.
+    """
+
+    index: str
+    id: str
+    document: JsonObject | None = None
+    operation: BulkOperation = BulkOperation.INDEX
+    routing: str | None = None
+    if_seq_no: int | None = None
+    if_primary_term: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id or len(self.id.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
+            raise InvalidInput(f"A document's id must have 1 to {MAX_ID_BYTES} bytes.", field="id")
+        if (self.document is None) != (self.operation is BulkOperation.DELETE):
+            raise InvalidInput("A document is given, unless it is deleted.", field="document")
+
+    def lines(self) -> bytes:
+        """Return the action's lines of a bulk body; raise MalformedText or InvalidInput for what JSON can't hold."""
+        head: dict[str, str | int] = {"_index": self.index, "_id": self.id}
+        if self.routing is not None:
+            head["routing"] = self.routing
+        if self.if_seq_no is not None and self.if_primary_term is not None:
+            head |= {"if_seq_no": self.if_seq_no, "if_primary_term": self.if_primary_term}
+        first = to_json({self.operation.value: head}) + b"\n"
+        return first if self.document is None else first + to_json(self.document) + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BulkItem:
+    """What became of one action: HTTP status (0: never answered), error type and reason, attempts made."""
+
+    action: BulkAction
+    status: int
+    error_type: str = ""
+    reason: str = ""
+    attempts: int = 1
+
+    @property
+    def written(self) -> bool:
+        """Whether the cluster confirmed the write. Deleting what is not there counts as done."""
+        return 200 <= self.status < 300 or (self.status == 404 and self.action.operation is BulkOperation.DELETE)
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the cluster never answered for this action."""
+        return self.status == 0
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPolicy:
+    """How much goes into one request, and how patiently it is repeated. Sizes in bytes, times in seconds."""
+
+    attempts: int = 6
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+    max_bytes: int = 5_242_880
+    max_items: int = 500
+    timeout: float = 60.0
+
+
+class Sends(Protocol):
+    """The part of a transport that bulk needs."""
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: JsonObject | bytes | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> JsonObject: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    position: int
+    action: BulkAction
+    lines: bytes
+
+
+class BulkWriter:
+    """Writes actions in chunks; `write` never raises for what a cluster does, it tells it per item."""
+
+    def __init__(self, transport: Sends, policy: BulkPolicy) -> None:
+        self._transport = transport
+        self._policy = policy
+
+    async def write(self, actions: Sequence[BulkAction], *, refresh: bool = False) -> tuple[BulkItem, ...]:
+        """Write every action and return one item for each, in order.
+
+        `refresh` makes what was written searchable before the answer. An action that can't be written as JSON is
+        answered with status 400 and goes nowhere.
+        """
+        items: dict[int, BulkItem] = {}
+        prepared: list[_Prepared] = []
+        for position, action in enumerate(actions):
+            try:
+                prepared.append(_Prepared(position, action, action.lines()))
+            except InvalidInput as error:
+                items[position] = BulkItem(action, 400, type(error).__name__, error.message, attempts=0)
+        for chunk in self._chunks(prepared):
+            items.update(await self._write_chunk(chunk, refresh))
+        return tuple(items[position] for position in range(len(actions)))
+
+    def _chunks(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
+        chunk: list[_Prepared] = []
+        size = 0
+        seen: set[tuple[str, str]] = set()
+        for item in prepared:
+            key = (item.action.index, item.action.id)
+            full = len(chunk) >= self._policy.max_items or size + len(item.lines) > self._policy.max_bytes
+            # Two writes of one document never share a request: retried item by item, they could change places.
+            if chunk and (full or key in seen):
+                yield chunk
+                chunk, size, seen = [], 0, set()
+            chunk.append(item)
+            size += len(item.lines)
+            seen.add(key)
+        if chunk:
+            yield chunk
+
+    async def _write_chunk(self, chunk: list[_Prepared], refresh: bool) -> dict[int, BulkItem]:
+        answered: dict[int, BulkItem] = {}
+        last: dict[int, BulkItem] = {}
+        pending = chunk
+        attempt = 0
+
+        async def once() -> bool:
+            nonlocal pending, attempt
+            attempt += 1
+            outcomes = await self._send(pending, refresh, attempt)
+            still: list[_Prepared] = []
+            for item, outcome in zip(pending, outcomes, strict=True):
+                if outcome.status == 0 or outcome.status in RETRIABLE_STATUS:
+                    last[item.position] = outcome
+                    still.append(item)
+                else:
+                    answered[item.position] = outcome
+            pending = still
+            return bool(pending)
+
+        await AsyncRetrying(
+            retry=retry_if_result(bool),
+            stop=stop_after_attempt(self._policy.attempts),
+            wait=wait_random_exponential(multiplier=self._policy.first_wait, max=self._policy.longest_wait),
+            retry_error_callback=_give_up,
+        )(once)
+        return answered | {item.position: last[item.position] for item in pending}
+
+    async def _send(self, chunk: Sequence[_Prepared], refresh: bool, attempt: int) -> list[BulkItem]:
+        try:
+            answer = await self._transport.send(
+                "POST",
+                "/_bulk",
+                b"".join(item.lines for item in chunk),
+                parameters={"refresh": "wait_for"} if refresh else None,
+                timeout=self._policy.timeout,
+            )
+        except EngineOverloaded as error:
+            return _same(chunk, 429, error, attempt)
+        except EngineUnavailable as error:
+            return _same(chunk, 0, error, attempt)
+        except EngineRejected as error:
+            if len(chunk) > 1 and "(413)" in error.message:
+                half = len(chunk) // 2
+                first = await self._send(chunk[:half], refresh, attempt)
+                return first + await self._send(chunk[half:], refresh, attempt)
+            return _same(chunk, 400, error, attempt)
+        except EngineError as error:
+            return _same(chunk, 400, error, attempt)
+        return list(_outcomes(chunk, answer, attempt))
+
+
+def _give_up(state: RetryCallState) -> bool:
+    """What is pending after the last attempt is reported with its last answer, not raised."""
+    del state
+    return True
+
+
+def _same(chunk: Sequence[_Prepared], status: int, error: EngineError, attempt: int) -> list[BulkItem]:
+    return [BulkItem(item.action, status, type(error).__name__, error.message, attempt) for item in chunk]
+
+
+def _outcomes(chunk: Sequence[_Prepared], answer: JsonObject, attempt: int) -> Iterator[BulkItem]:
+    listed = answer.get("items")
+    entries = listed if isinstance(listed, list) else []
+    for place, item in enumerate(chunk):
+        entry = entries[place] if place < len(entries) else None
+        told = entry.get(item.action.operation.value) if isinstance(entry, Mapping) else None
+        status = told.get("status") if isinstance(told, Mapping) else None
+        if not isinstance(told, Mapping) or not isinstance(status, int) or told.get("_id") != item.action.id:
+            yield BulkItem(item.action, 0, "EngineUnavailable", "The answer does not tell of this document.", attempt)
+            continue
+        if status < 300:
+            yield BulkItem(item.action, status, attempts=attempt)
+        else:
+            cause = Cause.parse(status, told.get("error"))
+            yield BulkItem(item.action, status, cause.type, cause.reason, attempt)

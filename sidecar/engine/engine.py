@@ -1,0 +1,259 @@
+"""`Engine`: what this package asks of a search cluster, OpenSearch or Elasticsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
+from sidecar.engine.dialect import Dialect, dialect_for
+from sidecar.engine.failures import Cause, from_cause
+from sidecar.engine.meta import META_KEY, IndexMeta
+from sidecar.engine.responses import SearchResponse
+from sidecar.engine.transport import Access, Transport, path_of, to_json
+from sidecar.engine.versions import ClusterInfo
+from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, IndexNotPrepared
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """A connection to one cluster; made by `connect`, closed by `close` or as an async context manager.
+
+    Every method raises an EngineError: EngineUnavailable (nobody answers, 503, too late), EngineOverloaded (429),
+    EngineRejected (the request is wrong, or not allowed), IndexNotFound.
+
+    Usage:
+        async with await Engine.connect("http://127.0.0.1:9200") as engine:
+            answer = await engine.search("articles", {"query": {"match": {"text": "sparse"}}})
+    """
+
+    def __init__(self, transport: Transport, info: ClusterInfo, dialect: Dialect, policy: BulkPolicy) -> None:
+        self.info = info
+        self.dialect = dialect
+        self._transport = transport
+        self._bulk = BulkWriter(transport, policy)
+        self._vector_fields: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        ca_certificates: Path | None = None,
+        client_certificate: Path | None = None,
+        client_key: Path | None = None,
+        verify_certificates: bool = True,
+        timeout: float = 10.0,
+        bulk: BulkPolicy | None = None,
+    ) -> Engine:
+        """Connect and learn what answers; raise UnsupportedEngine where no dialect fits it.
+
+        `url` may list several nodes, joined by commas. `timeout` is the seconds a request may take by default.
+        """
+        transport = Transport(
+            Access(
+                url,
+                user=user,
+                password=password,
+                ca_certificates=ca_certificates,
+                client_certificate=client_certificate,
+                client_key=client_key,
+                verify_certificates=verify_certificates,
+                timeout=timeout,
+            )
+        )
+        try:
+            info = ClusterInfo.parse(await transport.read("GET", "/"))
+            return cls(transport, info, dialect_for(info), bulk or BulkPolicy(timeout=max(60.0, timeout)))
+        except BaseException:
+            await transport.close()
+            raise
+
+    @property
+    def address(self) -> str:
+        """Where the cluster is, without credentials."""
+        return self._transport.shown
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; a second time does nothing."""
+        await self._transport.close()
+
+    async def search(self, index: str, body: JsonObject, timeout: float | None = None) -> SearchResponse:
+        """Run one search. The vector field is left out of every hit, whatever the body's `_source` says."""
+        lean = await self._without_vector(index, body)
+        return SearchResponse.parse(
+            await self._transport.read("POST", path_of(index, "_search"), lean, timeout=timeout)
+        )
+
+    async def multi_search(
+        self, index: str, bodies: Sequence[JsonObject], timeout: float | None = None
+    ) -> tuple[SearchResponse, ...]:
+        """Run several searches in one request, answers in the order of `bodies`; raises for the first that failed."""
+        if not bodies:
+            return ()
+        lean = [await self._without_vector(index, body) for body in bodies]
+        lines = b"".join(b"{}\n" + to_json(body) + b"\n" for body in lean)
+        answer = await self._transport.read("POST", path_of(index, "_msearch"), lines, timeout=timeout)
+        parts = answer.get("responses")
+        if not isinstance(parts, list) or len(parts) != len(bodies):
+            raise EngineRejected("The cluster answered another number of searches than it was sent.")
+        responses: list[SearchResponse] = []
+        for place, part in enumerate(parts):
+            error = part.get("error")
+            if error is not None:
+                failed = from_cause(Cause.parse(_status(part), error), sent=bodies[place])
+                failed.field = f"bodies[{place}]"
+                raise failed
+            responses.append(SearchResponse.parse(part))
+        return tuple(responses)
+
+    async def bulk(self, actions: Sequence[BulkAction], *, refresh: bool = False) -> tuple[BulkItem, ...]:
+        """Write every action, with retries; return one item for each, in order. Never raises for a cluster's doing."""
+        return await self._bulk.write(actions, refresh=refresh)
+
+    async def index_meta(self, index: str) -> IndexMeta:
+        """Return what the index (or all indices behind the alias) says about itself.
+
+        Raises IndexNotFound, IndexNotPrepared, and FingerprintMismatch where an alias mixes models.
+        """
+        mappings = await self.mappings(index)
+        metas = [IndexMeta.parse(name, _record(mapping)) for name, mapping in sorted(mappings.items())]
+        if not metas:
+            raise IndexNotFound(f"The index does not exist: {index}.")
+        first = metas[0]
+        for other in metas[1:]:
+            if (other.fingerprint, other.vector_field) != (first.fingerprint, first.vector_field):
+                raise FingerprintMismatch(
+                    f"{index} stands for indices that were encoded by different models: search them one by one."
+                )
+        return first
+
+    async def mappings(self, index: str) -> dict[str, JsonObject]:
+        """Return the mapping of each concrete index behind a name."""
+        answer = await self._transport.read("GET", path_of(index, "_mapping"))
+        found: dict[str, JsonObject] = {}
+        for name, entry in answer.items():
+            mapping = entry.get("mappings") if isinstance(entry, Mapping) else None
+            found[name] = mapping if isinstance(mapping, Mapping) else {}
+        return found
+
+    async def create_index(self, index: str, body: JsonObject) -> None:
+        """Create an index; raises EngineRejected where it exists."""
+        self._vector_fields.pop(index, None)
+        await self._transport.send("PUT", path_of(index), body, timeout=60.0)
+
+    async def put_mapping(self, index: str, body: JsonObject) -> None:
+        """Add fields and `_meta` to the mapping of an index."""
+        self._vector_fields.pop(index, None)
+        await self._transport.send("PUT", path_of(index, "_mapping"), body, timeout=60.0)
+
+    async def index_exists(self, index: str) -> bool:
+        """Return whether an index or alias of that name exists."""
+        try:
+            await self.mappings(index)
+        except IndexNotFound:
+            return False
+        return True
+
+    async def delete_index(self, index: str, *, missing_ok: bool = False) -> None:
+        """Delete an index, its documents with it."""
+        self._vector_fields.pop(index, None)
+        try:
+            await self._transport.send("DELETE", path_of(index), timeout=60.0)
+        except IndexNotFound:
+            if not missing_ok:
+                raise
+
+    async def refresh(self, index: str) -> None:
+        """Make what was written searchable."""
+        await self._transport.send("POST", path_of(index, "_refresh"), timeout=60.0)
+
+    async def force_merge(self, index: str, segments: int = 1) -> None:
+        """Merge an index down to so many segments per shard; for measurements, on an index that rests."""
+        await self._transport.send(
+            "POST", path_of(index, "_forcemerge"), parameters={"max_num_segments": str(segments)}, timeout=600.0
+        )
+
+    async def count(self, index: str, query: JsonObject | None = None) -> int:
+        """Return how many documents match `query` (all, where None)."""
+        answer = await self._transport.read("POST", path_of(index, "_count"), {"query": query or {"match_all": {}}})
+        counted = answer.get("count")
+        return counted if isinstance(counted, int) else 0
+
+    async def get(self, index: str, document_id: str) -> JsonObject | None:
+        """Return a document's whole `_source`, the vector included; None where there is none of that id."""
+        try:
+            answer = await self._transport.read("GET", path_of(index, "_doc", document_id))
+        except EngineRejected as error:
+            if "(404)" in error.message:
+                return None
+            raise
+        source = answer.get("_source")
+        return source if isinstance(source, Mapping) else None
+
+    async def index_size(self, index: str) -> int:
+        """Return the bytes of an index's primary shards on disk."""
+        answer = await self._transport.read("GET", path_of(index, "_stats", "store"))
+        value: JsonValue = answer
+        for key in ("_all", "primaries", "store", "size_in_bytes"):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value if isinstance(value, int) else 0
+
+    async def _without_vector(self, index: str, body: JsonObject) -> JsonObject:
+        fields = self._vector_fields.get(index)
+        if fields is None:
+            fields = _vector_fields(await self.mappings(index))
+            self._vector_fields[index] = fields
+        return {**body, "_source": _excluding(body.get("_source"), fields)} if fields else body
+
+
+def _record(mapping: JsonObject) -> object:
+    meta = mapping.get("_meta")
+    return meta.get(META_KEY) if isinstance(meta, Mapping) else None
+
+
+def _vector_fields(mappings: Mapping[str, JsonObject]) -> tuple[str, ...]:
+    fields: set[str] = set()
+    for name, mapping in mappings.items():
+        try:
+            fields.add(IndexMeta.parse(name, _record(mapping)).vector_field)
+        except IndexNotPrepared:
+            continue
+    return tuple(sorted(fields))
+
+
+def _excluding(asked: JsonValue, fields: Sequence[str]) -> JsonValue:
+    """Return the `_source` of a body with `fields` taken out."""
+    match asked:
+        case False:
+            return False
+        case str():
+            return {"includes": [asked], "excludes": [*fields]}
+        case Mapping():
+            excluded = asked.get("excludes", asked.get("exclude", []))
+            kept = {key: value for key, value in asked.items() if key not in {"exclude", "excludes"}}
+            listed = [excluded] if isinstance(excluded, str) else list(excluded) if isinstance(excluded, list) else []
+            return {**kept, "excludes": [*listed, *fields]}
+        case list() | tuple():
+            return {"includes": [*asked], "excludes": [*fields]}
+        case _:
+            return {"excludes": [*fields]}
+
+
+def _status(part: JsonObject) -> int:
+    status = part.get("status")
+    return status if isinstance(status, int) else 500

@@ -1,0 +1,149 @@
+"""opensearch-py's exceptions and a cluster's error bodies, as errors of ours.
+
+A cluster's reasons quote the request back ("Failed to parse query [...]"). What comes from a request's values is
+taken out before a reason enters a message; the exception that caused it keeps everything for a debugger.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+from opensearchpy.exceptions import (
+    ConnectionError as TransportConnectionError,
+)
+from opensearchpy.exceptions import (
+    ConnectionTimeout,
+    ImproperlyConfigured,
+    OpenSearchException,
+    SerializationError,
+    SSLError,
+    TransportError,
+)
+
+from sidecar.domain import JsonValue
+from sidecar.errors import (
+    EngineError,
+    EngineOverloaded,
+    EngineRejected,
+    EngineUnavailable,
+    IndexNotFound,
+)
+
+__all__ = ["Cause", "from_cause", "from_exception"]
+
+RETRIABLE_STATUS = frozenset({429, 502, 503, 504})
+"""What may pass if the same request is sent again."""
+
+_STRUCTURAL = frozenset({"field", "fields", "type", "path", "analyzer", "index", "format", "_source", "name"})
+"""Keys whose values are names of the mapping, not a user's text."""
+
+_QUOTED = re.compile(r"\[[^\[\]]*\]|\"[^\"]*\"|'[^']*'")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One error as a cluster tells it: HTTP status, type, reason."""
+
+    status: int
+    type: str = ""
+    reason: str = ""
+
+    @classmethod
+    def parse(cls, status: int, error: object) -> Cause:
+        """Read the `error` of an answer: an object with root causes, or only a string."""
+        if isinstance(error, Mapping):
+            root = error.get("root_cause")
+            inner = error.get("caused_by")
+            deepest = root[0] if isinstance(root, list) and root and isinstance(root[0], Mapping) else error
+            reasons = [str(deepest.get("reason") or "")]
+            if isinstance(inner, Mapping) and inner.get("reason") and str(inner["reason"]) not in reasons[0]:
+                reasons.append(str(inner["reason"]))
+            return cls(status, str(error.get("type", "")), ": ".join(part for part in reasons if part))
+        return cls(status, "", str(error or ""))
+
+
+def from_cause(cause: Cause, *, sent: JsonValue = None) -> EngineError:
+    """Return the error of ours for a cluster's refusal. `sent` is the request's body, whose values are taken out."""
+    what = " ".join(part for part in (cause.type, _without_values(cause.reason, sent)) if part)[:600]
+    if cause.status == 429:
+        return EngineOverloaded(f"The cluster is overloaded (429): {what or 'no reason given'}.", retry_after=1.0)
+    if cause.status in RETRIABLE_STATUS:
+        return EngineUnavailable(f"The cluster can't serve the request now ({cause.status}): {what}.", retry_after=1.0)
+    if cause.status == 401:
+        return EngineRejected("The cluster refuses the credentials (401): give a user and password it knows.")
+    if cause.status == 403:
+        return EngineRejected(f"The cluster does not allow this user to do that (403): {what}.")
+    if cause.type == "index_not_found_exception":
+        return IndexNotFound(f"The index does not exist: {what.partition(' ')[2] or what}.")
+    if cause.status == 413:
+        return EngineRejected("The cluster refuses a request of that size (413): see http.max_content_length.")
+    if cause.status >= 500:
+        return EngineUnavailable(f"The cluster failed ({cause.status}): {what}.")
+    return EngineRejected(f"The cluster refuses the request ({cause.status}): {what}.")
+
+
+def from_exception(error: Exception, *, address: str, sent: JsonValue = None) -> EngineError:
+    """Return the error of ours for an exception of opensearch-py."""
+    match error:
+        case ConnectionTimeout():
+            return EngineUnavailable(f"The cluster at {address} did not answer in time.", retry_after=1.0)
+        case SSLError():
+            return EngineUnavailable(f"TLS to {address} failed: check the certificate authority given for it.")
+        case TransportConnectionError():
+            if "certificate" in str(error.info).lower():
+                return EngineUnavailable(
+                    f"TLS to {address} failed: its certificate is not signed by a known authority."
+                )
+            return EngineUnavailable(f"No cluster answers at {address} ({type(error.info).__name__}).", retry_after=1.0)
+        case TransportError():
+            return from_cause(_cause_of(error), sent=sent)
+        case SerializationError():
+            return EngineUnavailable(f"What answers at {address} is no JSON: is it a cluster, or a proxy's error page?")
+        case ImproperlyConfigured():
+            return EngineRejected(f"The connection to {address} is configured wrongly: {error}.")
+        case OpenSearchException():
+            return EngineRejected(f"The request to {address} could not be made: {type(error).__name__}.")
+        case _:
+            raise AssertionError("Only exceptions of opensearch-py come here; this is a bug.") from error
+
+
+def _cause_of(error: TransportError) -> Cause:
+    status = error.status_code if isinstance(error.status_code, int) else 0
+    told: object = error.info
+    if not isinstance(told, Mapping):
+        try:
+            told = orjson.loads(error.error)
+        except (TypeError, ValueError):
+            return Cause(status, "", "")
+    return Cause.parse(status, told.get("error")) if isinstance(told, Mapping) else Cause(status)
+
+
+def _without_values(reason: str, sent: JsonValue) -> str:
+    words = {word for text in _texts(sent) for word in text.lower().split()}
+    if not words:
+        return reason
+
+    def shown(match: re.Match[str]) -> str:
+        inside = match[0][1:-1].lower()
+        return "[…]" if any(word in words for word in inside.split()) or inside in words else match[0]
+
+    hidden = _QUOTED.sub(shown, reason)
+    for text in _texts(sent):
+        if len(text) > 3:
+            hidden = hidden.replace(text, "…")
+    return hidden
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key not in _STRUCTURAL:
+                yield from _texts(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from _texts(inner)

@@ -1,0 +1,65 @@
+"""What an index says about itself: `_meta.splade_sidecar` of its mapping."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from sidecar.domain import JsonObject, Pruning
+from sidecar.errors import FingerprintMismatch, IndexNotPrepared, InvalidPruning
+
+__all__ = ["META_KEY", "IndexMeta"]
+
+META_KEY = "splade_sidecar"
+"""Key of the record under a mapping's `_meta`."""
+
+FieldName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\s*#,]+$")]
+
+
+class IndexMeta(BaseModel):
+    """Which model encoded an index, and into which fields. Frozen; unknown keys are refused.
+
+    `fingerprint` is the bundle's, in hex; `pruning` is the rule the documents were encoded with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    bundle: str = Field(min_length=1)
+    dialect: str = "rank_features"
+    vector_field: FieldName = "splade"
+    hash_field: FieldName = "splade_hash"
+    source_fields: tuple[FieldName, ...] = Field(default=("title", "text"), min_length=1)
+    lexical_field: FieldName = "content"
+    pruning: Pruning = Pruning()
+
+    @classmethod
+    def parse(cls, index: str, record: object) -> IndexMeta:
+        """Read the record of `index`; raise IndexNotPrepared where it is absent or of another version of ours."""
+        if record is None:
+            raise IndexNotPrepared(f"Index {index} was never set up: run `sidecar setup --index {index}` first.")
+        try:
+            return cls.model_validate(record)
+        except InvalidPruning as error:
+            raise IndexNotPrepared(f"Index {index}: its record is invalid: {error.message}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or META_KEY
+            raise IndexNotPrepared(
+                f"Index {index}: its record is not one this version reads, at {where}: {first['msg']}."
+            ) from None
+
+    def to_mapping(self) -> JsonObject:
+        """Return the value of a mapping's `_meta`."""
+        record: JsonObject = self.model_dump(mode="json")
+        return {META_KEY: record}
+
+    def require_fingerprint(self, fingerprint: str, index: str) -> None:
+        """Raise FingerprintMismatch unless the index was encoded by the model with `fingerprint`."""
+        if fingerprint != self.fingerprint:
+            raise FingerprintMismatch(
+                f"Index {index} holds vectors of {self.bundle} ({self.fingerprint[:16]}), the model at hand is"
+                f" {fingerprint[:16]}: serve {self.bundle}, or set up a new index for the new model."
+            )

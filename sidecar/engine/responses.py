@@ -1,0 +1,68 @@
+"""Value objects for what a cluster answers to a search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sidecar.domain import JsonObject, JsonValue
+
+__all__ = ["Hit", "SearchResponse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One hit. `source` never holds the vector; `score` is 0.0 where the search sorts by something else."""
+
+    id: str
+    score: float
+    source: JsonObject = field(default_factory=dict)
+    index: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResponse:
+    """One answer. `total` is None where it was not counted; `raw` is the whole body as it came.
+
+    `failed_shards` > 0 or `timed_out` mean that documents may be missing from the hits.
+    """
+
+    hits: tuple[Hit, ...]
+    took_ms: int
+    total: int | None
+    raw: JsonObject
+    timed_out: bool = False
+    failed_shards: int = 0
+
+    @classmethod
+    def parse(cls, body: JsonObject) -> SearchResponse:
+        outer = _object(body.get("hits"))
+        listed = outer.get("hits")
+        total = outer.get("total")
+        counted = total.get("value") if isinstance(total, Mapping) else total
+        return cls(
+            hits=tuple(_hit(_object(item)) for item in listed) if isinstance(listed, list) else (),
+            took_ms=_integer(body.get("took")),
+            total=counted if isinstance(counted, int) else None,
+            raw=body,
+            timed_out=body.get("timed_out") is True,
+            failed_shards=_integer(_object(body.get("_shards")).get("failed")),
+        )
+
+
+def _hit(item: JsonObject) -> Hit:
+    score = item.get("_score")
+    return Hit(
+        id=str(item.get("_id", "")),
+        score=float(score) if isinstance(score, int | float) else 0.0,
+        source=_object(item.get("_source")),
+        index=str(item.get("_index", "")),
+    )
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _integer(value: JsonValue) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,176 @@
+"""The one way to a cluster: opensearch-py's async transport, typed, with JSON by orjson and errors of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import orjson
+from opensearchpy import AsyncOpenSearch
+from opensearchpy.exceptions import ImproperlyConfigured, OpenSearchException
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.failures import from_exception
+from sidecar.errors import EngineOverloaded, EngineRejected, EngineUnavailable, InvalidInput, MalformedText
+
+__all__ = ["Access", "Transport", "path_of", "to_json"]
+
+# The client logs each failure with its traceback; ours are raised, and nobody asked for them twice.
+logging.getLogger("opensearch").addHandler(logging.NullHandler())
+
+READ_ATTEMPTS = 3
+"""How often a request that changes nothing is sent before its failure is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a cluster is and who we are there. Several nodes: URLs joined by commas.
+
+    Usage:
+        Access("https://search.example:9200", user="backfill", password="…", ca_certificates=Path("ca.pem"))
+    """
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+    ca_certificates: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    verify_certificates: bool = True
+    timeout: float = 10.0
+
+    def __repr__(self) -> str:
+        return f"Access({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """The address without credentials, for messages."""
+        return ", ".join(_without_credentials(url) for url in self.urls)
+
+    @property
+    def urls(self) -> list[str]:
+        """One URL per node; raises InvalidInput for something that is none."""
+        urls = [part.strip().rstrip("/") for part in self.url.split(",") if part.strip()]
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise InvalidInput("The engine's address must look like http://host:9200.", field="engine")
+        if not urls:
+            raise InvalidInput("The engine's address is empty.", field="engine")
+        return urls
+
+
+class Transport:
+    """Sends one request and returns its JSON; every failure is an EngineError."""
+
+    def __init__(self, access: Access) -> None:
+        self.shown = access.shown
+        self._timeout = access.timeout
+        try:
+            self._client = _client(access)
+        except (ImproperlyConfigured, OSError) as error:
+            raise EngineRejected(f"The connection to {self.shown} can't be set up: {error}.") from error
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: JsonObject | bytes | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> JsonObject:
+        """Send once. `body` is JSON, or newline-delimited JSON already in bytes; `timeout` in seconds."""
+        lines = isinstance(body, bytes)
+        headers = {"content-type": "application/x-ndjson" if lines else "application/json"}
+        data = body if isinstance(body, bytes) or body is None else to_json(body)
+        try:
+            answer = await self._client.transport.perform_request(
+                method,
+                path,
+                params=dict(parameters) if parameters else None,
+                body=data,
+                timeout=timeout if timeout is not None else self._timeout,
+                headers=headers,
+            )
+        except OpenSearchException as error:
+            raise from_exception(error, address=self.shown, sent=None if isinstance(body, bytes) else body) from error
+        if not isinstance(answer, dict):
+            raise EngineUnavailable(f"What answers at {self.shown} is no JSON: is it a cluster, or a proxy?")
+        return answer
+
+    async def read(
+        self,
+        method: str,
+        path: str,
+        body: JsonObject | bytes | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> JsonObject:
+        """Send a request that changes nothing, again where the cluster was away or overloaded; within `timeout`."""
+        limit = timeout if timeout is not None else self._timeout
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type((EngineUnavailable, EngineOverloaded)),
+            stop=stop_after_attempt(READ_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.05, max=min(1.0, limit / 4)),
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(limit):
+                return await attempts(self.send, method, path, body, parameters=parameters, timeout=limit)
+        except TimeoutError:
+            raise EngineUnavailable(f"The cluster at {self.shown} did not answer within {limit:g} s.") from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def path_of(*segments: str) -> str:
+    """Join path segments, each escaped: an index called `a/b` stays one segment."""
+    return "/" + "/".join(quote(segment, safe=",*_-+.") for segment in segments)
+
+
+def to_json(value: JsonValue) -> bytes:
+    """Serialise; raise MalformedText for lone surrogates, InvalidInput for what JSON can't hold."""
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        if "surrogate" in str(error) or "UTF-8" in str(error):
+            raise MalformedText("A text is no valid Unicode: it holds lone surrogates.") from None
+        raise InvalidInput("A value can't be written as JSON.") from None
+
+
+def _client(access: Access) -> AsyncOpenSearch:
+    account = (access.user, access.password or "") if access.user else None
+    if not any(url.startswith("https:") for url in access.urls):
+        return AsyncOpenSearch(
+            hosts=access.urls, http_auth=account, timeout=access.timeout, max_retries=0, retry_on_timeout=False
+        )
+    return AsyncOpenSearch(
+        hosts=access.urls,
+        http_auth=account,
+        timeout=access.timeout,
+        max_retries=0,
+        retry_on_timeout=False,
+        verify_certs=access.verify_certificates,
+        ssl_show_warn=False,
+        ca_certs=_text(access.ca_certificates),
+        client_cert=_text(access.client_certificate),
+        client_key=_text(access.client_key),
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
