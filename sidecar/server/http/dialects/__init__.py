@@ -1,0 +1,1 @@
+"""The request and answer shapes of other tools, one module each."""

@@ -1,0 +1,97 @@
+"""The one route class of the edge: authentication, strict body, deadline, hang-ups, metrics, errors in shape."""
+
+from __future__ import annotations
+
+import hmac
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sidecar.errors import NotReady, Unauthenticated
+from sidecar.server.http.body import JsonRequest, parse_json, read_body
+from sidecar.server.http.problems import Renderer, invalid_request, problem_json, problem_of
+from sidecar.server.http.work import Edge, Work, deadline_of, until_disconnect
+from sidecar.server.metrics import Call, observe
+from sidecar.server.state import Phase
+
+__all__ = ["EdgeRoute", "authenticate"]
+
+_log = structlog.get_logger("sidecar.http")
+
+
+class EdgeRoute(APIRoute):
+    """Routes of a dialect: subclass it with the dialect's renderer, and give it to the router as `route_class`."""
+
+    render: ClassVar[Renderer] = staticmethod(problem_json)
+    open_to_all: ClassVar[bool] = False
+    """Whether the routes answer without a token and before the models are ready."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler: what goes wrong inside comes out in the dialect's shape."""
+        handler, template = super().get_route_handler(), self.path
+        render, open_to_all = type(self).render, type(self).open_to_all
+
+        async def handle(request: Request) -> Response:
+            edge: Edge = request.app.state.edge
+            with observe(template) as call:
+                try:
+                    if not open_to_all:
+                        authenticate(request, edge.settings.auth_token)
+                        _check_phase(edge)
+                    response = await _answer(request, edge, call, handler)
+                except RequestValidationError as invalid:
+                    response = _failed(render, call, invalid_request(invalid.errors()))
+                except Exception as error:
+                    response = _failed(render, call, error)
+                _log.debug("answered", route=template, status=response.status_code, request_id=_request_id(request))
+                return response
+
+        def _failed(render: Renderer, call: Call, error: Exception) -> Response:
+            call.failed(error)
+            problem = problem_of(error)
+            if problem.status >= 500 and not isinstance(error, NotReady):
+                _log.error("failed", route=template, reason=problem.reason, **_whereabouts(error))
+            return render(problem)
+
+        return handle
+
+
+def authenticate(request: Request, token: SecretStr | None) -> None:
+    """Compare the bearer token in constant time; nothing is asked for where none is set. Raises Unauthenticated."""
+    if token is None:
+        return
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.get_secret_value().encode()):
+        raise Unauthenticated("Send the sidecar's token as `Authorization: Bearer TOKEN`.")
+
+
+def _check_phase(edge: Edge) -> None:
+    if edge.state.phase is Phase.STARTING:
+        raise NotReady("The models are warming up: try again in a moment.", retry_after=1.0)
+
+
+async def _answer(
+    request: Request, edge: Edge, call: Call, handler: Callable[[Request], Coroutine[Any, Any, Response]]
+) -> Response:
+    deadline = deadline_of(request, edge.settings.request_timeout)
+    body = await read_body(request, edge.settings.max_request_bytes)
+    content = parse_json(body, request.headers)
+    request.state.work = Work(edge, call, deadline, _request_id(request))
+    return await until_disconnect(request.receive, handler(JsonRequest(request, body, content)))
+
+
+def _request_id(request: Request) -> str:
+    return str(request.state.request_id)
+
+
+def _whereabouts(error: Exception) -> dict[str, object]:
+    """Say what failed and where, without the message or any value: either may hold a user's text."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return {"error": type(error).__name__, "at": [f"{frame.filename}:{frame.lineno}" for frame in frames]}
