@@ -1,0 +1,7 @@
+"""Tokenise, window, schedule, run: sparse encoder, query encoder, cross-encoder. Knows no transport."""
+
+from sidecar.inference.cpu import available_cpus
+from sidecar.inference.scheduler import SchedulerFigures
+from sidecar.inference.service import InferenceService
+
+__all__ = ["InferenceService", "SchedulerFigures", "available_cpus"]

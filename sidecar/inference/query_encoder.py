@@ -1,0 +1,73 @@
+"""Queries without inference: the set of a text's tokens, each with a weight from a table, or 1."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from sidecar.bundle import Bundle
+from sidecar.bundle.manifest import QueryMode
+from sidecar.domain import Encoding, Pruning, SparseVector, Windows
+from sidecar.errors import BundleCorrupt
+from sidecar.inference.tokens import TextTokenizer
+from sidecar.inference.vectors import Columns, to_vector
+from sidecar.inference.windows import cut
+
+__all__ = ["TableQueryEncoder", "load_query_weights"]
+
+QUERY_WEIGHTS = "query_weights.json"
+
+
+class TableQueryEncoder:
+    """Inference-free queries, `idf` or `binary`: presence, not count, decides; special tokens never enter."""
+
+    def __init__(self, bundle: Bundle, tokenizer: TextTokenizer) -> None:
+        manifest = bundle.manifest
+        self._tokenizer = tokenizer
+        self._capacity = (manifest.query_max_tokens or manifest.max_tokens) - tokenizer.single_specials
+        size = len(tokenizer.terms)
+        if manifest.query_mode is QueryMode.IDF:
+            self._weights = load_query_weights(bundle, tokenizer)
+        else:
+            self._weights = np.ones(size, dtype=np.float32)
+        self._weights[[term_id for term_id in tokenizer.special_ids if term_id < size]] = 0.0
+
+    def encode(
+        self, text: str, rule: Pruning, windows: Windows, *, return_terms: bool = False, field: str = "texts[0]"
+    ) -> Encoding:
+        """Encode one query; terms whose weight is not above 0 are left out. Raises TextTooLong."""
+        ids = self._tokenizer.ids(text)
+        part = cut(len(ids), self._capacity, windows, field=field)
+        distinct = np.unique(ids[: part.tokens])
+        weights = self._weights[distinct]
+        kept = weights > 0.0
+        if not kept.any():
+            return Encoding(SparseVector(), part.truncated, len(part.spans), part.tokens)
+        vector = to_vector(
+            Columns(distinct[kept], weights[kept]), rule, self._tokenizer.terms if return_terms else None
+        )
+        return Encoding(vector, part.truncated, len(part.spans), part.tokens)
+
+
+def load_query_weights(bundle: Bundle, tokenizer: TextTokenizer) -> npt.NDArray[np.float32]:
+    """Read `query_weights.json` into an array by term id; a term it lacks gets the manifest's `missing_idf`.
+
+    Raises BundleCorrupt where it is no object of finite numbers.
+    """
+    try:
+        table = orjson.loads(bundle.file(QUERY_WEIGHTS).read_bytes())
+    except orjson.JSONDecodeError:
+        raise BundleCorrupt(f"{QUERY_WEIGHTS} is no JSON.") from None
+    if not isinstance(table, dict):
+        raise BundleCorrupt(f"{QUERY_WEIGHTS} is no object of token and weight.")
+    weights = np.full(len(tokenizer.terms), bundle.manifest.missing_idf or 0.0, dtype=np.float32)
+    for term, weight in table.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise BundleCorrupt(f"{QUERY_WEIGHTS} has a weight that is no finite number.")
+        term_id = tokenizer.id_of(term)
+        if term_id is not None:
+            weights[term_id] = weight
+    return weights

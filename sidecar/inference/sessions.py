@@ -1,0 +1,91 @@
+"""One onnxruntime session: options chosen for a sidecar, batches padded, outputs checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import structlog
+
+from sidecar.bundle.manifest import GraphPorts
+from sidecar.errors import BundleCorrupt
+from sidecar.inference.calls import Item
+
+__all__ = ["OnnxSession"]
+
+log = structlog.get_logger(__name__)
+
+Floats = npt.NDArray[np.float32]
+
+TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
+
+class OnnxSession:
+    """A model's graph, ready to run batches of items."""
+
+    def __init__(self, path: Path, ports: GraphPorts, *, name: str, threads: int, pad_id: int) -> None:
+        """Load the graph for `threads` threads; raises BundleCorrupt where it is no graph with the manifest's ports.
+
+        The arena is off: it keeps the largest block of every shape it has seen, and the time it saves was not
+        measurable. Spinning is off: waiting threads would take the cores from the other model and the tokenizer.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise BundleCorrupt(f"{path.name} is no graph that onnxruntime loads: {type(error).__name__}.") from None
+        self._ports = ports
+        self._pad_id = pad_id
+        self._types = {port.name: TYPES.get(port.type) for port in self._session.get_inputs()}
+        self._check_ports(path)
+        log.info(
+            "session created",
+            model=name,
+            runtime=onnxruntime.__version__,
+            intra_op_threads=threads,
+            spinning=False,
+            arena=False,
+        )
+
+    def run(self, items: Sequence[Item]) -> Floats:
+        """Run one batch, padded on the right to the longest bucket among the items; return the graph's output."""
+        length = max(item.tokens for item in items)
+        feeds = {self._ports.input_ids: self._array(self._ports.input_ids, (len(items), length), self._pad_id)}
+        for name in (self._ports.attention_mask, self._ports.token_type_ids):
+            if name is not None:
+                feeds[name] = self._array(name, (len(items), length), 0)
+        for row, item in enumerate(items):
+            end = len(item.ids)
+            feeds[self._ports.input_ids][row, :end] = item.ids
+            if self._ports.attention_mask is not None:
+                feeds[self._ports.attention_mask][row, :end] = 1
+            if self._ports.token_type_ids is not None:
+                feeds[self._ports.token_type_ids][row, item.second : end] = 1
+        (output,) = self._session.run([self._ports.output], feeds)
+        return np.asarray(output, dtype=np.float32)
+
+    def _array(self, name: str, shape: tuple[int, int], value: int) -> npt.NDArray[np.signedinteger]:
+        return np.full(shape, value, dtype=self._types[name])
+
+    def _check_ports(self, path: Path) -> None:
+        wanted = {self._ports.input_ids, self._ports.attention_mask, self._ports.token_type_ids} - {None}
+        if wanted != set(self._types):
+            raise BundleCorrupt(
+                f"{path.name} has the inputs {sorted(self._types)} and the manifest names {sorted(map(str, wanted))}."
+            )
+        strange = [name for name, kind in self._types.items() if kind is None]
+        if strange:
+            raise BundleCorrupt(f"{path.name}: the inputs {sorted(strange)} are no integers.")
+        if self._ports.output not in {port.name for port in self._session.get_outputs()}:
+            raise BundleCorrupt(f"{path.name} has no output {self._ports.output}, which the manifest names.")
