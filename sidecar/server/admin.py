@@ -23,7 +23,7 @@ def create_admin_app(service: InferenceService | None, settings: Settings, state
     `/startupz` is 200 once warm-up was completed, for ever after.
     """
     if service is not None:
-        metrics.watch_queues(service)
+        metrics.watch(service)
 
     async def livez(request: Request) -> Response:
         return _probe(state.live, "live")

@@ -29,23 +29,24 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from sidecar import __version__
 from sidecar.domain import EncodeResult, Lane, ModelInfo, RerankResult, Side, Timings
 from sidecar.errors import SidecarError, wire_error
+from sidecar.inference import SchedulerFigures
 
 __all__ = [
     "CONTENT_TYPE",
     "REGISTRY",
     "Call",
-    "QueueReport",
+    "Figures",
     "describe_models",
     "observe",
     "render",
-    "watch_queues",
+    "watch",
 ]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -114,11 +115,11 @@ GCCollector(registry=REGISTRY)
 
 
 @runtime_checkable
-class QueueReport(Protocol):
-    """Whoever can say how many tokens wait, by model and lane: the inference service."""
+class Figures(Protocol):
+    """Whoever can say what each model's scheduler is at: the inference service."""
 
-    def queue_tokens(self) -> Mapping[str, Mapping[Lane, int]]:
-        """Return `{model: {lane: tokens waiting}}`."""
+    def figures(self) -> Mapping[str, SchedulerFigures]:
+        """Return the figures by model."""
         ...
 
 
@@ -191,35 +192,48 @@ def describe_models(models: Iterable[ModelInfo]) -> None:
         MODEL_INFO.labels(model.name, str(model.kind), model.fingerprint, model.quantization).set(1)
 
 
-class _Queues(Collector):
-    """Asks at scrape time: a gauge that is set on every change would cost the scheduler more than it tells."""
+class _Schedulers(Collector):
+    """Asks at scrape time: gauges set on every change would cost the schedulers more than they tell."""
 
     def __init__(self) -> None:
-        self.source: QueueReport | None = None
+        self.source: Figures | None = None
 
     def describe(self) -> Iterable[Metric]:
-        yield self._family()
+        return self._families({})
 
     def collect(self) -> Iterable[Metric]:
-        family = self._family()
-        if self.source is not None:
-            for model, lanes in self.source.queue_tokens().items():
-                for lane, tokens in lanes.items():
-                    family.add_metric((model, str(lane)), tokens)
-        yield family
+        return self._families({} if self.source is None else self.source.figures())
 
     @staticmethod
-    def _family() -> GaugeMetricFamily:
-        return GaugeMetricFamily("sidecar_queue_tokens", "Tokens waiting for inference.", labels=("model", "lane"))
+    def _families(figures: Mapping[str, SchedulerFigures]) -> Iterable[Metric]:
+        waiting = GaugeMetricFamily(
+            "sidecar_queue_tokens", "Padded tokens waiting for inference.", labels=("model", "lane")
+        )
+        batches = CounterMetricFamily("sidecar_batches", "Micro-batches run.", labels=("model",))
+        items = CounterMetricFamily("sidecar_batch_items", "Windows or pairs in those batches.", labels=("model",))
+        padded = CounterMetricFamily(
+            "sidecar_batch_padded_tokens", "Tokens of those batches, padding included.", labels=("model",)
+        )
+        busy = CounterMetricFamily("sidecar_batch_seconds", "Time spent in those batches.", labels=("model",))
+        rate = GaugeMetricFamily("sidecar_tokens_per_second", "Recent throughput of inference.", labels=("model",))
+        for model, figure in figures.items():
+            for lane, tokens in figure.waiting_tokens.items():
+                waiting.add_metric((model, str(lane)), tokens)
+            batches.add_metric((model,), figure.batches)
+            items.add_metric((model,), figure.items)
+            padded.add_metric((model,), figure.padded_tokens)
+            busy.add_metric((model,), figure.busy_seconds)
+            rate.add_metric((model,), figure.tokens_per_second)
+        return (waiting, batches, items, padded, busy, rate)
 
 
-_QUEUES = _Queues()
-REGISTRY.register(_QUEUES)
+_SCHEDULERS = _Schedulers()
+REGISTRY.register(_SCHEDULERS)
 
 
-def watch_queues(source: object) -> None:
-    """Read queue depths from `source` at every scrape, if it can tell them; the last one given counts."""
-    _QUEUES.source = source if isinstance(source, QueueReport) else None
+def watch(source: object) -> None:
+    """Read the schedulers' figures from `source` at every scrape, if it can tell them; the last one given counts."""
+    _SCHEDULERS.source = source if isinstance(source, Figures) else None
 
 
 def render() -> bytes:

@@ -50,7 +50,7 @@ def create_http_app(service: InferenceService, settings: Settings, state: Server
     app.add_exception_handler(HTTPException, _no_such_route)
     if settings.auth_token is not None:
         _declare_token(app)
-    metrics.watch_queues(service)
+    metrics.watch(service)
     return app
 
 
