@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sidecar.domain import JsonObject
+from sidecar.domain import JsonObject, JsonValue
 
-__all__ = ["BodyResult", "Contribution", "SearchHit", "SearchResult", "StageTimings"]
+__all__ = ["BodyResult", "Contribution", "SearchHit", "SearchResult", "StageTimings", "raw_hits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class SearchResult:
     `degraded` is None, or the reason (as in ErrorInfo.reason: `SIDECAR_UNAVAILABLE`, `DEADLINE_EXCEEDED`, `OVERLOADED`
     …, or `NO_QUERY_TERMS`) why `degraded_stage` (`encode` | `rerank`) was left out. `total` counts the matching
     documents as the cluster does: exact up to its limit (10,000 by default), a lower bound above it; with two
-    retrievers it is the larger of their counts.
+    retrievers it is the larger of their counts. `partial`: the cluster said that shards were missing or late.
     """
 
     hits: tuple[SearchHit, ...]
@@ -64,6 +64,7 @@ class SearchResult:
     timings: StageTimings = field(default_factory=StageTimings)
     degraded: str | None = None
     degraded_stage: str | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,10 @@ class BodyResult:
     degraded: str | None = None
     degraded_stage: str | None = None
     timings: StageTimings = field(default_factory=StageTimings)
+
+
+def raw_hits(response: JsonObject) -> list[JsonObject]:
+    """Return the hits of a cluster's answer as they came."""
+    outer = response.get("hits")
+    inner: JsonValue = outer.get("hits") if isinstance(outer, Mapping) else None
+    return [hit for hit in inner if isinstance(hit, Mapping)] if isinstance(inner, list) else []

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sidecar.domain import WindowPolicy
 from sidecar.search.rerank.interpolate import order_of_head
 
 __all__ = ["Rerank"]
@@ -37,6 +38,10 @@ class Rerank(BaseModel):
         allow_inf_nan=False,
         description="Documents with a smaller rerank score are left out, and so is all that was not reranked.",
     )
+    windows: WindowPolicy = Field(
+        default=WindowPolicy.TRUNCATE, description="`slide`: a long document counts by its best window (MaxP)."
+    )
+    max_windows: int = Field(default=4, ge=1, le=64, description="Windows read per document with `slide`.")
     timeout: float = Field(default=5.0, gt=0.0, le=600.0, description="Seconds; then: the first stage's order.")
 
     def apply(

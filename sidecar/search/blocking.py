@@ -1,0 +1,89 @@
+"""`Searcher`: the same searches for code without an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from sidecar.client import AsyncSidecarClient
+
+# One event loop thread for all synchronous twins of the process: gRPC's asyncio API dislikes several.
+from sidecar.client._sync_client import PORTALS
+from sidecar.domain import JsonObject
+from sidecar.engine import Engine
+from sidecar.search.augment import Augmented, Matching
+from sidecar.search.profile import Profile
+from sidecar.search.result import BodyResult, SearchResult
+from sidecar.search.searcher import AsyncSearcher, Filter
+
+__all__ = ["Searcher"]
+
+
+class Searcher:
+    """`AsyncSearcher` for threads; connects to the cluster and to the sidecar, and closes both.
+
+    `engine` is an address, or what `Engine.connect` returns before it is awaited, where it needs credentials;
+    `sidecar` an address, a client that was not used yet, or None for lexical profiles. Safe to share between threads.
+
+    Usage:
+        with Searcher("http://127.0.0.1:9200", "127.0.0.1:50051", "hybrid+rerank", index="articles") as searcher:
+            result = searcher.search("how do wings stall")
+    """
+
+    def __init__(
+        self,
+        engine: str | Awaitable[Engine],
+        sidecar: str | AsyncSidecarClient | None,
+        profile: Profile | str,
+        *,
+        index: str,
+    ) -> None:
+        client = AsyncSidecarClient(sidecar) if isinstance(sidecar, str) else sidecar
+        with ExitStack() as resources:
+            self._portal = resources.enter_context(PORTALS)
+            connected = self._portal.call(_connected, engine)
+            resources.callback(self._portal.call, connected.close)
+            if client is not None:
+                resources.callback(self._portal.call, client.close)
+            self._searcher = AsyncSearcher(connected, client, profile, index=index)
+            self._resources = resources.pop_all()
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that is searched by."""
+        return self._searcher.profile
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._resources.close()
+
+    def search(
+        self, text: str, size: int = 10, from_: int = 0, filter: Filter | None = None, explain: bool = False
+    ) -> SearchResult:
+        """See `AsyncSearcher.search`."""
+        return self._portal.call(partial(self._searcher.search, text, size, from_, filter, explain))
+
+    def augment(self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND) -> Augmented:
+        """See `AsyncSearcher.augment`."""
+        return self._portal.call(partial(self._searcher.augment, body, text=text, matching=matching))
+
+    def search_body(
+        self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND
+    ) -> BodyResult:
+        """See `AsyncSearcher.search_body`."""
+        return self._portal.call(partial(self._searcher.search_body, body, text=text, matching=matching))
+
+
+async def _connected(engine: str | Awaitable[Engine]) -> Engine:
+    return await Engine.connect(engine) if isinstance(engine, str) else await engine

@@ -1,0 +1,55 @@
+"""What a search does without, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sidecar.errors import DeadlineExceeded, SidecarError, wire_error
+
+__all__ = ["NO_QUERY_TERMS", "Deadline", "Degraded", "degraded_by", "within"]
+
+NO_QUERY_TERMS = "NO_QUERY_TERMS"
+"""The encoder found no term in the query: punctuation only, or only special tokens."""
+
+GRACE_SECONDS = 0.1
+"""What a call may take beyond its own timeout before it is abandoned from outside."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """A stage (`encode` | `rerank`) that was left out, and the reason's code."""
+
+    stage: str
+    reason: str
+
+
+def degraded_by(stage: str, error: SidecarError) -> Degraded:
+    """Return the degradation that `error` causes; its code is the one of ErrorInfo."""
+    return Degraded(stage, wire_error(error).reason)
+
+
+class Deadline:
+    """A moment by which the whole search must be done."""
+
+    def __init__(self, seconds: float) -> None:
+        self._moment = time.monotonic() + seconds
+
+    def left(self, limit: float | None = None) -> float:
+        """Return the seconds left, at most `limit`; never below a millisecond, so that a call fails by itself."""
+        left = max(0.001, self._moment - time.monotonic())
+        return left if limit is None else min(left, limit)
+
+
+async def within(seconds: float, call: Awaitable[Answer]) -> Answer:
+    """Await `call`, and abandon it if it ignores its own timeout of `seconds`; raise DeadlineExceeded then."""
+    try:
+        async with asyncio.timeout(seconds + GRACE_SECONDS):
+            return await call
+    except TimeoutError:
+        raise DeadlineExceeded(f"The sidecar did not answer within {seconds:g} s.") from None

@@ -1,0 +1,91 @@
+"""The query's vector, from the model that encoded the index and from no other."""
+
+from __future__ import annotations
+
+import time
+
+from sidecar.domain import Side, SparseVector
+from sidecar.engine import Engine, IndexMeta
+from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
+from sidecar.search.degradation import NO_QUERY_TERMS, Degraded, degraded_by, within
+from sidecar.search.ports import Sidecar
+from sidecar.search.profile import Sparse
+
+__all__ = ["IndexRecord", "QueryEncoder"]
+
+
+class IndexRecord:
+    """An index's `_meta`, read again when it is older than `seconds`, and when it turns out to be outdated."""
+
+    def __init__(self, engine: Engine, index: str, *, seconds: float = 30.0) -> None:
+        self._engine = engine
+        self._index = index
+        self._seconds = seconds
+        self._meta: IndexMeta | None = None
+        self._read_at = 0.0
+
+    async def get(self) -> IndexMeta:
+        """Return the record; raises IndexNotFound, IndexNotPrepared, FingerprintMismatch (an alias of two models)."""
+        if self._meta is None or time.monotonic() - self._read_at > self._seconds:
+            return await self.read()
+        return self._meta
+
+    async def read(self) -> IndexMeta:
+        """Read the record from the cluster."""
+        self._meta = await self._engine.index_meta(self._index)
+        self._read_at = time.monotonic()
+        return self._meta
+
+
+class QueryEncoder:
+    """Encodes queries for one index and one retriever."""
+
+    def __init__(self, sidecar: Sidecar, retriever: Sparse, index: str) -> None:
+        self._sidecar = sidecar
+        self._retriever = retriever
+        self._index = index
+
+    async def encode(self, text: str, record: IndexRecord, timeout: float) -> SparseVector | Degraded:
+        """Return the vector with its terms, or why there is none.
+
+        Raises what the caller or the operator must mend: InvalidInput, FingerprintMismatch, WrongModelKind. All else
+        the sidecar may do (be gone, late, overloaded, broken) is a degradation.
+        """
+        meta = await record.get()
+        try:
+            try:
+                vector = await self._encoded(text, meta, timeout)
+            except FingerprintMismatch:
+                # The index may have been migrated since its record was read.
+                fresh = await record.read()
+                if fresh.fingerprint == meta.fingerprint:
+                    raise
+                vector = await self._encoded(text, fresh, timeout)
+        except (InvalidInput, FingerprintMismatch, WrongModelKind):
+            raise
+        except SidecarError as error:
+            return degraded_by("encode", error)
+        return vector if len(vector) else Degraded("encode", NO_QUERY_TERMS)
+
+    async def _encoded(self, text: str, meta: IndexMeta, timeout: float) -> SparseVector:
+        pruning = self._retriever.pruning
+        try:
+            answer = await within(
+                timeout,
+                self._sidecar.encode(
+                    [text],
+                    side=Side.QUERY,
+                    model=self._retriever.model or meta.bundle,
+                    pruning=None if pruning is None else pruning.to_domain(),
+                    return_terms=True,
+                    expected_fingerprint=meta.fingerprint,
+                    timeout=timeout,
+                ),
+            )
+        except UnknownModel:
+            raise FingerprintMismatch(
+                f"Index {self._index} holds vectors of {self._retriever.model or meta.bundle}, which this sidecar does"
+                " not serve: serve that model, or set up a new index for the one it serves."
+            ) from None
+        meta.require_fingerprint(answer.fingerprint, self._index)
+        return answer.encodings[0].vector

@@ -1,0 +1,140 @@
+"""Executing an application's own `_search` body, augmented and reranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sidecar.domain import JsonObject, JsonValue, SparseVector
+from sidecar.engine import Engine, IndexMeta
+from sidecar.search.augment import Augmented, Matching, augmented_body
+from sidecar.search.bodies import Anatomy, Unchanged, anatomy
+from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
+from sidecar.search.encoding import IndexRecord, QueryEncoder
+from sidecar.search.profile import Profile
+from sidecar.search.reranking import Head, Reranker
+from sidecar.search.result import BodyResult, StageTimings, raw_hits
+from sidecar.search.retrieval import FirstStage
+from sidecar.search.stopwatch import Stopwatch
+from sidecar.search.text import check_query
+
+__all__ = ["OwnBody"]
+
+DEFAULT_SIZE = 10
+"""`size` of a body that names none."""
+
+
+class OwnBody:
+    """What `AsyncSearcher.augment` and `.search_body` do."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        index: str,
+        profile: Profile,
+        record: IndexRecord,
+        first: FirstStage,
+        encoder: QueryEncoder | None,
+        reranker: Reranker | None,
+    ) -> None:
+        self._engine = engine
+        self._index = index
+        self._profile = profile
+        self._record = record
+        self._first = first
+        self._encoder = encoder
+        self._reranker = reranker
+
+    async def augment(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> Augmented:
+        """Return the augmented body, or the body itself and why."""
+        parts = anatomy(body, text)
+        if parts.unchanged is not None or parts.text is None:
+            return Augmented(body, parts.unchanged)
+        check_query(parts.text)
+        if self._encoder is None or self._profile.sparse is None:
+            return Augmented(body, Unchanged.LEXICAL_PROFILE)
+        encoded = await self._encoder.encode(parts.text, self._record, deadline.left(self._profile.encode_timeout))
+        if isinstance(encoded, Degraded):
+            return Augmented(body, Unchanged.DEGRADED, encoded.reason)
+        return Augmented(self._augmented(body, parts, encoded, await self._record.get(), matching))
+
+    async def search(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> BodyResult:
+        """Augment, execute, rerank."""
+        watch = Stopwatch()
+        augmented = await self.augment(body, text, matching, deadline)
+        encode_ms = watch.lap()
+        wanted = anatomy(body, text).text
+        policy = self._profile.rerank
+        lost = augmented.degraded is not None and augmented.degraded != NO_QUERY_TERMS
+        start, size = _number(body.get("from"), 0), _number(body.get("size"), DEFAULT_SIZE)
+        if self._reranker is None or policy is None or wanted is None or lost or "search_after" in body:
+            answer = await self._engine.search(self._index, augmented.body, timeout=deadline.left())
+            return BodyResult(
+                answer.raw,
+                augmented.unchanged,
+                augmented.degraded,
+                None if augmented.degraded is None else "encode",
+                StageTimings(encode_ms, watch.lap(), total_ms=watch.total()),
+            )
+        window = max(policy.depth, start + size)
+        answer = await self._engine.search(
+            self._index, {**augmented.body, "from": 0, "size": window}, timeout=deadline.left()
+        )
+        meta = await self._record.get()
+        hits = raw_hits(answer.raw)
+        texts = await self._first.sources(
+            [str(hit.get("_id")) for hit in hits[: policy.depth]], list(meta.source_fields), timeout=deadline.left()
+        )
+        retrieve_ms = watch.lap()
+        head = [
+            Head(position, texts.get(str(hit.get("_id")), {}), _score(hit))
+            for position, hit in enumerate(hits[: policy.depth])
+        ]
+        reranked = await self._reranker.rerank(
+            wanted, head, len(hits), meta.source_fields, deadline.left(policy.timeout)
+        )
+        if isinstance(reranked, Degraded):
+            ordered, failed = list(hits), reranked
+        else:
+            failed = None
+            ordered = [
+                {**hits[position], "_rerank_score": reranked.scores[position]}
+                if position in reranked.scores
+                else hits[position]
+                for position in reranked.order
+            ]
+        degraded = Degraded("encode", augmented.degraded) if augmented.degraded is not None else failed
+        return BodyResult(
+            _with_hits(answer.raw, ordered[start : start + size]),
+            augmented.unchanged,
+            None if degraded is None else degraded.reason,
+            None if degraded is None else degraded.stage,
+            StageTimings(encode_ms, retrieve_ms, watch.lap(), total_ms=watch.total()),
+        )
+
+    def _augmented(
+        self, body: JsonObject, parts: Anatomy, vector: SparseVector, meta: IndexMeta, matching: Matching
+    ) -> JsonObject:
+        lexical, sparse = self._profile.lexical, self._profile.sparse
+        assert sparse is not None
+        return augmented_body(
+            body,
+            parts,
+            self._first.sparse_clause(vector, meta, boost=sparse.weight),
+            lexical_weight=None if lexical is None else lexical.weight,
+            matching=matching,
+            hidden_fields=(meta.vector_field, meta.hash_field),
+        )
+
+
+def _number(value: JsonValue, default: int) -> int:
+    return value if isinstance(value, int) else default
+
+
+def _score(hit: JsonObject) -> float:
+    score = hit.get("_score")
+    return float(score) if isinstance(score, int | float) else 0.0
+
+
+def _with_hits(raw: JsonObject, hits: Sequence[JsonObject]) -> JsonObject:
+    outer = raw.get("hits")
+    return {**raw, "hits": {**(outer if isinstance(outer, Mapping) else {}), "hits": list(hits)}}

@@ -1,0 +1,126 @@
+"""The first stage: queries for the cluster, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.domain import Candidate, JsonObject, JsonValue, SparseVector
+from sidecar.engine import Engine, IndexMeta, SearchResponse, dialect_named
+from sidecar.search.candidates import Retrieved, first_stage
+from sidecar.search.profile import Profile
+
+__all__ = ["FirstStage", "Found", "Question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched for. `vector` None: only lexically, whatever the profile says."""
+
+    text: str
+    vector: SparseVector | None
+    filters: tuple[JsonObject, ...]
+    meta: IndexMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A part of the first-stage ranking: `candidates` begin at rank `start` (from 0)."""
+
+    candidates: list[Candidate]
+    start: int
+    total: int
+    partial: bool
+    has_sources: bool
+
+
+class FirstStage:
+    """Runs a profile's retrievers on one index."""
+
+    def __init__(self, engine: Engine, index: str, profile: Profile) -> None:
+        self._engine = engine
+        self._index = index
+        self._profile = profile
+
+    def queries(self, question: Question) -> dict[str, JsonObject]:
+        """Return the query of each retriever (`lexical`, `sparse`, or both in one: `summed`), filters included."""
+        lexical, sparse = self._profile.lexical, self._profile.sparse
+        if question.vector is None:
+            return {"lexical": _filtered(self._match(question), question.filters)}
+        if lexical is not None and sparse is not None and self._profile.summed_in_cluster:
+            clauses: list[JsonValue] = [
+                self._match(question, boost=lexical.weight),
+                self.sparse_clause(question.vector, question.meta, boost=sparse.weight),
+            ]
+            both: dict[str, JsonValue] = {"should": clauses, "minimum_should_match": 1}
+            return {"summed": {"bool": {**both, "filter": list(question.filters)}}}
+        queries: dict[str, JsonObject] = {}
+        if lexical is not None:
+            queries["lexical"] = _filtered(self._match(question), question.filters)
+        if sparse is not None:
+            clause = self.sparse_clause(question.vector, question.meta)
+            queries["sparse"] = _filtered(clause, question.filters)
+        return queries
+
+    def sparse_clause(self, vector: SparseVector, meta: IndexMeta, boost: float = 1.0) -> JsonObject:
+        """Return the inner product, for documents that the same model encoded and for no others."""
+        dialect = dialect_named(meta.dialect)
+        return {
+            "bool": {
+                "must": [dialect.sparse_query(meta.vector_field, vector, boost)],
+                "filter": [dialect.presence_filter(meta.vector_field, meta.fingerprint)],
+            }
+        }
+
+    async def find(self, question: Question, *, size: int, from_: int, head: int, timeout: float) -> Found:
+        """Return the ranking, at least as deep as `from_ + size` and as `head`, or just the page where that suffices.
+
+        `head`: how many documents from the top are wanted besides the page (for reranking); 0: none.
+        """
+        queries = self.queries(question)
+        shown = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
+        if len(queries) == 1:
+            (query,) = queries.values()
+            start = from_ if head == 0 else 0
+            wanted = size if head == 0 else max(head, from_ + size)
+            body: JsonObject = {"query": query, "from": start, "size": wanted, "_source": shown}
+            answers: Sequence[SearchResponse] = [await self._engine.search(self._index, body, timeout=timeout)]
+        else:
+            start = 0
+            depth = max(self._profile.candidates, from_ + size)
+            bodies: list[JsonObject] = [{"query": query, "size": depth, "_source": False} for query in queries.values()]
+            answers = await self._engine.multi_search(self._index, bodies, timeout=timeout)
+        lists = [
+            Retrieved(name, self._weight(name), tuple(Candidate(hit.id, hit.source, hit.score) for hit in answer.hits))
+            for name, answer in zip(queries, answers, strict=True)
+        ]
+        return Found(
+            candidates=first_stage(lists, self._profile.fusion, self._profile.candidates),
+            start=start,
+            total=max(answer.total or len(answer.hits) for answer in answers),
+            partial=any(answer.timed_out or answer.failed_shards > 0 for answer in answers),
+            has_sources=len(queries) == 1,
+        )
+
+    async def sources(self, ids: Iterable[str], shown: JsonValue, *, timeout: float) -> dict[str, Mapping[str, object]]:
+        """Return the documents' fields by id, as far as `shown` (a `_source` clause) goes."""
+        names = list(ids)
+        if not names:
+            return {}
+        body: JsonObject = {"query": {"ids": {"values": names}}, "size": len(names), "_source": shown}
+        answer = await self._engine.search(self._index, body, timeout=timeout)
+        return {hit.id: hit.source for hit in answer.hits}
+
+    def _match(self, question: Question, boost: float = 1.0) -> JsonObject:
+        clause: dict[str, JsonValue] = {"query": question.text}
+        if boost != 1.0:
+            clause["boost"] = boost
+        return {"match": {question.meta.lexical_field: clause}}
+
+    def _weight(self, name: str) -> float:
+        retriever = {"lexical": self._profile.lexical, "sparse": self._profile.sparse}.get(name)
+        return 1.0 if retriever is None else retriever.weight
+
+
+def _filtered(query: JsonObject, filters: Sequence[JsonObject]) -> JsonObject:
+    return {"bool": {"must": [query], "filter": list(filters)}} if filters else query

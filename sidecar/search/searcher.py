@@ -1,0 +1,217 @@
+"""`AsyncSearcher`: retrieve, fuse, rerank, on an index of a cluster that knows nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from sidecar.domain import Candidate, JsonObject, SparseVector
+from sidecar.engine import Engine
+from sidecar.errors import ProfileInvalid
+from sidecar.search.augment import Augmented, Matching
+from sidecar.search.builtin import load_profile
+from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
+from sidecar.search.encoding import IndexRecord, QueryEncoder
+from sidecar.search.explain import contributions
+from sidecar.search.own_body import OwnBody
+from sidecar.search.ports import Sidecar
+from sidecar.search.profile import Profile
+from sidecar.search.reranking import Head, Reranker
+from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchResult, StageTimings, raw_hits
+from sidecar.search.retrieval import FirstStage, Found, Question
+from sidecar.search.stopwatch import Stopwatch
+from sidecar.search.text import check_page, check_query
+
+__all__ = ["AsyncSearcher", "Filter"]
+
+Filter: TypeAlias = JsonObject | Sequence[JsonObject]
+"""One query clause or several, all of which a document must match; they do not score."""
+
+
+class AsyncSearcher:
+    """Searches one index by one profile. Holds no connection of its own: it neither opens nor closes what it is given.
+
+    `profile` is a `Profile`, or a built-in's name or a YAML file's path. `sidecar` may be None for a profile that
+    neither encodes nor reranks. Safe to share between tasks of one event loop.
+
+    Usage:
+        async with await Engine.connect("http://127.0.0.1:9200") as engine, AsyncSidecarClient() as sidecar:
+            searcher = AsyncSearcher(engine, sidecar, "hybrid+rerank", index="articles")
+            result = await searcher.search("how do wings stall", size=5, filter={"term": {"kind": "report"}})
+    """
+
+    def __init__(self, engine: Engine, sidecar: Sidecar | None, profile: Profile | str, *, index: str) -> None:
+        self.profile = load_profile(profile) if isinstance(profile, str) else profile
+        self.index = index
+        self._engine = engine
+        self._record = IndexRecord(engine, index)
+        self._first = FirstStage(engine, index, self.profile)
+        self._encoder: QueryEncoder | None = None
+        self._reranker: Reranker | None = None
+        if sidecar is not None:
+            if self.profile.sparse is not None:
+                self._encoder = QueryEncoder(sidecar, self.profile.sparse, index)
+            if self.profile.rerank is not None:
+                self._reranker = Reranker(sidecar, self.profile.rerank)
+        elif self.profile.sparse is not None or self.profile.rerank is not None:
+            raise ProfileInvalid(f"The profile {self.profile.name} needs a sidecar; none was given.", field="profile")
+        self._own_body = OwnBody(engine, index, self.profile, self._record, self._first, self._encoder, self._reranker)
+
+    async def search(
+        self, text: str, size: int = 10, from_: int = 0, filter: Filter | None = None, explain: bool = False
+    ) -> SearchResult:
+        """Return the hits ranked `from_ + 1` to `from_ + size`.
+
+        A sidecar that is gone, late or overloaded never makes it fail: the answer is lexical (or in first-stage
+        order) then, and `degraded` says why. Pages of one query never overlap. `explain` fills each hit's `why` at the
+        price of one more request.
+
+        Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page), FingerprintMismatch (the index was encoded
+        by another model), UnknownModel and WrongModelKind (reranking), and the cluster's EngineErrors.
+        """
+        check_query(text)
+        check_page(size, from_)
+        watch, deadline = Stopwatch(), Deadline(self.profile.timeout)
+        await self._record.get()
+        vector, degraded = await self._vector(text, deadline)
+        encode_ms = watch.lap()
+        question = Question(text, vector, _filters(filter), await self._record.get())
+        head = self._head(from_, degraded)
+        found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
+        found = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
+        retrieve_ms = watch.lap()
+        rerank_ms = 0.0
+        if head and self._reranker is not None and self.profile.rerank is not None:
+            hits, failed = await self._reranked(found, question, head, deadline)
+            degraded = degraded or failed
+            rerank_ms = watch.lap()
+        else:
+            hits = _ranked(found.candidates, found.start)
+        page = hits[from_ - found.start : from_ - found.start + size]
+        explain_ms = 0.0
+        if explain:
+            page = await self._explained(page, question, deadline)
+            explain_ms = watch.lap()
+        return SearchResult(
+            hits=tuple(page),
+            total=found.total,
+            profile=self.profile.name,
+            timings=StageTimings(encode_ms, retrieve_ms, rerank_ms, explain_ms, watch.total()),
+            degraded=None if degraded is None else degraded.reason,
+            degraded_stage=None if degraded is None else degraded.stage,
+            partial=found.partial,
+        )
+
+    async def augment(
+        self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND
+    ) -> Augmented:
+        """Return an application's own `_search` body with this profile's first stage in it; `body` stays as it is.
+
+        See `sidecar.search.augment.augmented_body` for what is kept, `Unchanged` for what can't be augmented. The text
+        is the one its clauses search for; `text` says which where that is not clear.
+        """
+        return await self._own_body.augment(body, text, matching, Deadline(self.profile.timeout))
+
+    async def search_body(
+        self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND
+    ) -> BodyResult:
+        """Augment, execute and rerank an application's own body; return the cluster's answer in its own shape."""
+        return await self._own_body.search(body, text, matching, Deadline(self.profile.timeout))
+
+    async def _vector(self, text: str, deadline: Deadline) -> tuple[SparseVector | None, Degraded | None]:
+        if self._encoder is None:
+            return None, None
+        encoded = await self._encoder.encode(text, self._record, deadline.left(self.profile.encode_timeout))
+        return (None, encoded) if isinstance(encoded, Degraded) else (encoded, None)
+
+    def _head(self, from_: int, degraded: Degraded | None) -> int:
+        """How many documents are reranked for a page that begins at `from_`: the profile's depth, or 0."""
+        policy = self.profile.rerank
+        if policy is None or (degraded is not None and degraded.reason != NO_QUERY_TERMS):
+            return 0
+        return policy.depth if from_ < policy.depth or policy.cut_off is not None else 0
+
+    async def _with_sources(
+        self, found: Found, question: Question, *, size: int, from_: int, head: int, deadline: Deadline
+    ) -> Found:
+        """Fetch the documents of the head and of the page, where the first stage brought only ids.
+
+        A document that was deleted in between is left out.
+        """
+        if found.has_sources:
+            return found
+        wanted = [*found.candidates[:head], *found.candidates[max(head, from_) : from_ + size]]
+        if not head:
+            wanted = found.candidates[from_ : from_ + size]
+        hidden = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
+        sources = await self._first.sources([one.id for one in wanted], hidden, timeout=deadline.left())
+        gone = {one.id for one in wanted} - sources.keys()
+        candidates = [
+            replace(candidate, source=sources.get(candidate.id, {}))
+            for candidate in found.candidates
+            if candidate.id not in gone
+        ]
+        return replace(found, candidates=candidates, has_sources=True)
+
+    async def _reranked(
+        self, found: Found, question: Question, depth: int, deadline: Deadline
+    ) -> tuple[list[SearchHit], Degraded | None]:
+        assert self._reranker is not None
+        assert self.profile.rerank is not None
+        head = [
+            Head(position, candidate.source, candidate.first_stage_score or 0.0)
+            for position, candidate in enumerate(found.candidates[:depth])
+        ]
+        timeout = deadline.left(self.profile.rerank.timeout)
+        answer = await self._reranker.rerank(
+            question.text, head, len(found.candidates), question.meta.source_fields, timeout
+        )
+        if isinstance(answer, Degraded):
+            return _ranked(found.candidates, 0), answer
+        ordered = [
+            replace(found.candidates[position], rerank_score=answer.scores.get(position)) for position in answer.order
+        ]
+        return _ranked(ordered, 0), None
+
+    async def _explained(self, page: Sequence[SearchHit], question: Question, deadline: Deadline) -> list[SearchHit]:
+        if not page:
+            return []
+        only = {"ids": {"values": [hit.id for hit in page]}}
+        bodies: list[JsonObject] = [
+            {
+                "query": {"bool": {"must": [query], "filter": [only]}},
+                "size": len(page),
+                "explain": True,
+                "_source": False,
+            }
+            for query in self._first.queries(question).values()
+        ]
+        why: dict[str, tuple[Contribution, ...]] = {}
+        for answer in await self._engine.multi_search(self.index, bodies, timeout=deadline.left()):
+            for raw in raw_hits(answer.raw):
+                shares = contributions(raw.get("_explanation"), question.meta.fingerprint)
+                name = str(raw.get("_id"))
+                why[name] = why.get(name, ()) + shares
+        return [replace(hit, why=why.get(hit.id, ())) for hit in page]
+
+
+def _ranked(candidates: Sequence[Candidate], start: int) -> list[SearchHit]:
+    return [
+        SearchHit(
+            id=candidate.id,
+            rank=rank,
+            source=candidate.source,
+            first_stage_score=candidate.first_stage_score,
+            lexical_score=candidate.lexical_score,
+            sparse_score=candidate.sparse_score,
+            rerank_score=candidate.rerank_score,
+        )
+        for rank, candidate in enumerate(candidates, start=start + 1)
+    ]
+
+
+def _filters(given: Filter | None) -> tuple[JsonObject, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, Mapping) else tuple(given)
