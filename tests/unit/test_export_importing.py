@@ -1,0 +1,351 @@
+"""Ready ONNX files become bundles when they are what a sidecar can serve, and are refused when they are not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from sidecar.bundle import Bundle, Expansion, QueryMode, ScoreActivation
+from sidecar.domain import ModelKind
+from sidecar.errors import ExportError, InvalidInput, UnsupportedCheckpoint
+from sidecar.export.importing import ImportOptions, import_onnx
+from sidecar.export.ports import PortNames
+from tests.support.graphs import SIZE, TABLE, score_graph, sparse_graph, tiny_tokenizer_file, write_graph
+from tests.support.vocabulary import TINY_VOCABULARY
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> ImportOptions:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    return ImportOptions(
+        name="tiny-import",
+        kind=ModelKind.SPARSE_ENCODER,
+        license="Apache-2.0",
+        tokenizer=tiny_tokenizer_file(folder),
+        max_tokens=64,
+    )
+
+
+@pytest.fixture
+def cross(options: ImportOptions) -> ImportOptions:
+    return replace(options, kind=ModelKind.CROSS_ENCODER)
+
+
+def test_weights_become_a_neural_bundle(tmp_path: Path, options: ImportOptions):
+    report = import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", options)
+    bundle = Bundle.open(tmp_path / "out")
+    assert bundle.manifest == report.manifest
+    assert bundle.manifest.graph is not None
+    assert bundle.manifest.graph.output_kind == "weights"
+    assert bundle.manifest.graph.token_type_ids is None
+    assert bundle.manifest.query_mode is QueryMode.NEURAL
+    assert bundle.manifest.expansion is Expansion.VOCABULARY
+    assert bundle.manifest.vocabulary_size == SIZE
+    assert bundle.manifest.source == "imported from m.onnx"
+    assert set(bundle.manifest.files) == {"model.onnx", "tokenizer.json", "README.md"}
+    assert report.warnings == ()
+
+
+def test_the_imported_graph_is_the_one_that_was_given(tmp_path: Path, options: ImportOptions):
+    import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", options)
+    assert (tmp_path / "out" / "model.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
+
+
+def test_query_weights_make_it_inference_free(tmp_path: Path, options: ImportOptions):
+    idf = tmp_path / "idf.json"
+    idf.write_text(json.dumps({"water": 3.5, "the": 0.25, "unheard-of": 7}))
+    report = import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", replace(options, query_weights=idf))
+    assert report.manifest.query_mode is QueryMode.IDF
+    assert report.manifest.missing_idf == 1.0
+    assert json.loads((tmp_path / "out" / "query_weights.json").read_text())["water"] == 3.5
+
+
+def test_token_weights_are_own_terms(tmp_path: Path, options: ImportOptions):
+    report = import_onnx(sparse_graph(tmp_path / "m.onnx", output="token_weights"), tmp_path / "out", options)
+    assert report.manifest.expansion is Expansion.OWN_TERMS
+    assert report.manifest.graph is not None
+    assert report.manifest.graph.output_kind == "token_weights"
+    assert report.manifest.vocabulary_size == SIZE
+
+
+def test_token_logits_are_taken_with_a_warning_about_memory(tmp_path: Path, options: ImportOptions):
+    report = import_onnx(sparse_graph(tmp_path / "m.onnx", output="token_logits"), tmp_path / "out", options)
+    assert report.manifest.graph is not None
+    assert report.manifest.graph.output_kind == "token_logits"
+    assert len(report.warnings) == 1
+    assert "MB" in report.warnings[0]
+
+
+def test_other_names_for_the_ports_are_found(tmp_path: Path, options: ImportOptions):
+    graph = sparse_graph(tmp_path / "m.onnx", inputs=("ids", "padding_mask"))
+    ports = import_onnx(graph, tmp_path / "out", options).manifest.graph
+    assert ports is not None
+    assert (ports.input_ids, ports.attention_mask, ports.output) == ("ids", "padding_mask", "weights")
+
+
+def test_names_that_nothing_suggests_can_be_given(tmp_path: Path, options: ImportOptions):
+    graph = sparse_graph(tmp_path / "m.onnx", inputs=("x", "y"))
+    with pytest.raises(UnsupportedCheckpoint, match="No input of the graph looks like input ids: x, y"):
+        import_onnx(graph, tmp_path / "out", options)
+    names = PortNames(input_ids="x", attention_mask="y")
+    ports = import_onnx(graph, tmp_path / "out", replace(options, ports=names)).manifest.graph
+    assert ports is not None
+    assert (ports.input_ids, ports.attention_mask) == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (PortNames(input_ids="nope"), "no input 'nope'"),
+        (PortNames(output="nope"), "no output 'nope'"),
+        (PortNames(output_kind="token_logits"), "that is no token_logits"),
+    ],
+)
+def test_names_that_are_wrong(tmp_path: Path, options: ImportOptions, names: PortNames, message: str):
+    with pytest.raises(UnsupportedCheckpoint, match=message):
+        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", replace(options, ports=names))
+
+
+def test_of_several_outputs_the_usual_name_is_taken(tmp_path: Path, options: ImportOptions):
+    graph = sparse_graph(tmp_path / "m.onnx", more_outputs=True)
+    ports = import_onnx(graph, tmp_path / "out", options).manifest.graph
+    assert ports is not None
+    assert ports.output == "weights"
+
+
+def test_of_several_outputs_one_must_be_named(tmp_path: Path, options: ImportOptions):
+    nodes = [helper.make_node("Gather", ["table", "input_ids"], [name]) for name in ("a", "b")]
+    shape = ("batch", "length", SIZE)
+    graph = write_graph(tmp_path / "m.onnx", nodes, {"a": shape, "b": shape}, {"table": TABLE}, inputs=("input_ids",))
+    with pytest.raises(UnsupportedCheckpoint, match="several outputs: a, b"):
+        import_onnx(graph, tmp_path / "out", options)
+    named = replace(options, ports=PortNames(output="b"))
+    ports = import_onnx(graph, tmp_path / "out", named).manifest.graph
+    assert ports is not None
+    assert ports.output == "b"
+
+
+def test_one_logit_is_a_score(tmp_path: Path, cross: ImportOptions):
+    report = import_onnx(score_graph(tmp_path / "m.onnx"), tmp_path / "out", cross)
+    assert report.manifest.kind is ModelKind.CROSS_ENCODER
+    assert report.manifest.score_activation is ScoreActivation.IDENTITY
+    assert report.manifest.graph is not None
+    assert report.manifest.graph.token_type_ids == "token_type_ids"
+    assert report.manifest.graph.output_kind == "score_logits"
+
+
+def test_two_logits_become_their_difference(tmp_path: Path, cross: ImportOptions):
+    graph = score_graph(tmp_path / "m.onnx", labels=2)
+    report = import_onnx(graph, tmp_path / "out", cross)
+    assert report.manifest.score_activation is ScoreActivation.SIGMOID
+    ids = np.array([[2, 60, 61, 3]], dtype=np.int64)
+    fed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    (two,) = onnxruntime.InferenceSession(str(graph)).run(None, fed)
+    assert report.manifest.graph is not None
+    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+    (one,) = session.run([report.manifest.graph.output], fed)
+    assert one.shape == (1, 1)
+    softmax = np.exp(two[0, 1]) / np.exp(two[0]).sum()
+    assert 1 / (1 + np.exp(-one[0, 0])) == pytest.approx(softmax, rel=1e-5)
+
+
+def test_three_logits_are_no_score(tmp_path: Path, cross: ImportOptions):
+    with pytest.raises(UnsupportedCheckpoint, match="no cross-encoder's output"):
+        import_onnx(score_graph(tmp_path / "m.onnx", labels=3), tmp_path / "out", cross)
+
+
+def test_a_score_is_no_sparse_encoder(tmp_path: Path, options: ImportOptions):
+    with pytest.raises(UnsupportedCheckpoint, match=r"negative weights|do not belong together"):
+        import_onnx(score_graph(tmp_path / "m.onnx"), tmp_path / "out", options)
+
+
+def test_logits_that_were_never_activated(tmp_path: Path, options: ImportOptions):
+    with pytest.raises(UnsupportedCheckpoint, match="negative weights"):
+        import_onnx(sparse_graph(tmp_path / "m.onnx", activated=False), tmp_path / "out", options)
+
+
+def test_values_that_are_not_finite(tmp_path: Path, options: ImportOptions):
+    broken = TABLE.copy()
+    broken[:, 5] = np.nan
+    with pytest.raises(UnsupportedCheckpoint, match="not finite"):
+        import_onnx(sparse_graph(tmp_path / "m.onnx", table=broken), tmp_path / "out", options)
+
+
+def test_weights_that_are_all_zero(tmp_path: Path, options: ImportOptions):
+    silent = np.full_like(TABLE, -1.0)
+    with pytest.raises(UnsupportedCheckpoint, match="no weight above zero"):
+        import_onnx(sparse_graph(tmp_path / "m.onnx", table=silent), tmp_path / "out", options)
+
+
+def test_a_dense_output_is_remarked_upon(tmp_path: Path, options: ImportOptions):
+    dense = np.abs(TABLE)
+    report = import_onnx(sparse_graph(tmp_path / "m.onnx", table=dense), tmp_path / "out", options)
+    assert "no sparse encoder" in report.warnings[0]
+
+
+def test_a_graph_that_does_not_mask_padding_is_remarked_upon(tmp_path: Path, options: ImportOptions):
+    table = TABLE.copy()
+    table[0] = 5.0
+    nodes_without_mask = sparse_graph(tmp_path / "m.onnx", table=table, inputs=("input_ids",))
+    report = import_onnx(nodes_without_mask, tmp_path / "out", options)
+    assert any("Padding a text changes its result" in warning for warning in report.warnings)
+    assert any("no attention mask" in warning for warning in report.warnings)
+
+
+def test_a_tokenizer_of_another_model(tmp_path: Path, options: ImportOptions):
+    narrow = TABLE[:, : SIZE // 2]
+    with pytest.raises(UnsupportedCheckpoint, match="do not belong together"):
+        import_onnx(sparse_graph(tmp_path / "m.onnx", table=narrow), tmp_path / "out", options)
+
+
+def test_more_weights_than_tokens_are_remarked_upon(tmp_path: Path, options: ImportOptions):
+    wide = np.pad(TABLE, ((0, 0), (0, 6)), constant_values=-1.0)
+    report = import_onnx(sparse_graph(tmp_path / "m.onnx", table=wide), tmp_path / "out", options)
+    assert report.manifest.vocabulary_size == SIZE + 6
+    assert "6 more terms" in report.warnings[0]
+
+
+def test_a_graph_with_a_fixed_batch(tmp_path: Path, options: ImportOptions):
+    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["logits"])]
+    graph = write_graph(
+        tmp_path / "m.onnx",
+        nodes,
+        {"logits": (1, 16, SIZE)},
+        {"table": TABLE},
+        inputs=("input_ids",),
+        shape=(1, 16),
+    )
+    with pytest.raises(UnsupportedCheckpoint, match="does not run on a batch of shape"):
+        import_onnx(graph, tmp_path / "out", options)
+
+
+def test_a_graph_that_is_too_short_for_the_maximum(tmp_path: Path, options: ImportOptions):
+    positions = np.zeros((48, SIZE), dtype=np.float32)
+    make = helper.make_node
+    nodes = [
+        make("Gather", ["table", "input_ids"], ["tokens"]),
+        make("Shape", ["input_ids"], ["length"], start=1, end=2),
+        make("Squeeze", ["length"], ["scalar"]),
+        make("Range", ["zero", "scalar", "step"], ["places"]),
+        make("Gather", ["positions", "places"], ["offsets"]),
+        make("Add", ["tokens", "offsets"], ["logits"]),
+    ]
+    constants = {
+        "table": TABLE,
+        "positions": positions,
+        "zero": np.array(0, dtype=np.int64),
+        "step": np.array(1, dtype=np.int64),
+    }
+    shape = {"logits": ("batch", "length", SIZE)}
+    graph = write_graph(tmp_path / "m.onnx", nodes, shape, constants, inputs=("input_ids",))
+    with pytest.raises(UnsupportedCheckpoint, match="shorter than 64 tokens: set the maximum lower"):
+        import_onnx(graph, tmp_path / "out", options)
+    assert import_onnx(graph, tmp_path / "out", replace(options, max_tokens=48)).manifest.max_tokens == 48
+
+
+def test_inputs_that_nobody_would_feed(tmp_path: Path, options: ImportOptions):
+    graph = sparse_graph(tmp_path / "m.onnx", inputs=("input_ids", "attention_mask", "image"))
+    with pytest.raises(UnsupportedCheckpoint, match="wants inputs that a sidecar does not have: image"):
+        import_onnx(graph, tmp_path / "out", options)
+
+
+def test_inputs_of_another_type(tmp_path: Path, options: ImportOptions):
+    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["logits"])]
+    shape = {"logits": ("batch", "length", SIZE)}
+    graph = write_graph(
+        tmp_path / "m.onnx", nodes, shape, {"table": TABLE}, inputs=("input_ids",), input_type=TensorProto.INT32
+    )
+    with pytest.raises(UnsupportedCheckpoint, match="must be int64"):
+        import_onnx(graph, tmp_path / "out", options)
+
+
+def test_a_file_that_is_no_graph(tmp_path: Path, options: ImportOptions):
+    (tmp_path / "m.onnx").write_bytes(b"PK\x03\x04 not a graph")
+    with pytest.raises(UnsupportedCheckpoint, match=r"no ONNX file|can't load"):
+        import_onnx(tmp_path / "m.onnx", tmp_path / "out", options)
+
+
+def test_a_tokenizer_that_is_none(tmp_path: Path, options: ImportOptions):
+    options.tokenizer.write_text("{}")
+    with pytest.raises(UnsupportedCheckpoint, match=r"no tokenizer\.json"):
+        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", options)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("not json", "is no JSON"),
+        ("[1, 2]", "one JSON object"),
+        ('{"water": -1}', "one JSON object"),
+        ('{"water": "heavy"}', "one JSON object"),
+        ('{"zzzz-unknown": 1.0}', "None of the tokens"),
+    ],
+)
+def test_query_weights_that_are_none(tmp_path: Path, options: ImportOptions, content: str, message: str):
+    idf = tmp_path / "idf.json"
+    idf.write_text(content)
+    with pytest.raises(InvalidInput, match=message):
+        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", replace(options, query_weights=idf))
+
+
+def test_files_that_are_missing(tmp_path: Path, options: ImportOptions):
+    with pytest.raises(InvalidInput, match="There is no graph at"):
+        import_onnx(tmp_path / "m.onnx", tmp_path / "out", options)
+
+
+def test_options_that_make_no_bundle(tmp_path: Path, options: ImportOptions):
+    with pytest.raises(InvalidInput, match="name") as caught:
+        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", replace(options, name="no/name"))
+    assert caught.value.field == "name"
+
+
+def test_what_lies_there_already_is_not_overwritten(tmp_path: Path, options: ImportOptions):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ExportError, match="exists already"):
+        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", options)
+
+
+def test_a_refused_import_leaves_nothing_behind(tmp_path: Path, options: ImportOptions):
+    graph = sparse_graph(tmp_path / "m.onnx", activated=False)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UnsupportedCheckpoint):
+        import_onnx(graph, tmp_path / "out", options)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_external_weights_come_along(tmp_path: Path, options: ImportOptions):
+    graph = sparse_graph(tmp_path / "m.onnx")
+    onnx.save(
+        onnx.load(str(graph)), str(graph), save_as_external_data=True, location="weights.bin", size_threshold=1024
+    )
+    report = import_onnx(graph, tmp_path / "out", options)
+    assert "weights.bin" in report.manifest.files
+    Bundle.open(tmp_path / "out")
+    assert onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx")).get_outputs()
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", "elsewhere.bin"])
+def test_external_weights_that_lie_elsewhere(tmp_path: Path, options: ImportOptions, location: str):
+    graph = sparse_graph(tmp_path / "m.onnx")
+    model = onnx.load(str(graph))
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == "table")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    graph.write_bytes(model.SerializeToString())
+    with pytest.raises(UnsupportedCheckpoint, match="do not lie beside"):
+        import_onnx(graph, tmp_path / "out", options)
+
+
+def test_the_vocabulary_of_the_tests_is_what_the_tokenizer_reads(options: ImportOptions):
+    from tokenizers import Tokenizer
+
+    assert Tokenizer.from_file(str(options.tokenizer)).get_vocab_size() == len(TINY_VOCABULARY)
