@@ -1,0 +1,50 @@
+"""TREC run files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sidecar.errors import EvaluationError
+from sidecar.evaluation.run import Ranked, read_run, write_run
+
+names = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=8)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rankings=st.dictionaries(names, st.lists(names, unique=True, min_size=1, max_size=6), max_size=4))
+def test_round_trip(tmp_path: Path, rankings) -> None:
+    run = {
+        query: [Ranked(name, float(len(ranking) - rank)) for rank, name in enumerate(ranking)]
+        for query, ranking in rankings.items()
+    }
+    path = tmp_path / "runs" / "hybrid.trec"
+    write_run(run, path, "hybrid")
+    assert read_run(path) == run
+
+
+def test_the_six_columns(tmp_path: Path) -> None:
+    write_run({"q1": [Ranked("d9", 2.5), Ranked("d3", 0.125)]}, tmp_path / "a.trec", "sparse")
+    assert (tmp_path / "a.trec").read_text() == "q1 Q0 d9 1 2.5 sparse\nq1 Q0 d3 2 0.125 sparse\n"
+
+
+def test_lines_in_any_order_are_sorted_by_score_then_rank(tmp_path: Path) -> None:
+    path = tmp_path / "a.trec"
+    path.write_text("q 0 c 3 1.0 x\nq 0 b 2 1.0 x\n\nq 0 a 1 7 x\n")
+    assert [line.document for line in read_run(path)["q"]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("line", ["q 0 a 1 x", "q 0 a one 1.0 x", "q 0 a 1 nan x", "q 0 a 1 inf x"])
+def test_broken_lines_are_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.trec"
+    path.write_text("q 0 a 1 7 x\n" + line + "\n")
+    with pytest.raises(EvaluationError, match="line 2"):
+        read_run(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="can't be read"):
+        read_run(tmp_path / "no.trec")
