@@ -1,12 +1,97 @@
-"""Commands of the group `serve`."""
+"""`sidecar serve`: every setting as a flag, taken from the fields of `Settings`."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import os
+import sys
+from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin
+
 import typer
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from sidecar.settings import Settings, load_settings
 
 __all__ = ["register"]
 
+HELP = """Serve models over gRPC and HTTP until SIGTERM or SIGINT.
+
+Every setting is a flag, an environment variable (SIDECAR_...) and a key of the YAML file given by --config, in this
+order of precedence. Give the token by environment or file: a process list shows flags.
+"""
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands to `app`."""
-    del app
+    """Add `serve` to `app`."""
+
+    def serve(**given: object) -> None:
+        config, check = given.pop("config"), given.pop("check_config")
+        if config is not None:
+            os.environ["SIDECAR_CONFIG"] = str(config)
+        settings = load_settings(**given)
+        if check:
+            typer.echo(describe(settings), nl=False)
+        else:
+            run(settings)
+
+    config = typer.Option(None, "--config", help="YAML file with settings.", metavar="FILE")
+    check = typer.Option(False, "--check-config", help="Print the settings in force, and end.")
+    parameters = [_parameter(name, field) for name, field in Settings.model_fields.items()]
+    parameters.extend((_option("config", Path | None, config), _option("check_config", bool, check)))
+    # typer reads a function's signature; this one is as long as the settings are.
+    serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    serve.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app.command("serve", help=HELP)(serve)
+
+
+def run(settings: Settings) -> None:
+    """Serve, and end the process if a thread is still busy with a model that nobody waits for any more."""
+    from sidecar.server.app import Ending, serve
+    from sidecar.server.logs import configure_logging
+
+    configure_logging(settings.log_level, json=settings.log_json)
+    ending = asyncio.run(serve(settings))
+    if ending is Ending.LEFT_EARLY:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def describe(settings: Settings) -> str:
+    """Return the settings as YAML that `--config` reads, the token masked."""
+    import yaml
+
+    plain = settings.model_dump(mode="json")
+    text: str = yaml.safe_dump(plain, sort_keys=False, default_flow_style=False)
+    return text
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    flag = "--" + name.replace("_", "-")
+    kind = _plain_type(field.annotation)
+    names = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
+    default = "" if field.default in (None, ()) else f" Default: {_shown(field.default)}."
+    text = f"{field.description}{default} [{f'SIDECAR_{name}'.upper()}]"
+    return _option(name, kind | None, typer.Option(None, names, help=text, show_default=False))
+
+
+def _option(name: str, annotation: object, option: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
+
+
+def _plain_type(annotation: object) -> type:
+    """Return the type a flag is read as; `load_settings` makes the setting's own of it, and checks its range."""
+    if isinstance(annotation, UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is tuple or annotation is SecretStr:
+        return str
+    if annotation in (bool, int, float, str, Path):
+        return annotation
+    raise AssertionError(f"No flag is known for settings of type {annotation}; this is a bug.")
+
+
+def _shown(default: object) -> str:
+    return ("on" if default else "off") if isinstance(default, bool) else str(default)

@@ -1,0 +1,73 @@
+"""`sidecar serve` as a coroutine: the lifecycle under the process's signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from enum import Enum
+
+import structlog
+
+from sidecar import __version__
+from sidecar.server.lifecycle import Lifecycle
+from sidecar.server.logs import log_loop_errors
+from sidecar.settings import Settings
+
+__all__ = ["Ending", "serve"]
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+log = structlog.get_logger(__name__)
+
+
+class Ending(Enum):
+    """How serving ended: drained in order, or told to leave before it was ready."""
+
+    DRAINED = "drained"
+    LEFT_EARLY = "left early"
+
+
+async def serve(settings: Settings) -> Ending:
+    """Serve until SIGTERM or SIGINT; a second one ends the process on the spot, with 128 + its number.
+
+    Raises what `Lifecycle.start` raises. After `LEFT_EARLY` a thread may still be warming up a model: end the process
+    without waiting for threads.
+    """
+    loop = asyncio.get_running_loop()
+    log_loop_errors(loop)
+    asked = asyncio.Event()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, _on_signal, number, asked)
+    log.info("starting", version=__version__, pid=os.getpid())
+    if settings.bind not in LOOPBACK and settings.auth_token is None:
+        log.warning("open to the network without a token", address=settings.bind)
+    lifecycle = Lifecycle(settings)
+    starting = asyncio.create_task(lifecycle.start())
+    leaving = asyncio.create_task(asked.wait())
+    try:
+        await asyncio.wait({starting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            log.info("left before it was ready")
+            return Ending.LEFT_EARLY
+        starting.result()
+        await leaving
+        await lifecycle.stop()
+        return Ending.DRAINED
+    finally:
+        leaving.cancel()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _on_signal(number: signal.Signals, asked: asyncio.Event) -> None:
+    log.info("signal", name=number.name)
+    if asked.is_set():
+        sys.stderr.flush()
+        os._exit(128 + number)
+    asked.set()

@@ -1,0 +1,194 @@
+"""The order in which a sidecar comes up and goes down.
+
+Up: admin port (live, not ready) - bundles verified - models loaded - warmed up - gRPC and HTTP ports - ready.
+Down: not ready, health NOT_SERVING - `drain_delay` of serving on - no new calls, `drain_grace` for those under way -
+schedulers drained, models closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TypeVar
+
+import orjson
+import structlog
+
+from sidecar.bundle import STARTERS, Bundle, find_bundle
+from sidecar.errors import SettingsInvalid
+from sidecar.inference import InferenceService
+from sidecar.server import metrics
+from sidecar.server.admin import create_admin_app
+from sidecar.server.grpc import GrpcServer
+from sidecar.server.http import create_http_app
+from sidecar.server.listeners import HttpServer, check_port, open_port
+from sidecar.server.state import ServerState
+from sidecar.settings import Settings
+
+__all__ = ["Lifecycle", "Ports"]
+
+ADMIN_GRACE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that were opened; what the ready file holds."""
+
+    grpc_port: int
+    http_port: int
+    admin_port: int
+
+
+class Lifecycle:
+    """One sidecar in the running event loop.
+
+    Usage:
+        lifecycle = Lifecycle(settings)
+        ports = await lifecycle.start()
+        await lifecycle.stop()
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state = ServerState()
+        self._service: InferenceService | None = None
+        self._admin: HttpServer | None = None
+        self._http: HttpServer | None = None
+        self._grpc: GrpcServer | None = None
+
+    async def start(self) -> Ports:
+        """Come up; what was begun is undone if it fails.
+
+        Raises SettingsInvalid (a port in use), BundleNotFound, ManifestInvalid, BundleCorrupt, InferenceFailed.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self.abandon()
+            raise
+
+    async def abandon(self) -> None:
+        """Close the ports at once. Models that are being loaded or warmed up are left to the end of the process."""
+        self.state.begin_draining()
+        self._remove_ready_file()
+        if self._grpc is not None:
+            await self._grpc.stop(0.0)
+        for server in (self._http, self._admin):
+            if server is not None:
+                await server.stop(0.0)
+        if self._service is not None:
+            self._service.close()
+        self._grpc, self._http, self._admin, self._service = None, None, None, None
+
+    async def stop(self) -> None:
+        """Go down in order; calls under way get `drain_grace` seconds. Returns early when there are none."""
+        settings = self.settings
+        self.state.begin_draining()
+        self._remove_ready_file()
+        if self._grpc is not None:
+            await self._grpc.announce_stop()
+        log.info("draining", delay=settings.drain_delay, grace=settings.drain_grace)
+        await asyncio.sleep(settings.drain_delay)
+        # Both at once: each caller gets the whole grace, whichever port the call came in by.
+        begin = time.monotonic()
+        await asyncio.gather(
+            *([self._grpc.stop(settings.drain_grace)] if self._grpc is not None else []),
+            *([self._http.stop(settings.drain_grace)] if self._http is not None else []),
+        )
+        left = max(settings.drain_grace - (time.monotonic() - begin), 0.0)
+        if self._service is not None:
+            await _in_thread(partial(self._service.close, left))
+        if self._admin is not None:
+            await self._admin.stop(ADMIN_GRACE_SECONDS)
+        self._grpc, self._http, self._admin, self._service = None, None, None, None
+        log.info("stopped")
+
+    async def _start(self) -> Ports:
+        settings = self.settings
+        check_port(settings.bind, settings.grpc_port, "grpc_port")
+        check_port(settings.bind, settings.http_port, "http_port")
+        admin_port = open_port(settings.admin_bind, settings.admin_port, "admin_port")
+        self._admin = HttpServer(create_admin_app(None, settings, self.state), admin_port)
+        await self._admin.start()
+        log.info("admin port open", address=settings.admin_bind, port=self._admin.port)
+
+        bundles = await _in_thread(lambda: open_bundles(settings))
+        for bundle in bundles:
+            log.info("bundle verified", bundle=bundle.manifest.name, fingerprint=bundle.fingerprint)
+        service = await _in_thread(lambda: InferenceService.load(bundles, settings))
+        begin = time.monotonic()
+        await _in_thread(service.warm_up)
+        self._service = service
+        metrics.watch(service)
+        log.info("warmed up", seconds=round(time.monotonic() - begin, 3))
+
+        self._http = HttpServer(
+            create_http_app(service, settings, self.state), open_port(settings.bind, settings.http_port, "http_port")
+        )
+        self._grpc = GrpcServer(service, settings)
+        self.state.become_ready(service.models(), threads=service.threads)
+        grpc_port = await self._grpc.start()
+        await self._http.start()
+        ports = Ports(grpc_port, self._http.port, self._admin.port)
+        self._write_ready_file(ports)
+        log.info("ready", address=settings.bind, **asdict(ports))
+        return ports
+
+    def _write_ready_file(self, ports: Ports) -> None:
+        path = self.settings.ready_file
+        if path is None:
+            return
+        # Whoever waits for the file must never read half of it.
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            unfinished.write_bytes(orjson.dumps(asdict(ports)))
+            unfinished.replace(path)
+        except OSError as error:
+            raise SettingsInvalid(
+                f"ready_file {path} can't be written: {error.strerror}.", field="ready_file"
+            ) from None
+
+    def _remove_ready_file(self) -> None:
+        path = self.settings.ready_file
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
+def open_bundles(settings: Settings) -> tuple[Bundle, ...]:
+    """Open and verify what `settings.models` names; the starters where it names nothing."""
+    return tuple(Bundle.open(find_bundle(name)) for name in settings.models or STARTERS)
+
+
+async def _in_thread(work: Callable[[], _Result]) -> _Result:
+    """Run `work` in a daemon thread: unlike an executor's, it does not keep a process from ending in the middle."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_Result] = loop.create_future()
+
+    def settle(result: _Result | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        try:
+            result, error = work(), None
+        except BaseException as raised:
+            result, error = None, raised
+        # The loop may be gone by now: the process is ending and nobody waits.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="lifecycle", daemon=True).start()
+    return await future

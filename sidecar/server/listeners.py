@@ -1,0 +1,91 @@
+"""Listening sockets, and uvicorn as a part of this process instead of its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from sidecar.errors import SettingsInvalid
+
+__all__ = ["HttpServer", "check_port", "open_port"]
+
+
+def open_port(host: str, port: int, setting: str) -> socket.socket:
+    """Bind a TCP socket; 0 lets the system choose. Raises SettingsInvalid, naming the setting, where it can't."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        raise SettingsInvalid(f"{host} is not an address of this machine ({setting}).", field=setting) from None
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except OSError as error:
+        opened.close()
+        raise SettingsInvalid(
+            f"{setting} {port} on {host} can't be opened: {error.strerror}. Choose another, or 0.", field=setting
+        ) from None
+    return opened
+
+
+def check_port(host: str, port: int, setting: str) -> None:
+    """Raise SettingsInvalid if the port can't be opened now; better before the models are loaded than after."""
+    if port:
+        open_port(host, port, setting).close()
+
+
+class HttpServer:
+    """One ASGI application on one socket, in the running event loop.
+
+    Usage:
+        server = HttpServer(app, open_port("127.0.0.1", 0, "http_port"))
+        await server.start()
+        await server.stop(grace=20.0)
+    """
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        self._listener = listener
+        self._config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
+        self._server = _Uvicorn(self._config)
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port's number."""
+        number: int = self._listener.getsockname()[1]
+        return number
+
+    async def start(self) -> None:
+        """Return when requests are taken."""
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        while not self._server.started:
+            if self._serving.done():
+                await self._serving
+                raise AssertionError("uvicorn ended before it began; this is a bug.")
+            await asyncio.sleep(0.005)
+
+    async def stop(self, grace: float) -> None:
+        """Take no new request, give those under way `grace` seconds, then cancel them."""
+        if self._serving is None:
+            self._listener.close()
+            return
+        # 0 would make uvicorn report an overrun even when nothing was under way.
+        self._config.timeout_graceful_shutdown = max(math.ceil(grace), 1)
+        self._server.should_exit = True
+        await self._serving
+        self._serving = None
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # The process has three servers and one order in which they stop: the lifecycle's.
+        yield
