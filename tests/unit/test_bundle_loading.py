@@ -1,0 +1,327 @@
+"""Opening, writing and packing bundles: what does not match its hashes is refused, whatever form it comes in."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sidecar.bundle import Bundle, ManifestDraft, write_bundle, zip_bundle
+from sidecar.bundle.unpacking import cache_folder, unpack
+from sidecar.errors import BundleCorrupt, BundleNotFound, ManifestInvalid
+from tests.support.bundles import CROSS_ENCODER, SPARSE_ENCODER, placeholder_bundle
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    placeholder_bundle(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIDECAR_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def edit_manifest(folder: Path, **changes: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_folder(folder: Path):
+    bundle = Bundle.open(folder)
+    assert bundle.manifest.name == "placeholder-sparse"
+    assert bundle.fingerprint == bundle.manifest.fingerprint
+    assert bundle.folder == folder
+    assert bundle.file("model.onnx") == folder / "model.onnx"
+    assert bundle.has("README.md")
+    assert not bundle.has("query_weights.json")
+
+
+def test_a_file_that_is_not_listed_has_no_path(folder: Path):
+    (folder / "notes.txt").write_text("not part of it")
+    bundle = Bundle.open(folder)
+    with pytest.raises(BundleNotFound, match=r"no file notes\.txt"):
+        bundle.file("notes.txt")
+
+
+def test_the_path_may_be_a_string(folder: Path):
+    assert Bundle.open(str(folder)) == Bundle.open(folder)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(name=st.sampled_from(["model.onnx", "tokenizer.json", "README.md"]), data=st.data())
+def test_one_flipped_bit_anywhere_is_refused(folder: Path, name: str, data: st.DataObject):
+    path = folder / name
+    intact = path.read_bytes()
+    place = data.draw(st.integers(0, len(intact) - 1))
+    bit = data.draw(st.integers(0, 7))
+    path.write_bytes(intact[:place] + bytes([intact[place] ^ (1 << bit)]) + intact[place + 1 :])
+    try:
+        with pytest.raises(BundleCorrupt, match=name):
+            Bundle.open(folder)
+    finally:
+        path.write_bytes(intact)
+    assert Bundle.open(folder).manifest.name == "placeholder-sparse"
+
+
+@pytest.mark.parametrize("change", [b"", b"\0"])
+def test_a_cut_or_lengthened_file_is_refused(folder: Path, change: bytes):
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes() + change if change else path.read_bytes()[:-1])
+    with pytest.raises(BundleCorrupt, match=r"model\.onnx has sha256"):
+        Bundle.open(folder)
+
+
+def test_without_verification_only_presence_counts(folder: Path):
+    (folder / "model.onnx").write_bytes(b"changed")
+    bundle = Bundle.open(folder, verify=False)
+    with pytest.raises(BundleCorrupt):
+        bundle.verify()
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_missing_file_is_refused(folder: Path, verify: bool):
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(BundleCorrupt, match=r"tokenizer\.json is listed in manifest\.json and missing"):
+        Bundle.open(folder, verify=verify)
+
+
+def test_a_listed_file_that_is_a_folder_is_refused(folder: Path):
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").mkdir()
+    with pytest.raises(BundleCorrupt, match="missing"):
+        Bundle.open(folder)
+
+
+def test_an_unknown_key_is_refused(folder: Path):
+    edit_manifest(folder, colour="blue")
+    with pytest.raises(ManifestInvalid, match="colour"):
+        Bundle.open(folder)
+
+
+def test_another_schema_version_is_refused(folder: Path):
+    edit_manifest(folder, schema_version=2)
+    with pytest.raises(ManifestInvalid, match="reads version 1"):
+        Bundle.open(folder)
+
+
+def test_a_folder_without_a_manifest(tmp_path: Path):
+    with pytest.raises(ManifestInvalid, match=r"has no manifest\.json"):
+        Bundle.open(tmp_path)
+
+
+def test_a_manifest_of_absurd_size(folder: Path):
+    (folder / "manifest.json").write_bytes(b" " * ((1 << 20) + 1))
+    with pytest.raises(ManifestInvalid, match="larger than"):
+        Bundle.open(folder)
+
+
+@pytest.mark.parametrize("name", ["nothing", "plain.txt"])
+def test_no_bundle_there(tmp_path: Path, name: str):
+    (tmp_path / "plain.txt").write_text("text")
+    with pytest.raises(BundleNotFound, match="no bundle at"):
+        Bundle.open(tmp_path / name)
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def test_every_file_is_listed_but_hidden_ones(tmp_path: Path):
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "weights.bin").write_bytes(b"1")
+    (tmp_path / ".hidden").write_text("no")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("no")
+    manifest = placeholder_bundle(tmp_path)
+    assert list(manifest.files) == ["README.md", "extra/weights.bin", "model.onnx", "tokenizer.json"]
+    Bundle.open(tmp_path)
+
+
+def test_writing_again_gives_the_same_manifest(folder: Path):
+    before = (folder / "manifest.json").read_bytes()
+    write_bundle(folder, SPARSE_ENCODER)
+    assert (folder / "manifest.json").read_bytes() == before
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_manifest_can_be_read_by_all(folder: Path):
+    assert stat.S_IMODE((folder / "manifest.json").stat().st_mode) == 0o644
+
+
+def test_the_files_must_fit_the_draft(tmp_path: Path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ManifestInvalid, match="come together"):
+        write_bundle(tmp_path, CROSS_ENCODER)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_a_draft_is_checked_before_any_file_is_there():
+    with pytest.raises(ValueError, match="score_activation"):
+        ManifestDraft.model_validate({**CROSS_ENCODER.model_dump(), "score_activation": None})
+
+
+# --- zip files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_zip_file_is_the_same_bundle(folder: Path, tmp_path: Path, cache: Path):
+    bundle = Bundle.open(zip_bundle(folder, tmp_path / "bundle.zip"))
+    assert bundle.fingerprint == Bundle.open(folder).fingerprint
+    assert bundle.folder.is_relative_to(cache)
+    assert bundle.file("model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+
+
+def test_a_zip_file_of_the_folder_itself(folder: Path, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"some-name/{path.name}")
+    assert Bundle.open(tmp_path / "bundle.zip").fingerprint == Bundle.open(folder).fingerprint
+
+
+def test_a_zip_file_without_the_ending(folder: Path, tmp_path: Path):
+    zip_bundle(folder, tmp_path / "download")
+    assert Bundle.open(tmp_path / "download").manifest.name == "placeholder-sparse"
+
+
+def test_packing_twice_gives_the_same_bytes(folder: Path, tmp_path: Path):
+    first = zip_bundle(folder, tmp_path / "1.zip").read_bytes()
+    (folder / "model.onnx").touch()
+    assert zip_bundle(folder, tmp_path / "2.zip").read_bytes() == first
+
+
+def test_a_zip_file_is_unpacked_once(folder: Path, tmp_path: Path):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    first = unpack(archive)
+    marked = (first / "model.onnx").stat().st_mtime_ns
+    assert unpack(archive) == first
+    assert (first / "model.onnx").stat().st_mtime_ns == marked
+
+
+def test_many_processes_may_unpack_at_once(folder: Path, tmp_path: Path, cache: Path):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    found: list[Path] = []
+    threads = [threading.Thread(target=lambda: found.append(unpack(archive))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert [path.name for path in (cache / "bundles").iterdir()] == [found[0].name]
+
+
+def test_a_damaged_copy_in_the_cache_is_refused(folder: Path, tmp_path: Path):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    (unpack(archive) / "model.onnx").write_bytes(b"changed")
+    with pytest.raises(BundleCorrupt):
+        Bundle.open(archive)
+
+
+def pack(archive: Path, entries: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, content in entries.items():
+            opened.writestr(name, content)
+    return archive
+
+
+def entries_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/../../evil", "..\\evil"])
+def test_a_zip_file_that_climbs_out_is_refused(folder: Path, tmp_path: Path, cache: Path, name: str):
+    archive = pack(tmp_path / "bundle.zip", {**entries_of(folder), name: b"evil"})
+    with pytest.raises(BundleCorrupt, match="outside itself"):
+        Bundle.open(archive)
+    assert not list(tmp_path.rglob("*evil*"))
+    assert not list(cache.rglob("model.onnx"))
+
+
+def test_what_the_manifest_does_not_list_is_not_unpacked(folder: Path, tmp_path: Path, cache: Path):
+    archive = pack(tmp_path / "bundle.zip", {**entries_of(folder), "setup.py": b"import os"})
+    Bundle.open(archive)
+    assert not list(cache.rglob("setup.py"))
+
+
+def test_a_link_in_a_zip_file_is_no_link_once_unpacked(folder: Path, tmp_path: Path):
+    entries = entries_of(folder)
+    with zipfile.ZipFile(tmp_path / "bundle.zip", "w") as archive:
+        for name, content in entries.items():
+            entry = zipfile.ZipInfo(name)
+            if name == "model.onnx":
+                entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+                content = b"/etc/hostname"
+            archive.writestr(entry, content)
+    with pytest.raises(BundleCorrupt, match=r"model\.onnx has sha256"):
+        Bundle.open(tmp_path / "bundle.zip")
+
+
+def test_a_zip_file_that_unpacks_to_too_much_is_refused(folder: Path, tmp_path: Path, cache: Path):
+    (folder / "model.onnx").write_bytes(bytes(5_000_000))
+    write_bundle(folder, SPARSE_ENCODER)
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    assert archive.stat().st_size < 50_000
+    with pytest.raises(BundleCorrupt, match="more than 1,000,000 bytes"):
+        unpack(archive, max_bytes=1_000_000)
+    assert not list(cache.rglob("model.onnx"))
+
+
+def test_a_zip_file_with_a_missing_file(folder: Path, tmp_path: Path):
+    entries = entries_of(folder)
+    del entries["tokenizer.json"]
+    with pytest.raises(BundleCorrupt, match=r"tokenizer\.json is listed in manifest\.json and missing"):
+        Bundle.open(pack(tmp_path / "bundle.zip", entries))
+
+
+def test_a_zip_file_with_a_changed_file(folder: Path, tmp_path: Path):
+    archive = pack(tmp_path / "bundle.zip", {**entries_of(folder), "model.onnx": b"changed"})
+    with pytest.raises(BundleCorrupt, match=r"model\.onnx has sha256"):
+        Bundle.open(archive)
+
+
+@pytest.mark.parametrize(
+    "entries", [{}, {"a/b/manifest.json": b"{}"}, {"a/manifest.json": b"", "b/manifest.json": b""}]
+)
+def test_a_zip_file_without_one_manifest(tmp_path: Path, entries: dict[str, bytes]):
+    with pytest.raises(ManifestInvalid, match=r"needs one manifest\.json"):
+        Bundle.open(pack(tmp_path / "bundle.zip", entries))
+
+
+def test_a_zip_file_cut_in_the_middle(folder: Path, tmp_path: Path):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(BundleCorrupt, match=r"not a readable \.zip"):
+        Bundle.open(archive)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(data=st.data())
+def test_a_zip_file_with_one_changed_byte_never_gives_another_bundle(folder: Path, tmp_path: Path, data: st.DataObject):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    expected = Bundle.open(folder).fingerprint
+    intact = archive.read_bytes()
+    place = data.draw(st.integers(0, len(intact) - 1))
+    changed = tmp_path / "changed.zip"
+    changed.write_bytes(intact[:place] + bytes([intact[place] ^ data.draw(st.integers(1, 255))]) + intact[place + 1 :])
+    try:
+        bundle = Bundle.open(changed)
+    except (BundleCorrupt, ManifestInvalid, BundleNotFound):
+        return
+    # A time stamp or a permission: nothing that is read.
+    assert bundle.fingerprint == expected
+
+
+def test_the_cache_has_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("SIDECAR_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "splade-sidecar"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "splade-sidecar"
