@@ -1,12 +1,203 @@
-"""Commands of the group `cluster`."""
+"""Commands of the group `cluster`: setting indices up, and indexing documents."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+from rich.console import Console
+
+from sidecar.cli.connections import (
+    DEFAULT_ENGINE,
+    DEFAULT_SIDECAR,
+    CaOption,
+    ClusterAddress,
+    EngineOption,
+    InsecureOption,
+    PasswordOption,
+    SidecarAddress,
+    SidecarCaOption,
+    SidecarOption,
+    TokenOption,
+    UserOption,
+)
+from sidecar.domain import WindowPolicy, Windows
+
+if TYPE_CHECKING:
+    from sidecar.cluster import IndexOptions, IndexSummary, SetupPlan
 
 __all__ = ["register"]
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="Sparse encoder at the sidecar; default: the one it serves by default.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
-    del app
+    app.command("setup")(setup)
+    app.command("index")(index)
+
+
+def setup(
+    index: Annotated[str, typer.Option("--index", help="Index to create, or to add the fields to.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    model: ModelOption = None,
+    source_field: Annotated[
+        list[str] | None, typer.Option(help="Field whose text is encoded; may be given several times. title, text.")
+    ] = None,
+    lexical_field: Annotated[
+        str | None, typer.Option(help="Field that words are searched in. A new index gets `content`.")
+    ] = None,
+    vector_field: Annotated[str, typer.Option(help="Field of the vectors.")] = "splade",
+    hash_field: Annotated[str, typer.Option(help="Field of the hash of the encoded text.")] = "splade_hash",
+    shards: Annotated[int | None, typer.Option(min=1, help="Shards of a new index.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests and send nothing.")] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+) -> None:
+    """Give an index the fields for sparse vectors, and the record of the model that fills them."""
+    import orjson
+
+    from sidecar.cluster import IndexSpec, pick_encoder, plan_setup
+
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+    encoder = SidecarAddress(sidecar, token, sidecar_ca)
+
+    async def run() -> SetupPlan:
+        async with encoder.client() as client:
+            chosen = pick_encoder(await client.models(), model)
+        spec = IndexSpec(
+            index,
+            chosen,
+            source_fields=tuple(source_field or ("title", "text")),
+            lexical_field=lexical_field,
+            vector_field=vector_field,
+            hash_field=hash_field,
+            settings={} if shards is None else {"number_of_shards": shards},
+        )
+        async with await cluster.connect() as connected:
+            plan = await plan_setup(connected, spec)
+            if not dry_run:
+                await plan.apply(connected)
+            return plan
+
+    plan = asyncio.run(run())
+    console = Console(stderr=True)
+    if dry_run:
+        for request in plan.requests:
+            typer.echo(f"{request.method} {request.path}")
+            typer.echo(orjson.dumps(request.body, option=orjson.OPT_INDENT_2).decode())
+    if not plan.requests:
+        console.print(f"{plan.index} is set up for {plan.meta.bundle} already: nothing to do.", highlight=False)
+    elif not dry_run:
+        done = "created" if plan.creates else "extended"
+        console.print(f"{plan.index} {done} for {plan.meta.bundle} ({plan.meta.fingerprint[:16]}).", highlight=False)
+
+
+def index(
+    documents: Annotated[
+        Path, typer.Argument(help="JSON lines; a folder with corpus.jsonl (BEIR); or - for standard input.")
+    ],
+    index: Annotated[str, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    model: ModelOption = None,
+    id_field: Annotated[str, typer.Option(help="Field of a line that holds the document's id.")] = "_id",
+    long_texts: Annotated[
+        WindowPolicy, typer.Option(help="Texts beyond the model's length: read the head, all in windows, or refuse.")
+    ] = WindowPolicy.TRUNCATE,
+    dead_letters: Annotated[
+        Path | None, typer.Option(help="File for what can't be written. Default: dead-letters-INDEX-TIME.jsonl")
+    ] = None,
+    max_text_bytes: Annotated[
+        int, typer.Option(min=1, help="Longer texts go to the dead letters; the sidecar has a limit of its own.")
+    ] = 1_048_576,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+) -> None:
+    """Encode documents and write them, with their vectors. Exit code 3: some are in the dead letters."""
+    from sidecar.cluster import IndexOptions
+
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    letters = dead_letters or Path(f"dead-letters-{index.replace('/', '_')}-{moment}.jsonl")
+    options = IndexOptions(windows=Windows(long_texts), max_text_bytes=max_text_bytes)
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+    encoder = SidecarAddress(sidecar, token, sidecar_ca)
+    asyncio.run(_index(documents, index, id_field, model, options, letters, cluster, encoder, as_json))
+
+
+async def _index(
+    documents: Path,
+    index: str,
+    id_field: str,
+    model: str | None,
+    options: IndexOptions,
+    letters: Path,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
+    as_json: bool,
+) -> None:
+    from sidecar.cli.progress import index_progress
+    from sidecar.cluster import DeadLetters, IndexRun, open_source
+
+    console = Console(stderr=True)
+    with (
+        open_source(documents, id_field) as source,
+        DeadLetters(letters) as dead,
+        index_progress(console, source.size) as show,
+    ):
+        async with await cluster.connect() as engine, encoder.client() as client:
+            run = IndexRun(
+                engine,
+                client,
+                index,
+                source,
+                dead,
+                options,
+                model=model,
+                progress=lambda now: show(source.position, f"{now.written} written, {now.failed} failed"),
+            )
+            try:
+                await run.run()
+            finally:
+                if run.summary.read:
+                    _print(run.summary, as_json, console)
+
+
+def _print(summary: IndexSummary, as_json: bool, console: Console) -> None:
+    import orjson
+
+    if as_json:
+        figures = {
+            "read": summary.read,
+            "encoded": summary.encoded,
+            "written": summary.written,
+            "without_vector": summary.without_vector,
+            "truncated": summary.truncated,
+            "failed": summary.failed,
+            "left": summary.left,
+            "seconds": round(summary.seconds, 3),
+            "documents_per_second": round(summary.documents_per_second, 1),
+        }
+        typer.echo(orjson.dumps(figures).decode())
+        return
+    console.print(
+        f"read {summary.read}, encoded {summary.encoded}, written {summary.written}"
+        f" (without text {summary.without_vector}), truncated {summary.truncated}, failed {summary.failed},"
+        f" left {summary.left}; {summary.seconds:.1f} s, {summary.documents_per_second:.0f} documents/s",
+        highlight=False,
+    )

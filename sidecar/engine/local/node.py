@@ -130,6 +130,12 @@ class LocalNode:
         if self._base is not None and self._keep is None:
             shutil.rmtree(self._base, ignore_errors=True)
 
+    def require_running(self) -> None:
+        """Raise LocalNodeError with the end of the log where the process ended by itself."""
+        process = self._running()
+        if process.poll() is not None:
+            raise LocalNodeError(f"OpenSearch ended (code {process.returncode}).{self._tail()}")
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise LocalNodeError("The local node is not running.")

@@ -1,0 +1,54 @@
+"""Progress bars of the commands; nothing is drawn where standard error is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+__all__ = ["index_progress", "node_progress"]
+
+
+@contextmanager
+def node_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Show how far the local OpenSearch is: jars that are there, then starting."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("fetching OpenSearch", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if done == total:
+                bar.update(task, description="starting OpenSearch")
+
+        yield show
+
+
+@contextmanager
+def index_progress(console: Console, size: int | None) -> Iterator[Callable[[int, str], None]]:
+    """Show how far indexing is, in bytes read of `size` (None: unknown), with a line of counts."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("indexing"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[counts]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("indexing", total=size, counts="")
+
+        def show(position: int, counts: str) -> None:
+            bar.update(task, completed=position, counts=counts)
+
+        yield show

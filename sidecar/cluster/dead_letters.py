@@ -1,0 +1,61 @@
+"""The file of documents that could not be written, each with where it came from and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import orjson
+
+from sidecar.domain import JsonObject
+from sidecar.errors import EngineError
+
+__all__ = ["DeadLetters"]
+
+
+class DeadLetters:
+    """Writes one JSON object per line: `line`, `id`, `stage` (read, encode, write), `reason`, `message`, `document`.
+
+    The file is made, or added to, with the first letter, and each one is on disk at once; `path` None only counts.
+    `id` is null where the line could not be read, and `document` absent.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.count = 0
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(
+        self, line: int, document_id: str | None, stage: str, reason: str, message: str, document: JsonObject | None
+    ) -> None:
+        """Write one letter; raise EngineError where the file can't be written."""
+        self.count += 1
+        if self.path is None:
+            return
+        letter: dict[str, object] = {
+            "line": line,
+            "id": document_id,
+            "stage": stage,
+            "reason": reason,
+            "message": message,
+        }
+        if document is not None:
+            letter["document"] = document
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("ab")
+            self._file.write(orjson.dumps(letter) + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise EngineError(f"The dead-letter file {self.path} can't be written ({error.strerror}).") from error

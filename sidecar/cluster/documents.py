@@ -1,0 +1,42 @@
+"""From a document and its vector to what is written into the index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from sidecar.domain import Document, JsonObject, JsonValue, SparseVector
+from sidecar.engine import BulkAction, Dialect, IndexMeta
+
+__all__ = ["source_text", "text_hash", "write_action"]
+
+
+def source_text(document_id: str, fields: Mapping[str, JsonValue], meta: IndexMeta) -> str:
+    """Return the text that is encoded: the source fields joined by a space."""
+    return Document(document_id, fields).text(meta.source_fields)
+
+
+def text_hash(text: str) -> str:
+    """Return the hash by which a changed text is found without encoding it: 128 bits of sha256, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def write_action(
+    index: str,
+    document_id: str,
+    fields: JsonObject,
+    text: str,
+    vector: SparseVector | None,
+    meta: IndexMeta,
+    dialect: Dialect,
+) -> BulkAction:
+    """Return the whole-document write: the document's own fields, its vector with the sentinel, the text's hash.
+
+    `vector` None is a document without text: it has the hash and no vector field. What the document brings under the
+    names of vector and hash field is replaced.
+    """
+    kept = {key: value for key, value in fields.items() if key not in {meta.vector_field, meta.hash_field}}
+    added: dict[str, JsonValue] = {meta.hash_field: text_hash(text)}
+    if vector is not None:
+        added[meta.vector_field] = dialect.document_features(vector, meta.fingerprint)
+    return BulkAction(index, document_id, {**kept, **added})

@@ -1,0 +1,299 @@
+"""`sidecar index`: documents in, whole documents with their vectors out, in bounded memory and with nothing lost.
+
+Reading, encoding and writing overlap. What is under way is bounded by the batches the sidecar has not answered and by
+the queue in front of the cluster; a slow cluster slows the reading down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from anyio import EndOfStream, WouldBlock, create_memory_object_stream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster.dead_letters import DeadLetters
+from sidecar.cluster.documents import source_text, write_action
+from sidecar.cluster.encoding import Encoded, Texts, encode_documents
+from sidecar.cluster.models import encoder_of_index
+from sidecar.cluster.reading import Record, Source, Unreadable
+from sidecar.domain import JsonObject, WindowPolicy, Windows
+from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_named
+from sidecar.errors import (
+    DocumentsNotWritten,
+    EngineRejected,
+    EngineUnavailable,
+    InvalidInput,
+    TextTooLarge,
+    wire_error,
+)
+
+__all__ = ["IndexOptions", "IndexRun", "IndexSummary"]
+
+
+TRUNCATE = Windows(WindowPolicy.TRUNCATE)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How documents are taken through. Sizes: documents and characters per batch, batches under way, bytes per text.
+
+    A text of more than `max_text_bytes` goes to the dead letters: keep it at what the sidecar accepts.
+    """
+
+    windows: Windows = TRUNCATE
+    batch_documents: int = 32
+    batch_characters: int = 65_536
+    in_flight: int = 8
+    queued_batches: int = 16
+    max_text_bytes: int = 1_048_576
+    write_documents: int = 500
+    refresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What became of the documents: `read` = `written` + `failed` + `left`.
+
+    `failed` are in the dead letters; `left` were read and not tried, because the run was cut short. `encoded`,
+    `without_vector` (no text) and `truncated` count documents on their way, `seconds` the whole run.
+    """
+
+    read: int = 0
+    encoded: int = 0
+    written: int = 0
+    without_vector: int = 0
+    truncated: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """Documents that were read, and neither written nor put aside."""
+        return self.read - self.written - self.failed
+
+    @property
+    def documents_per_second(self) -> float:
+        """Documents written per second."""
+        return self.written / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A document on its way into the cluster; `vector` says whether it has one."""
+
+    record: Record
+    action: BulkAction
+    vector: bool
+
+
+_Inlet: TypeAlias = MemoryObjectSendStream[list[_Ready]]
+_Outlet: TypeAlias = MemoryObjectReceiveStream[list[_Ready]]
+
+
+class IndexRun:
+    """One run over one source. `summary` can be read at any time, also after a failure."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sidecar: AsyncSidecarClient,
+        index: str,
+        source: Source,
+        dead_letters: DeadLetters,
+        options: IndexOptions | None = None,
+        *,
+        model: str | None = None,
+        progress: Callable[[IndexSummary], None] | None = None,
+    ) -> None:
+        self.summary = IndexSummary()
+        self._engine = engine
+        self._sidecar = sidecar
+        self._index = index
+        self._source = source
+        self._dead_letters = dead_letters
+        self._options = options or IndexOptions()
+        self._model = model
+        self._progress = progress
+        self._started = time.monotonic()
+
+    async def run(self) -> IndexSummary:
+        """Index everything; raise DocumentsNotWritten where some documents are in the dead letters.
+
+        Nothing is written before the fingerprint of the sidecar's model is found to be the index's. Where sidecar or
+        cluster go away for good, what is under way is finished as far as possible, and SidecarUnavailable or
+        EngineUnavailable is raised: running again writes the same documents under the same ids.
+        """
+        meta = await self._engine.index_meta(self._index)
+        model = encoder_of_index(await self._sidecar.models(), meta, self._index, self._model)
+        self._started = time.monotonic()
+        inlet, outlet = create_memory_object_stream[list[_Ready]](self._options.queued_batches)
+        with inlet, outlet:
+            feeding = asyncio.create_task(self._feed(inlet, meta, model.name))
+            writing = asyncio.create_task(self._write(outlet))
+            try:
+                await asyncio.wait({feeding, writing}, return_when=asyncio.FIRST_EXCEPTION)
+                if writing.done():
+                    feeding.cancel()
+                # Otherwise the inlet is closed: the writer ends by itself when it has written what is queued.
+                await asyncio.wait({feeding, writing})
+            finally:
+                feeding.cancel()
+                writing.cancel()
+                await asyncio.gather(feeding, writing, return_exceptions=True)
+        writing.result()
+        feeding.result()
+        if self._options.refresh:
+            await self._engine.refresh(self._index)
+        self._count()
+        if self.summary.failed:
+            where = f": they are in {self._dead_letters.path}." if self._dead_letters.path else "."
+            raise DocumentsNotWritten(f"{self.summary.failed} of {self.summary.read} documents were not written{where}")
+        return self.summary
+
+    async def _feed(self, inlet: _Inlet, meta: IndexMeta, model: str) -> None:
+        dialect = dialect_named(meta.dialect)
+        batches = self._batches(inlet, meta, dialect)
+        encoded = encode_documents(
+            self._sidecar,
+            batches,
+            meta,
+            model=model,
+            windows=self._options.windows,
+            in_flight=self._options.in_flight,
+        )
+        async with inlet, aclosing(batches), aclosing(encoded) as stream:
+            async for documents in stream:
+                ready = [found for document in documents if (found := self._prepared(document, meta, dialect))]
+                if ready:
+                    await inlet.send(ready)
+
+    async def _batches(self, inlet: _Inlet, meta: IndexMeta, dialect: Dialect) -> AsyncGenerator[Texts, None]:
+        """Read, put aside what can't be encoded, send what has no text past the sidecar, and batch the rest."""
+        records: list[Record] = []
+        texts: list[str] = []
+        size = 0
+        while taken := await asyncio.to_thread(self._source.take, self._options.batch_documents):
+            self._count(read=len(taken))
+            bare: list[_Ready] = []
+            for item in taken:
+                if isinstance(item, Unreadable):
+                    self._fail(item.line, item.id, "read", item.reason, item.message)
+                    continue
+                text = source_text(item.id, item.fields, meta)
+                if not text:
+                    found = self._prepared(Encoded(item, text), meta, dialect)
+                    bare += [found] if found else []
+                elif len(text.encode("utf-8", "surrogatepass")) > self._options.max_text_bytes:
+                    limit = f"The text has more than {self._options.max_text_bytes} bytes."
+                    self._put_aside(Encoded(item, text, error=TextTooLarge(limit)))
+                else:
+                    full = len(texts) >= self._options.batch_documents
+                    if texts and (full or size + len(text) > self._options.batch_characters):
+                        yield Texts(tuple(records), tuple(texts))
+                        records, texts, size = [], [], 0
+                    records.append(item)
+                    texts.append(text)
+                    size += len(text)
+            if bare:
+                await inlet.send(bare)
+        if texts:
+            yield Texts(tuple(records), tuple(texts))
+
+    def _prepared(self, document: Encoded, meta: IndexMeta, dialect: Dialect) -> _Ready | None:
+        """Return the write of a document, or put it aside and return None."""
+        if document.error is not None:
+            self._put_aside(document)
+            return None
+        record, encoding = document.record, document.encoding
+        try:
+            action = write_action(
+                self._index,
+                record.id,
+                record.fields,
+                document.text,
+                encoding.vector if encoding else None,
+                meta,
+                dialect,
+            )
+        except InvalidInput as error:
+            self._put_aside(replace(document, error=error))
+            return None
+        if encoding is not None:
+            self._count(encoded=1, truncated=int(encoding.truncated))
+        return _Ready(record, action, encoding is not None)
+
+    async def _write(self, outlet: _Outlet) -> None:
+        with outlet:
+            async for first in outlet:
+                ready = list(first)
+                while len(ready) < self._options.write_documents:
+                    try:
+                        ready += outlet.receive_nowait()
+                    except (WouldBlock, EndOfStream):
+                        break
+                self._settle(ready, await self._engine.bulk([one.action for one in ready]))
+
+    def _settle(self, ready: list[_Ready], items: tuple[BulkItem, ...]) -> None:
+        """Count what was written, put the rest aside; raise where going on makes no sense."""
+        for one, item in zip(ready, items, strict=True):
+            if item.written:
+                self._count(written=1, without_vector=int(not one.vector))
+            else:
+                reason = item.error_type or "UNKNOWN"
+                self._fail(one.record.line, one.record.id, "write", reason, item.reason, one.record.fields)
+        if any(item.unreachable for item in items):
+            raise EngineUnavailable(
+                f"The cluster went away: {self.summary.written} documents are written. Run the same command again when"
+                " it is back: ids are kept, nothing is written twice."
+            )
+        refused = next((item for item in items if item.error_type == "EngineRejected"), None)
+        if refused is not None:
+            raise EngineRejected(refused.reason)
+
+    def _put_aside(self, document: Encoded) -> None:
+        error = document.error
+        if error is None:
+            raise AssertionError("A document is put aside for an error; this is a bug.")
+        record = document.record
+        self._fail(record.line, record.id, "encode", wire_error(error).reason, error.message, record.fields)
+
+    def _fail(
+        self,
+        line: int,
+        document_id: str | None,
+        stage: str,
+        reason: str,
+        message: str,
+        document: JsonObject | None = None,
+    ) -> None:
+        self._dead_letters.add(line, document_id, stage, reason, message, document)
+        self._count(failed=1)
+
+    def _count(
+        self,
+        *,
+        read: int = 0,
+        encoded: int = 0,
+        written: int = 0,
+        without_vector: int = 0,
+        truncated: int = 0,
+        failed: int = 0,
+    ) -> None:
+        now = self.summary
+        self.summary = IndexSummary(
+            read=now.read + read,
+            encoded=now.encoded + encoded,
+            written=now.written + written,
+            without_vector=now.without_vector + without_vector,
+            truncated=now.truncated + truncated,
+            failed=now.failed + failed,
+            seconds=time.monotonic() - self._started,
+        )
+        if self._progress is not None:
+            self._progress(self.summary)
