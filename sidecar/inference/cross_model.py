@@ -8,7 +8,7 @@ from sidecar.bundle import Bundle
 from sidecar.domain import Lane, RankedDocument, Timings, Windows
 from sidecar.inference.cross_encoder import PairItems, ScoreRows, Scores
 from sidecar.inference.deadlines import check_deadline
-from sidecar.inference.models import Host, Stopwatch, load_session, load_tokenizer, tokenise, warm_up
+from sidecar.inference.models import Host, Stopwatch, load_session, load_tokenizer, tokenise, warm_tokenizer, warm_up
 from sidecar.inference.scheduler import Scheduler
 
 __all__ = ["CrossEncoderModel"]
@@ -64,12 +64,9 @@ class CrossEncoderModel:
 
     def warm_up(self) -> None:
         """Run every length bucket through the graph."""
+        warm_tokenizer(self._tokenizer)
         warm_up(
-            self._rows,
-            self.scheduler,
-            longest=self.bundle.manifest.max_tokens,
-            budget=self._budget,
-            pad_id=self._tokenizer.pad_id,
+            self._rows, self.scheduler, self._tokenizer, longest=self.bundle.manifest.max_tokens, budget=self._budget
         )
 
     def close(self, grace: float) -> None:

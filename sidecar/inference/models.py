@@ -22,7 +22,7 @@ from sidecar.inference.sessions import OnnxSession
 from sidecar.inference.tokens import TextTokenizer
 from sidecar.settings import Settings
 
-__all__ = ["Host", "Stopwatch", "load_session", "load_tokenizer", "model_info", "tokenise", "warm_up"]
+__all__ = ["Host", "Stopwatch", "load_session", "load_tokenizer", "model_info", "tokenise", "warm_tokenizer", "warm_up"]
 
 INLINE_BYTES = 2_048
 """Text up to here is tokenised on the event loop: it takes less time than a hop to another thread and back."""
@@ -99,11 +99,14 @@ async def tokenise(
         left.set()
 
 
-def warm_up(runner: Runner[Row], scheduler: Scheduler[Row], *, longest: int, budget: int, pad_id: int) -> None:
+def warm_up(
+    runner: Runner[Row], scheduler: Scheduler[Row], tokenizer: TextTokenizer, *, longest: int, budget: int
+) -> None:
     """Run every bucket once, so that no caller meets a cold path, then measure a typical batch.
 
     Raises what the runner raises, and the error it returns for an item.
     """
+    pad_id = tokenizer.pad_id
     buckets = Buckets(longest)
     for length in buckets.lengths:
         _probe(runner, length, 1, pad_id)
@@ -112,6 +115,11 @@ def warm_up(runner: Runner[Row], scheduler: Scheduler[Row], *, longest: int, bud
     started = time.perf_counter()
     _probe(runner, length, count, pad_id)
     scheduler.record(length * count, time.perf_counter() - started)
+
+
+def warm_tokenizer(tokenizer: TextTokenizer) -> None:
+    """Tokenise a few texts at once: the library's threads start with its first batch."""
+    tokenizer.ids_of_all([tokenizer.probe] * 4)
 
 
 def _probe(runner: Callable[[Sequence[Item]], Sequence[Row | SidecarError]], length: int, count: int, pad: int) -> None:

@@ -12,7 +12,16 @@ from sidecar.errors import WrongModelKind
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item, Waits
 from sidecar.inference.deadlines import check_deadline, until
-from sidecar.inference.models import INLINE_BYTES, Host, Stopwatch, load_session, load_tokenizer, tokenise, warm_up
+from sidecar.inference.models import (
+    INLINE_BYTES,
+    Host,
+    Stopwatch,
+    load_session,
+    load_tokenizer,
+    tokenise,
+    warm_tokenizer,
+    warm_up,
+)
 from sidecar.inference.query_encoder import TableQueryEncoder
 from sidecar.inference.scheduler import Scheduler
 from sidecar.inference.sparse_encoder import LOGIT_TOKENS, SparseRows
@@ -77,16 +86,11 @@ class SparseModel:
 
     def warm_up(self) -> None:
         """Run every length bucket through the graph, and one query through the table."""
+        warm_tokenizer(self._tokenizer)
         if self._table is not None:
-            self._table.encode("a", Pruning(), Windows())
+            self._table.encode(self._tokenizer.probe, Pruning(), Windows())
         if self._rows is not None and self.scheduler is not None:
-            warm_up(
-                self._rows,
-                self.scheduler,
-                longest=self._buckets.lengths[-1],
-                budget=self._budget,
-                pad_id=self._tokenizer.pad_id,
-            )
+            warm_up(self._rows, self.scheduler, self._tokenizer, longest=self._buckets.lengths[-1], budget=self._budget)
 
     def close(self, grace: float) -> None:
         if self.scheduler is not None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from sidecar.errors import BundleCorrupt
+from sidecar.errors import BundleCorrupt, InferenceFailed
 from sidecar.inference.calls import Ids
 
 __all__ = ["TextTokenizer"]
@@ -51,9 +52,10 @@ class TextTokenizer:
         self.special_ids: frozenset[int] = frozenset(
             term_id for term_id, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
         )
-        probe = self._probe()
-        self._single = _Frame.of(self._tokenizer.encode(probe))
-        self._pair = _Frame.of(self._tokenizer.encode(probe, probe))
+        self.probe: str = self._probe()
+        """A text that has tokens in this vocabulary."""
+        self._single = _Frame.of(self._tokenizer.encode(self.probe))
+        self._pair = _Frame.of(self._tokenizer.encode(self.probe, self.probe))
 
     @property
     def single_specials(self) -> int:
@@ -70,8 +72,12 @@ class TextTokenizer:
         return found
 
     def ids(self, text: str) -> Ids:
-        """Return the text's own ids, no special tokens added, shape [tokens]."""
-        return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+        """Return the text's own ids, no special tokens added, shape [tokens].
+
+        Raises InferenceFailed where the tokenizer does not know what to do, as one without an unknown token.
+        """
+        with _failing_as_inference():
+            return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
 
     def ids_of_all(self, texts: Sequence[str]) -> list[Ids]:
         """Return the own ids of every text."""
@@ -88,7 +94,8 @@ class TextTokenizer:
             while end < len(texts) and end - start < CHUNK_TEXTS and characters <= CHUNK_CHARACTERS:
                 characters += len(texts[end])
                 end += 1
-            encodings = self._tokenizer.encode_batch_fast(list(texts[start:end]), add_special_tokens=False)
+            with _failing_as_inference():
+                encodings = self._tokenizer.encode_batch_fast(list(texts[start:end]), add_special_tokens=False)
             yield [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
             start = end
 
@@ -105,10 +112,10 @@ class TextTokenizer:
         return whole, len(self._pair.before) + len(first) + self._pair.type_one
 
     def _probe(self) -> str:
-        """Return a text that has tokens in this vocabulary."""
         for text in ("a", *(term for term in self.terms if term is not None)):
-            if self._tokenizer.encode(text, add_special_tokens=False).ids:
-                return text
+            with suppress(InferenceFailed):
+                if self.ids(text).size:
+                    return text
         raise BundleCorrupt("tokenizer.json has an empty vocabulary.")
 
 
@@ -142,6 +149,15 @@ class _Frame:
     @property
     def specials(self) -> int:
         return len(self.before) + len(self.between) + len(self.after)
+
+
+@contextmanager
+def _failing_as_inference() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        # The library raises bare Exceptions, whose messages may quote the text.
+        raise InferenceFailed("The tokenizer failed on this text.") from None
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:
