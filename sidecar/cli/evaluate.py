@@ -1,12 +1,178 @@
-"""Commands of the group `evaluate`."""
+"""`sidecar evaluate`: effectiveness and cost of profiles on test collections."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+from rich.console import Console
+
+from sidecar.cli.connections import (
+    CaOption,
+    ClusterAddress,
+    InsecureOption,
+    PasswordOption,
+    SidecarAddress,
+    SidecarCaOption,
+    TokenOption,
+    UserOption,
+)
+from sidecar.domain import WindowPolicy, Windows
+
+if TYPE_CHECKING:
+    from sidecar.evaluation import Collection, EvaluationReport, Plan
 
 __all__ = ["register"]
 
+LOCAL = "local"
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands to `app`."""
-    del app
+    """Add `evaluate` to `app`."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    collection: Annotated[
+        list[Path], typer.Option("--collection", help="Folder in BEIR's layout; may be given several times.")
+    ],
+    split: Annotated[str, typer.Option("--split", help="Which qrels/SPLIT.tsv is used.")] = "test",
+    profiles: Annotated[
+        str, typer.Option("--profiles", help="Built-in profiles or YAML files, comma-separated.")
+    ] = "lexical,sparse,hybrid,hybrid+rerank",
+    engine: Annotated[
+        str,
+        typer.Option("--engine", envvar="SIDECAR_ENGINE", help="URL of a cluster; `local` starts one here meanwhile."),
+    ] = LOCAL,
+    sidecar: Annotated[
+        str,
+        typer.Option("--sidecar", envvar="SIDECAR_TARGET", help="host:port; `local` starts a sidecar here meanwhile."),
+    ] = LOCAL,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="With a local sidecar: the bundles it serves (default: the starters), the sparse encoder first."
+            " Otherwise: the name of the sparse encoder.",
+        ),
+    ] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="File for the report, as JSON.")] = None,
+    runs: Annotated[Path | None, typer.Option("--runs", help="Folder for TREC run files.")] = None,
+    per_query: Annotated[bool, typer.Option("--per-query", help="Put every query's values into the JSON.")] = False,
+    depth: Annotated[int, typer.Option("--depth", min=10, max=1000, help="Hits per query in a run.")] = 100,
+    latency_queries: Annotated[
+        int, typer.Option("--latency-queries", min=1, help="How many queries are timed, one at a time, with 10 hits.")
+    ] = 50,
+    long_texts: Annotated[
+        WindowPolicy, typer.Option("--long-texts", help="Documents beyond the encoder's length: their head, or all.")
+    ] = WindowPolicy.TRUNCATE,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+) -> None:
+    """Index each collection, run every profile on it, measure, and delete the index again."""
+    from sidecar.evaluation import MEASURES, Plan, read_collection
+    from sidecar.evaluation.table import cost_table, effectiveness_table
+    from sidecar.search import load_profile
+
+    chosen = tuple(load_profile(name.strip()) for name in profiles.split(",") if name.strip())
+    collections = [read_collection(folder, split) for folder in collection]
+    plan = Plan(
+        chosen,
+        depth=depth,
+        latency_queries=latency_queries,
+        windows=Windows(long_texts),
+        model=model[0] if model and sidecar != LOCAL else None,
+        per_query=per_query,
+    )
+    errors = Console(stderr=True)
+    with ExitStack() as resources:
+        url = _local_engine(resources, errors) if engine == LOCAL else engine
+        target = _local_sidecar(resources, errors, model or []) if sidecar == LOCAL else sidecar
+        cluster = ClusterAddress(url, user, password, ca, insecure)
+        encoder = SidecarAddress(target, token, sidecar_ca)
+        say = resources.enter_context(_progress(errors))
+        report = asyncio.run(_evaluate(collections, plan, cluster, encoder, say, runs))
+    console = Console()
+    for measure in MEASURES:
+        console.print(effectiveness_table(report, measure))
+    console.print(cost_table(report))
+    if json_ is not None:
+        report.write(json_)
+
+
+async def _evaluate(
+    collections: Sequence[Collection],
+    plan: Plan,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
+    say: Callable[[str, int, int], None],
+    runs: Path | None,
+) -> EvaluationReport:
+    from sidecar.evaluation import EvaluationReport, Experiment, ModelReport, environment, write_run
+
+    found = environment()
+    async with await cluster.connect() as engine, encoder.client() as client:
+        served = await client.models()
+        experiment = Experiment(engine, client, plan, say)
+        reports = [await experiment.evaluate(collection) for collection in collections]
+        described = f"{engine.info.distribution} {engine.info.version}"
+    if runs is not None:
+        for (collection, profile), run in experiment.runs.items():
+            write_run(run, runs / collection / f"{profile}.trec", profile)
+    return EvaluationReport(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=found,
+        engine=described,
+        models=tuple(
+            ModelReport(name=one.name, kind=one.kind, fingerprint=one.fingerprint, quantization=one.quantization)
+            for one in served
+        ),
+        collections=tuple(reports),
+    )
+
+
+def _local_engine(resources: ExitStack, console: Console) -> str:
+    from sidecar.cli.progress import node_progress
+    from sidecar.engine.local import LocalNode
+
+    with node_progress(console) as progress:
+        node = LocalNode(port=0, progress=progress).start()
+    return resources.enter_context(node).url
+
+
+def _local_sidecar(resources: ExitStack, console: Console, models: Sequence[str]) -> str:
+    from sidecar.server.process import SidecarProcess
+
+    with console.status("starting the sidecar"):
+        return resources.enter_context(SidecarProcess(models)).target
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("evaluating", total=None)
+
+        def say(line: str, done: int, total: int) -> None:
+            bar.update(task, description=line, completed=done, total=total)
+
+        yield say

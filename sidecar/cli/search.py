@@ -1,12 +1,148 @@
-"""Commands of the group `search`."""
+"""`sidecar search`: one question, by any profile, with the reasons if wanted."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from sidecar.cli.connections import (
+    DEFAULT_ENGINE,
+    DEFAULT_SIDECAR,
+    CaOption,
+    ClusterAddress,
+    EngineOption,
+    InsecureOption,
+    PasswordOption,
+    SidecarAddress,
+    SidecarCaOption,
+    SidecarOption,
+    TokenOption,
+    UserOption,
+)
+from sidecar.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sidecar.domain import JsonObject
+    from sidecar.search import SearchHit, SearchResult
 
 __all__ = ["register"]
 
+SHOWN_CHARACTERS = 160
+SHOWN_TERMS = 6
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands to `app`."""
-    del app
+    """Add `search` to `app`."""
+    app.command("search")(search)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What is searched for.")],
+    index: Annotated[str, typer.Option("--index", help="Index or alias; `sidecar setup` made it.")],
+    profile: Annotated[
+        str, typer.Option("--profile", help="lexical, sparse, hybrid, hybrid-rrf, each also with +rerank; or a file.")
+    ] = "hybrid+rerank",
+    size: Annotated[int, typer.Option("--size", min=1, help="How many hits.")] = 10,
+    from_: Annotated[int, typer.Option("--from", min=0, help="How many hits are skipped.")] = 0,
+    filter_: Annotated[
+        list[str] | None, typer.Option("--filter", help="Query clause (JSON) that hits must match; several times.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show which terms brought each hit in.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+) -> None:
+    """Search an index and show what each stage gave every hit."""
+    import orjson
+    from rich.console import Console
+
+    from sidecar.search import load_profile
+
+    chosen = load_profile(profile)
+    filters = [_clause(text) for text in filter_ or ()]
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+    encoder = SidecarAddress(sidecar, token, sidecar_ca)
+
+    async def run() -> SearchResult:
+        from sidecar.search import AsyncSearcher
+
+        async with await cluster.connect() as connected, encoder.client() as client:
+            searcher = AsyncSearcher(connected, client, chosen, index=index)
+            return await searcher.search(query, size, from_, filters, explain)
+
+    result = asyncio.run(run())
+    if as_json:
+        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        return
+    console = Console()
+    if result.degraded is not None:
+        console.print(f"[bold yellow]degraded:[/] {result.degraded} (without {result.degraded_stage})", highlight=False)
+    console.print(_table(result))
+    times = result.timings
+    console.print(
+        f"[dim]{result.total:,} documents match · encode {times.encode_ms:.1f} ms · retrieve {times.retrieve_ms:.1f} ms"
+        f" · rerank {times.rerank_ms:.1f} ms · total {times.total_ms:.1f} ms[/]",
+        highlight=False,
+    )
+
+
+def _clause(text: str) -> JsonObject:
+    import orjson
+
+    try:
+        clause: object = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise InvalidInput("--filter takes a query clause as JSON.", field="filter") from None
+    if not isinstance(clause, dict):
+        raise InvalidInput("--filter takes one query clause, a JSON object.", field="filter")
+    return clause
+
+
+def _table(result: SearchResult) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", justify="right", style="dim")
+    scores = [
+        (title, values)
+        for title, values in (
+            ("lexical", [hit.lexical_score for hit in result.hits]),
+            ("sparse", [hit.sparse_score for hit in result.hits]),
+            ("first stage", [hit.first_stage_score for hit in result.hits]),
+            ("rerank", [hit.rerank_score for hit in result.hits]),
+        )
+        if any(value is not None for value in values)
+    ]
+    for title, _ in scores:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("document", ratio=1)
+    for row, hit in enumerate(result.hits):
+        cells = ["" if values[row] is None else f"{values[row]:.3f}" for _, values in scores]
+        table.add_row(str(hit.rank), *cells, _document(hit))
+    return table
+
+
+def _document(hit: SearchHit) -> str:
+    from rich.markup import escape
+
+    texts = [value for value in hit.source.values() if isinstance(value, str) and value.strip()]
+    whole = " ".join(" ".join(texts).split())
+    shown = whole if len(whole) <= SHOWN_CHARACTERS else whole[: SHOWN_CHARACTERS - 1] + "…"
+    lines = [f"[bold]{escape(hit.id)}[/]  {escape(shown)}"]
+    for retriever, colour in (("lexical", "cyan"), ("sparse", "green")):
+        shares = [share for share in hit.why if share.retriever == retriever]
+        if shares:
+            terms = " · ".join(f"{escape(share.term)} {share.value:.2f}" for share in shares[:SHOWN_TERMS])
+            more = f" · and {len(shares) - SHOWN_TERMS} more" if len(shares) > SHOWN_TERMS else ""
+            lines.append(f"[dim]{retriever}:[/] [{colour}]{terms}[/]{more}")
+    return "\n".join(lines)

@@ -1,0 +1,114 @@
+"""What an evaluation found, as data: this is the JSON file."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from sidecar.errors import EvaluationError
+from sidecar.evaluation.environment import Environment
+from sidecar.evaluation.significance import Comparison
+from sidecar.evaluation.statistics import Latency
+
+__all__ = ["CollectionReport", "EvaluationReport", "ModelReport", "ProfileReport", "VectorReport"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelReport(_Frozen):
+    """A model that the sidecar served."""
+
+    name: str
+    kind: str
+    fingerprint: str
+    quantization: str
+
+
+class VectorReport(_Frozen):
+    """Figures of the sparse vectors: `documents_sampled` documents, all judged queries; see `statistics.flops`."""
+
+    documents_sampled: int
+    mean_document_terms: float
+    mean_query_terms: float
+    flops: float
+
+
+class ProfileReport(_Frozen):
+    """One profile on one collection.
+
+    `latency_ms` is what a caller waits for the first 10 hits, one at a time; `stages_ms` its parts (means).
+    `against_lexical` compares nDCG@10 query by query. `without_terms`: queries that the encoder found no term in.
+    """
+
+    profile: str
+    settings: Mapping[str, object]
+    means: Mapping[str, float]
+    latency_ms: Latency
+    latency_queries: int
+    stages_ms: Mapping[str, float]
+    without_terms: int = 0
+    against_lexical: Comparison | None = None
+    per_query: Mapping[str, Mapping[str, float]] | None = None
+
+
+class CollectionReport(_Frozen):
+    """One collection: its index, its vectors, and every profile."""
+
+    collection: str
+    split: str
+    documents: int
+    empty_documents: int
+    queries: int
+    removed_own_documents: int
+    index_bytes: int
+    documents_truncated: int
+    documents_per_second: float
+    vectors: VectorReport | None
+    profiles: tuple[ProfileReport, ...]
+
+
+class EvaluationReport(_Frozen):
+    """A whole evaluation, with what it ran on."""
+
+    schema_version: int = 1
+    created: str
+    environment: Environment
+    engine: str
+    models: tuple[ModelReport, ...]
+    collections: tuple[CollectionReport, ...]
+
+    def mean(self, profile: str, measure: str) -> float:
+        """Return the mean of a measure over all collections, each counting the same."""
+        values = [
+            found.means[measure]
+            for collection in self.collections
+            for found in collection.profiles
+            if found.profile == profile
+        ]
+        if not values:
+            raise EvaluationError(f"The profile {profile} was not evaluated.")
+        return statistics.fmean(values)
+
+    @property
+    def profiles(self) -> Sequence[str]:
+        """Names of the profiles, in the order of the first collection."""
+        return [found.profile for found in self.collections[0].profiles] if self.collections else []
+
+    def write(self, path: Path) -> None:
+        """Write the JSON file; raise EvaluationError where it can't be written."""
+        means = {
+            profile: {name: self.mean(profile, name) for name in self.collections[0].profiles[0].means}
+            for profile in self.profiles
+        }
+        data = {**self.model_dump(mode="json", exclude_none=True), "means": means}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        except OSError as error:
+            raise EvaluationError(f"The report {path} can't be written: {error.strerror}.") from error

@@ -1,0 +1,69 @@
+"""An evaluation for people: two tables."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from sidecar.evaluation.report import EvaluationReport, ProfileReport
+
+__all__ = ["cost_table", "effectiveness_table"]
+
+SIGNIFICANT = 0.05
+
+
+def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
+    """One row per profile, one column per collection, their mean at the end; the best of each column is bold.
+
+    An asterisk: differs from `lexical` by the paired randomisation test, p < .05 (nDCG@10 only).
+    """
+    table = Table(title=measure, title_justify="left", caption_justify="left")
+    table.add_column("profile")
+    for collection in report.collections:
+        table.add_column(collection.collection, justify="right")
+    table.add_column("mean", justify="right")
+    best = [max(found.means[measure] for found in collection.profiles) for collection in report.collections]
+    best_mean = max(report.mean(profile, measure) for profile in report.profiles)
+    for number, profile in enumerate(report.profiles):
+        cells = [
+            _cell(collection.profiles[number], measure, best[column])
+            for column, collection in enumerate(report.collections)
+        ]
+        mean = report.mean(profile, measure)
+        table.add_row(profile, *cells, f"[bold]{mean:.4f}[/]" if mean == best_mean else f"{mean:.4f}")
+    if measure == "nDCG@10" and "lexical" in report.profiles:
+        table.caption = "*: differs from lexical, paired randomisation test, p < .05"
+    return table
+
+
+def _cell(found: ProfileReport, measure: str, best: float) -> str:
+    value = found.means[measure]
+    star = ""
+    if measure == "nDCG@10" and found.against_lexical is not None:
+        star = "*" if found.against_lexical.p_value < SIGNIFICANT else " "
+    text = f"{value:.4f}{star}"
+    return f"[bold]{text}[/]" if value == best else text
+
+
+def cost_table(report: EvaluationReport) -> Table:
+    """What each collection's index and each profile's answer cost."""
+    table = Table(title="cost", title_justify="left")
+    for name in ("collection", "documents", "index MB", "terms/doc", "terms/query", "FLOPS", "docs/s"):
+        table.add_column(name, justify="left" if name == "collection" else "right")
+    for profile in report.profiles:
+        table.add_column(f"{profile}\np50 / p90 / p99 ms", justify="right")
+    for collection in report.collections:
+        vectors = collection.vectors
+        table.add_row(
+            collection.collection,
+            f"{collection.documents:,}",
+            f"{collection.index_bytes / 1e6:.1f}",
+            "-" if vectors is None else f"{vectors.mean_document_terms:.0f}",
+            "-" if vectors is None else f"{vectors.mean_query_terms:.1f}",
+            "-" if vectors is None else f"{vectors.flops:.2f}",
+            f"{collection.documents_per_second:.0f}",
+            *(
+                f"{found.latency_ms.p50:.1f} / {found.latency_ms.p90:.1f} / {found.latency_ms.p99:.1f}"
+                for found in collection.profiles
+            ),
+        )
+    return table

@@ -1,0 +1,77 @@
+"""A collection in an index of its own, for as long as it is measured."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster import DeadLetters, IndexOptions, IndexRun, IndexSpec, IndexSummary, Source, pick_encoder, set_up
+from sidecar.domain import Windows
+from sidecar.engine import Engine, IndexMeta
+from sidecar.errors import EvaluationError
+from sidecar.evaluation.collection import FIELDS, Collection
+
+__all__ = ["Indexed", "indexed_collection"]
+
+SETTINGS: dict[str, str | int | float | bool] = {
+    "number_of_shards": 1,
+    "number_of_replicas": 0,
+    "auto_expand_replicas": "false",
+}
+"""One shard: document frequencies are those of the whole collection, as in everything that is compared with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A collection's index, merged into one segment."""
+
+    name: str
+    meta: IndexMeta
+    summary: IndexSummary
+    size_bytes: int
+
+
+@asynccontextmanager
+async def indexed_collection(
+    engine: Engine,
+    sidecar: AsyncSidecarClient,
+    collection: Collection,
+    *,
+    model: str | None = None,
+    windows: Windows | None = None,
+    progress: Callable[[IndexSummary], None] | None = None,
+) -> AsyncIterator[Indexed]:
+    """Set an index up, fill it, merge it to one segment, and delete it in the end, whatever happens.
+
+    Raises EvaluationError unless every document of the collection is in it.
+    """
+    name = f"sidecar-evaluation-{_plain(collection.name)}-{uuid.uuid4().hex[:8]}"
+    chosen = pick_encoder(await sidecar.models(), model)
+    plan = await set_up(engine, IndexSpec(name, chosen, source_fields=FIELDS, settings=SETTINGS))
+    try:
+        lines = b"".join(
+            orjson.dumps({"_id": document.id, **document.fields}) + b"\n" for document in collection.documents
+        )
+        options = IndexOptions() if windows is None else IndexOptions(windows=windows)
+        with DeadLetters(None) as letters:
+            source = Source(io.BytesIO(lines), "_id", len(lines))
+            run = IndexRun(engine, sidecar, name, source, letters, options, model=chosen.name, progress=progress)
+            summary = await run.run()
+        await engine.force_merge(name)
+        await engine.refresh(name)
+        count = await engine.count(name)
+        if count != len(collection.documents):
+            raise EvaluationError(f"{count} of {len(collection.documents)} documents of {collection.name} are indexed.")
+        yield Indexed(name, plan.meta, summary, await engine.index_size(name))
+    finally:
+        await engine.delete_index(name, missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    return "".join(character if character.isalnum() else "-" for character in name.lower())
