@@ -26,7 +26,7 @@ from sidecar.bundle import (
     SpecialTokens,
     write_bundle,
 )
-from sidecar.bundle.manifest import CARD, GRAPH, QUERY_WEIGHTS, TOKENIZER
+from sidecar.bundle.manifest import CARD, GRAPH, MANIFEST, QUERY_WEIGHTS, TOKENIZER
 from sidecar.domain import ModelKind
 from sidecar.errors import ExportError, InvalidInput, UnsupportedCheckpoint
 from sidecar.export.ports import GraphOutput, PortNames, TrialRun, choose_inputs, open_session
@@ -76,6 +76,7 @@ class ImportOptions:
     special_tokens: SpecialTokens = SpecialTokens.DROP_ALL
     document_pruning: PruningRule | None = None
     score_activation: ScoreActivation | None = None
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class ImportReport:
 
 
 def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
-    """Make the bundle `out` from the graph `model`; `out` must not exist yet.
+    """Make the bundle `out` from the graph `model`; `out` must not exist yet, unless it is to be replaced.
 
     The graph is run on two texts of different length, alone and padded, and on one of `max_tokens` tokens.
     Raises UnsupportedCheckpoint for a graph that no sidecar could serve, InvalidInput for a file that is missing.
@@ -96,8 +97,10 @@ def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
     for path, what in ((model, "graph"), (options.tokenizer, "tokenizer"), (options.query_weights, "query weights")):
         if path is not None and not path.is_file():
             raise InvalidInput(f"There is no {what} at {path}.")
-    if out.exists():
-        raise ExportError(f"{out} exists already: remove it, or name another place.")
+    if out.exists() and not options.replace:
+        raise ExportError(f"{out} exists already: remove it, name another place, or replace it.")
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise ExportError(f"{out} is no bundle: it is not replaced.")
     tokenizer = _load_tokenizer(options.tokenizer)
     weights = _load_query_weights(options.query_weights, tokenizer) if options.query_weights else None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +116,8 @@ def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
         (scratch / CARD).write_text(_card(model, draft), encoding="utf-8")
         manifest = write_bundle(scratch, draft)
         scratch.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
         scratch.rename(out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -158,8 +163,8 @@ def _try_out(graph: Path, tokenizer: Tokenizer, options: ImportOptions) -> tuple
             "The graph gives a logit per token and term, pooled outside it: 8 texts of 512 tokens need "
             f"{8 * 512 * output.width * 4 / 1e6:,.0f} MB. `sidecar models export` from the checkpoint needs a tenth."
         )
-    if output.kind != "score_logits" and output.kind != "token_weights":
-        surplus = output.width - int(tokenizer.get_vocab_size())
+    if output.kind in ("weights", "token_logits"):
+        surplus = output.width - _terms(tokenizer)
         if surplus > 0:
             warnings.append(f"The graph has {surplus} more terms than the tokenizer: their weights are dropped.")
     final = ports.model_copy(update={"output": output.name, "output_kind": output.kind})
@@ -197,7 +202,7 @@ def _check_values(trial: TrialRun, rows: list[list[int]], output: GraphOutput) -
 
 
 def _vocabulary_size(found: _Found, tokenizer: Tokenizer) -> int:
-    size = int(tokenizer.get_vocab_size())
+    size = _terms(tokenizer)
     if found.output.kind in ("score_logits", "token_weights"):
         return size
     if found.output.width < size:
@@ -255,6 +260,11 @@ def _load_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def _terms(tokenizer: Tokenizer) -> int:
+    """Count term ids from 0 to the largest, gaps included."""
+    return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
 
 def _padding_id(tokenizer: Tokenizer) -> int:

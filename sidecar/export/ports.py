@@ -24,6 +24,8 @@ OutputKind: TypeAlias = Literal["weights", "token_weights", "token_logits", "sco
 Ids: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
+INTEGERS: dict[str, type[np.signedinteger]] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
 PREFERRED_OUTPUTS = ("weights", "output", "logits", "scores", "token_weights")
 
 
@@ -63,7 +65,7 @@ def open_session(model: Path) -> InferenceSession:
 def choose_inputs(session: InferenceSession, names: PortNames) -> tuple[str, str | None, str | None]:
     """Return the names of input ids, attention mask and token types (None: the graph has none).
 
-    Raises UnsupportedCheckpoint for an input that nobody would feed, or that is not int64.
+    Raises UnsupportedCheckpoint for an input that nobody would feed, or that takes no integers.
     """
     inputs = {port.name: port.type for port in session.get_inputs()}
     ids = _named(inputs, names.input_ids, r"(^|_)(input_?)?ids?(_|$|\.)|^input$|^tokens$", "input ids")
@@ -77,9 +79,9 @@ def choose_inputs(session: InferenceSession, names: PortNames) -> tuple[str, str
             f"The graph wants inputs that a sidecar does not have: {_listed(sorted(unknown))}. It has input ids, "
             "attention mask and token types."
         )
-    wrong = sorted(name for name, kind in inputs.items() if kind != "tensor(int64)")
+    wrong = sorted(name for name, kind in inputs.items() if kind not in INTEGERS)
     if wrong:
-        raise UnsupportedCheckpoint(f"The graph's inputs must be int64: {_listed(wrong)} are not.")
+        raise UnsupportedCheckpoint(f"The graph's inputs must be int64 or int32: {_listed(wrong)} are not.")
     return ids, mask, types
 
 
@@ -126,7 +128,9 @@ class TrialRun:
     def run(self, rows: Sequence[Sequence[int]], output: str) -> Floats:
         """Return the output for these token ids as float32; raise UnsupportedCheckpoint where it fails."""
         try:
-            (found,) = self.session.run([output], trial_inputs(rows, self.padding_id, self.ports))
+            fed = trial_inputs(rows, self.padding_id, self.ports)
+            types = {port.name: INTEGERS[port.type] for port in self.session.get_inputs()}
+            (found,) = self.session.run([output], {name: array.astype(types[name]) for name, array in fed.items()})
         except Exception as error:
             shape = (len(rows), max(len(row) for row in rows))
             raise UnsupportedCheckpoint(
@@ -171,15 +175,15 @@ def _kind_of(shape: tuple[int, ...], length: int, kind: ModelKind) -> OutputKind
         return "score_logits" if len(shape) == 2 and shape[1] in (1, 2) else None
     if len(shape) == 2:
         return "token_weights" if shape[1] == length else "weights"
-    if len(shape) == 3 and shape[1] == length and shape[2] > 1:
-        return "token_logits"
+    if len(shape) == 3 and shape[1] == length:
+        return "token_logits" if shape[2] > 1 else "token_weights"
     return None
 
 
 def _expected(kind: ModelKind) -> str:
     if kind is ModelKind.CROSS_ENCODER:
         return "cross-encoder's output ([batch, 1] or [batch, 2])"
-    return "sparse encoder's output ([batch, vocabulary], [batch, length] or [batch, length, vocabulary])"
+    return "sparse encoder's output ([batch, vocabulary], [batch, length], [batch, length, 1 or vocabulary])"
 
 
 def _listed(names: Mapping[str, str] | Sequence[str]) -> str:

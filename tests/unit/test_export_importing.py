@@ -257,14 +257,33 @@ def test_inputs_that_nobody_would_feed(tmp_path: Path, options: ImportOptions):
         import_onnx(graph, tmp_path / "out", options)
 
 
-def test_inputs_of_another_type(tmp_path: Path, options: ImportOptions):
-    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["logits"])]
+def graph_of_type(path: Path, input_type: int) -> Path:
+    make = helper.make_node
+    nodes = [
+        make("Cast", ["input_ids"], ["ids"], to=TensorProto.INT64),
+        make("Gather", ["table", "ids"], ["logits"]),
+    ]
     shape = {"logits": ("batch", "length", SIZE)}
-    graph = write_graph(
-        tmp_path / "m.onnx", nodes, shape, {"table": TABLE}, inputs=("input_ids",), input_type=TensorProto.INT32
-    )
-    with pytest.raises(UnsupportedCheckpoint, match="must be int64"):
-        import_onnx(graph, tmp_path / "out", options)
+    return write_graph(path, nodes, shape, {"table": TABLE}, inputs=("input_ids",), input_type=input_type)
+
+
+def test_inputs_that_take_no_integers(tmp_path: Path, options: ImportOptions):
+    with pytest.raises(UnsupportedCheckpoint, match="must be int64 or int32: input_ids"):
+        import_onnx(graph_of_type(tmp_path / "m.onnx", TensorProto.FLOAT), tmp_path / "out", options)
+
+
+def test_inputs_of_32_bits_are_fed_as_such(tmp_path: Path, options: ImportOptions):
+    graph = graph_of_type(tmp_path / "m.onnx", TensorProto.INT32)
+    assert import_onnx(graph, tmp_path / "out", options).manifest.vocabulary_size == SIZE
+
+
+def test_one_weight_per_token_may_stand_in_a_column(tmp_path: Path, options: ImportOptions):
+    nodes = [helper.make_node("Gather", ["column", "input_ids"], ["impact"])]
+    column = np.abs(TABLE.max(axis=1, keepdims=True))
+    shape = {"impact": ("batch", "length", 1)}
+    graph = write_graph(tmp_path / "m.onnx", nodes, shape, {"column": column}, inputs=("input_ids",))
+    manifest = import_onnx(graph, tmp_path / "out", options).manifest
+    assert manifest.expansion is Expansion.OWN_TERMS
 
 
 def test_a_file_that_is_no_graph(tmp_path: Path, options: ImportOptions):
@@ -311,6 +330,17 @@ def test_what_lies_there_already_is_not_overwritten(tmp_path: Path, options: Imp
     (tmp_path / "out").mkdir()
     with pytest.raises(ExportError, match="exists already"):
         import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", options)
+
+
+def test_a_bundle_may_be_replaced_and_nothing_else(tmp_path: Path, options: ImportOptions):
+    again = replace(options, replace=True)
+    import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", again)
+    (tmp_path / "out" / "model.onnx").write_bytes(b"damaged")
+    import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", again)
+    Bundle.open(tmp_path / "out")
+    (tmp_path / "photographs").mkdir()
+    with pytest.raises(ExportError, match="is no bundle"):
+        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "photographs", again)
 
 
 def test_a_refused_import_leaves_nothing_behind(tmp_path: Path, options: ImportOptions):
