@@ -84,8 +84,9 @@ class Settings(BaseSettings):
 def load_settings(**flags: object) -> Settings:
     """Build the settings from flags that were given (None: not given), environment and YAML file.
 
-    Raises SettingsInvalid naming the first setting that is wrong.
+    Raises SettingsInvalid naming the first setting that is wrong, or the file that can't be read.
     """
+    _check_file()
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings.model_validate(Settings(**given)) if given else Settings()  # type: ignore[arg-type]
@@ -93,3 +94,20 @@ def load_settings(**flags: object) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         raise SettingsInvalid(f"Setting {where}: {first['msg']}.", field=where) from None
+
+
+def _check_file() -> None:
+    """Refuse a settings file that pydantic-settings would pass over in silence, or fail on with a traceback."""
+    path = os.environ.get("SIDECAR_CONFIG")
+    if not path:
+        return
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsInvalid(f"The settings file {path} can't be read: {error.strerror}.", field="config") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise SettingsInvalid(f"The settings file {path} is no valid YAML.", field="config") from None
+    if content is not None and not isinstance(content, dict):
+        raise SettingsInvalid(f"The settings file {path} must hold `name: value` lines.", field="config")

@@ -219,7 +219,8 @@ class AsyncSidecarClient:
     async def health(self, service: str = "", *, timeout: float | None = None) -> bool:
         """Return whether the sidecar (or one of its services, by full name) takes work.
 
-        Raises SidecarUnavailable where nobody answers, SidecarError for a service that does not exist there.
+        A model is asked about as `sidecar.v1.SparseEncoder/NAME` or `sidecar.v1.Reranker/NAME`. Raises
+        SidecarUnavailable where nobody answers, UnknownModel for a name that does not exist there.
         """
         check: aio.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]
         check = self._open().unary_unary(

@@ -16,6 +16,7 @@ from sidecar.errors import (
     SidecarUnavailable,
     TextTooLarge,
     Unauthenticated,
+    UnknownModel,
 )
 
 __all__ = ["translate"]
@@ -45,6 +46,8 @@ def translate(failure: AioRpcError, target: str) -> SidecarError:
             return Overloaded(f"{target} takes no more work: {why}")
         case StatusCode.UNAUTHENTICATED:
             return Unauthenticated(f"{target} wants a valid token: {why}")
+        case StatusCode.NOT_FOUND:
+            return UnknownModel(f"{target} has no service or model of that name.")
         case StatusCode.UNIMPLEMENTED:
             return SidecarError(f"What answers at {target} does not offer this call: is it a sidecar? ({why})")
         case code:
