@@ -90,7 +90,7 @@ class LocalNode:
         return self._base / "opensearch.log"
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self.start() if self._process is None else self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
