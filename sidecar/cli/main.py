@@ -17,7 +17,7 @@ from sidecar.errors import DocumentsNotWritten, SidecarError
 
 __all__ = ["app", "main"]
 
-GROUPS = ("serve", "models", "opensearch", "cluster", "search", "evaluate")
+GROUPS = ("demo", "serve", "models", "opensearch", "cluster", "search", "evaluate")
 """Modules of this package; each has `register(app)` and imports what it needs inside its commands."""
 
 EXTRA_OF_MODULE = {

@@ -1,0 +1,98 @@
+"""The demo's report on a terminal: rankings side by side, expansion, timings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.cli.demo.report import Answer, Corpus, Expansion, Question, WeightedTerm
+
+__all__ = ["show_corpus", "show_question"]
+
+TITLES = {"lexical": "BM25", "sparse": "sparse", "sparse+rerank": "sparse + rerank"}
+SHOWN_TERMS = 12
+
+
+def show_corpus(console: Console, corpus: Corpus) -> None:
+    """Print one line on what was indexed."""
+    console.print(
+        f"[green]✓[/] {corpus.documents:,} docstrings encoded and indexed in {corpus.seconds:.1f} s "
+        f"([bold]{corpus.documents_per_second:,.0f}[/] documents/s, {corpus.terms_per_document:.0f} terms a document, "
+        f"{corpus.index_bytes / 1e6:.1f} MB on disk)",
+        highlight=False,
+    )
+
+
+def show_question(console: Console, question: Question, size: int) -> None:
+    """Print one question: a column per profile, then what the encoder did and what it cost."""
+    parts: list[RenderableType] = [_rankings(question.answers, size)]
+    parts.append(Text.assemble(("\ngreen", "bold green"), (f": not among BM25's first {size}", "dim")))
+    parts.append(_terms("query terms   ", question.query_terms, "cyan"))
+    if question.expansion is not None:
+        parts.extend(_expansion(question.expansion))
+    parts.append(_timings(question.answers))
+    console.print()
+    console.print(Panel(Group(*parts), title=Text(question.text, "bold"), title_align="left", padding=(1, 2)))
+
+
+def _rankings(answers: Sequence[Answer], size: int) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), expand=True)
+    table.add_column("", justify="right", style="dim", width=2)
+    for answer in answers:
+        table.add_column(TITLES.get(answer.profile, answer.profile), ratio=1, header_style="bold underline")
+    first = [place.id for place in answers[0].places[:size]]
+    for row in range(size):
+        cells = [_cell(answer, row, first if answer is not answers[0] else None) for answer in answers]
+        if any(cell.plain for cell in cells):
+            table.add_row(str(row + 1), *cells)
+    return table
+
+
+def _cell(answer: Answer, row: int, baseline: Sequence[str] | None) -> Text:
+    if row >= len(answer.places):
+        return Text("")
+    place = answer.places[row]
+    new = baseline is not None and place.id not in baseline
+    cell = Text(place.id, "bold green" if new else "", overflow="ellipsis", no_wrap=True)
+    cell.append(f"  {place.score:.2f}", "dim")
+    return cell
+
+
+def _terms(label: str, terms: Sequence[WeightedTerm], style: str) -> Text:
+    line = Text(f"\n{label}" if label.startswith("query") else label, "dim")
+    for position, term in enumerate(terms[:SHOWN_TERMS]):
+        line.append(" · " if position else "", "dim")
+        line.append(term.term, style)
+        line.append(f" {term.weight:.2f}", "dim")
+    if len(terms) > SHOWN_TERMS:
+        line.append(f" · and {len(terms) - SHOWN_TERMS} more", "dim")
+    return line
+
+
+def _expansion(expansion: Expansion) -> list[Text]:
+    return [
+        Text.assemble(("\nwhy ", "dim"), (expansion.document, "bold"), (" is found: its vector has", "dim")),
+        _terms("  its own      ", expansion.own, "cyan"),
+        _terms("  added by it  ", expansion.added, "green"),
+    ]
+
+
+def _timings(answers: Sequence[Answer]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("\nmilliseconds", style="dim")
+    for name in ("encode", "search", "rerank", "all"):
+        table.add_column(f"\n{name}", justify="right")
+    table.add_column("")
+    for answer in answers:
+        stages = (answer.encode_ms, answer.retrieve_ms, answer.rerank_ms)
+        table.add_row(
+            TITLES.get(answer.profile, answer.profile),
+            *(f"{value:.1f}" if value else "" for value in stages),
+            Text(f"{answer.total_ms:.1f}", "bold"),
+            Text(f"degraded: {answer.degraded}", "bold red") if answer.degraded else "",
+        )
+    return table
