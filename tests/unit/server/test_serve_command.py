@@ -1,0 +1,157 @@
+"""`sidecar serve`: flags are the settings, the settings in force can be seen, and what is wrong is one line."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from sidecar.cli.main import app
+from sidecar.settings import Settings
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SIDECAR_")]:
+        monkeypatch.delenv(name)
+    # `--config` sets it; setting and deleting it here has monkeypatch take it away again afterwards.
+    monkeypatch.setenv("SIDECAR_CONFIG", "")
+    monkeypatch.delenv("SIDECAR_CONFIG")
+
+
+def effective(*arguments: str) -> dict[str, object]:
+    result = runner.invoke(app, ["serve", "--check-config", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    loaded = yaml.safe_load(result.stdout)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def sidecar(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sidecar", "serve", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_check_config_shows_every_setting() -> None:
+    assert list(effective()) == list(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        (["--bind", "0.0.0.0"], "bind", "0.0.0.0"),
+        (["--grpc-port", "7"], "grpc_port", 7),
+        (["--http-port", "7"], "http_port", 7),
+        (["--admin-bind", "::1"], "admin_bind", "::1"),
+        (["--admin-port", "0"], "admin_port", 0),
+        (["--ready-file", "/tmp/ready"], "ready_file", "/tmp/ready"),
+        (["--models", "one, two"], "models", ["one", "two"]),
+        (["--auth-token", "secret"], "auth_token", "**********"),
+        (["--no-reflection"], "reflection", False),
+        (["--threads", "3"], "threads", 3),
+        (["--max-batch-tokens", "99"], "max_batch_tokens", 99),
+        (["--max-queue-tokens", "99999"], "max_queue_tokens", 99_999),
+        (["--max-texts", "9"], "max_texts", 9),
+        (["--max-text-bytes", "9"], "max_text_bytes", 9),
+        (["--max-request-bytes", "9999"], "max_request_bytes", 9_999),
+        (["--request-timeout", "1.5"], "request_timeout", 1.5),
+        (["--drain-delay", "1.5"], "drain_delay", 1.5),
+        (["--drain-grace", "1.5"], "drain_grace", 1.5),
+        (["--log-level", "debug"], "log_level", "debug"),
+        (["--no-log-json"], "log_json", False),
+    ],
+)
+def test_every_setting_is_a_flag(arguments: list[str], name: str, value: object) -> None:
+    assert effective(*arguments)[name] == value
+
+
+def test_no_setting_is_without_a_flag_of_its_name() -> None:
+    text = runner.invoke(app, ["serve", "--help"], env={"COLUMNS": "200"}).stdout
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert f"SIDECAR_{name.upper()}" in text
+        assert field.description
+    assert "--config" in text
+
+
+def test_the_token_is_not_shown() -> None:
+    result = runner.invoke(app, ["serve", "--check-config", "--auth-token", "hunter2"])
+    assert "hunter2" not in result.output
+
+
+def test_what_is_shown_can_be_read_again(tmp_path: Path) -> None:
+    first = effective("--grpc-port", "7", "--models", "a,b", "--no-reflection", "--drain-grace", "3")
+    file = tmp_path / "sidecar.yaml"
+    file.write_text(yaml.safe_dump(first))
+    assert effective("--config", str(file)) == first
+    assert effective("--config", str(file), "--grpc-port", "8")["grpc_port"] == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (None, "can't be read"),
+        ("grpc_port: [1", "no valid YAML"),
+        ("- a", "name: value"),
+        ("no_such_setting: 1", "no_such_setting"),
+        ("grpc_port: many", "grpc_port"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(tmp_path: Path, content: str | None, part: str) -> None:
+    file = tmp_path / "sidecar.yaml"
+    if content is not None:
+        file.write_text(content)
+    done = sidecar("--config", str(file), "--check-config")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert part in done.stderr
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("")
+    assert effective("--config", str(file)) == effective()
+
+
+@pytest.mark.parametrize("flag", ["--grpc-port", "--http-port", "--admin-port"])
+def test_a_port_in_use_is_one_clear_line_and_exit_code_1(flag: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ports = {"--grpc-port": "0", "--http-port": "0", "--admin-port": "0", flag: str(port)}
+        done = sidecar("--log-level", "error", *[part for pair in ports.items() for part in pair])
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert str(port) in line
+    assert flag.removeprefix("--").replace("-", "_") in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--bind", "--admin-bind"])
+def test_an_address_that_is_not_ours_is_one_clear_line(flag: str) -> None:
+    # 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
+    done = sidecar(
+        "--log-level", "error", flag, "192.0.2.1", "--grpc-port", "9", "--http-port", "9", "--admin-port", "0"
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "192.0.2.1" in done.stderr
+
+
+def test_an_unknown_bundle_is_one_clear_line() -> None:
+    ports = ("--grpc-port", "0", "--http-port", "0", "--admin-port", "0")
+    done = sidecar("--log-level", "error", "--models", "no-such-bundle", *ports)
+    assert done.returncode == 1
+    assert "no-such-bundle" in done.stderr
+    assert "Traceback" not in done.stderr
