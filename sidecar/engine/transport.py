@@ -71,10 +71,7 @@ class Transport:
     def __init__(self, access: Access) -> None:
         self.shown = access.shown
         self._timeout = access.timeout
-        try:
-            self._client = _client(access)
-        except (ImproperlyConfigured, OSError) as error:
-            raise EngineRejected(f"The connection to {self.shown} can't be set up: {error}.") from error
+        self._client = _client(access)
 
     async def send(
         self,
@@ -98,6 +95,9 @@ class Transport:
                 timeout=timeout if timeout is not None else self._timeout,
                 headers=headers,
             )
+        except (ImproperlyConfigured, OSError) as error:
+            # Certificates are read with the first request.
+            raise EngineRejected(f"The connection to {self.shown} can't be set up: {error}.") from error
         except OpenSearchException as error:
             raise from_exception(error, address=self.shown, sent=None if isinstance(body, bytes) else body) from error
         if not isinstance(answer, dict):

@@ -1,0 +1,164 @@
+"""A loopback HTTP proxy in front of a real cluster that injects faults: what a network and a busy cluster do.
+
+It forwards every request as it is. Before a request to a path that ends with `only`, it takes the next fault of its
+script; when the script is at its end, everything passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+HOP_BY_HOP = {"connection", "content-length", "content-encoding", "host", "keep-alive", "transfer-encoding"}
+
+
+class Cut(Enum):
+    """When the connection is cut."""
+
+    BEFORE = "before the request reached the cluster"
+    AFTER = "after the cluster did it: the answer is lost"
+
+
+@dataclass(frozen=True)
+class Status:
+    """The request is answered with this status, and never reaches the cluster."""
+
+    status: int
+
+
+@dataclass(frozen=True)
+class Items:
+    """Some items of a bulk (by place, modulo their number) are answered with this status, the others are done."""
+
+    status: int
+    places: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nothing is answered for so long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Shortened:
+    """The answer to a bulk lacks its last item, as from a proxy that lost its way."""
+
+
+Fault = Cut | Status | Items | Silence | Shortened | None
+
+
+@dataclass
+class FaultyProxy:
+    """The proxy; `requests` lists method and path of what came in."""
+
+    upstream: str
+    only: str = "/_bulk"
+    script: deque[Fault] = field(default_factory=deque)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def play(self, faults: Iterable[Fault]) -> None:
+        """Replace what is left of the script."""
+        self.script = deque(faults)
+        self.requests.clear()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((request.method, request.path))
+        fault = self.script.popleft() if self.script and request.path.endswith(self.only) else None
+        body = await request.read()
+        match fault:
+            case Cut.BEFORE:
+                return self.cut(request)
+            case Status(status):
+                return error_answer(status)
+            case Silence(seconds):
+                await asyncio.sleep(seconds)
+                return self.cut(request)
+            case Items(status, places):
+                return await self.forward_some(request, body, status, places)
+        status, data, kind = await self.forward(request, body)
+        if fault is Cut.AFTER:
+            return self.cut(request)
+        if isinstance(fault, Shortened):
+            answer = orjson.loads(data)
+            answer["items"] = answer["items"][:-1]
+            data = orjson.dumps(answer)
+        return web.Response(status=status, body=data, content_type=kind)
+
+    async def forward(self, request: web.Request, body: bytes) -> tuple[int, bytes, str]:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        async with (
+            aiohttp.ClientSession(auto_decompress=True) as session,
+            session.request(request.method, self.upstream + request.path_qs, data=body, headers=headers) as answer,
+        ):
+            return answer.status, await answer.read(), answer.content_type
+
+    async def forward_some(
+        self, request: web.Request, body: bytes, status: int, places: frozenset[int]
+    ) -> web.Response:
+        actions = bulk_actions(body)
+        refused = {place % len(actions) for place in places}
+        passed = [lines for place, lines in enumerate(actions) if place not in refused]
+        done = iter(())
+        if passed:
+            _, data, _ = await self.forward(request, b"\n".join(b"\n".join(lines) for lines in passed) + b"\n")
+            done = iter(orjson.loads(data)["items"])
+        items = []
+        for place, lines in enumerate(actions):
+            if place in refused:
+                ((operation, head),) = orjson.loads(lines[0]).items()
+                error = {"type": "rejected_execution_exception", "reason": "injected"}
+                items.append(
+                    {operation: {"_index": head["_index"], "_id": head["_id"], "status": status, "error": error}}
+                )
+            else:
+                items.append(next(done))
+        return web.json_response({"took": 1, "errors": True, "items": items})
+
+    @staticmethod
+    def cut(request: web.Request) -> web.Response:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+
+def error_answer(status: int) -> web.Response:
+    """An error as a cluster words it."""
+    error = {"type": "injected_exception", "reason": "injected"}
+    return web.json_response({"error": {**error, "root_cause": [error]}, "status": status}, status=status)
+
+
+def bulk_actions(body: bytes) -> list[list[bytes]]:
+    """Split a bulk body into the lines of each action."""
+    lines = iter(body.splitlines())
+    actions = []
+    for head in lines:
+        actions.append([head] if "delete" in orjson.loads(head) else [head, next(lines)])
+    return actions
+
+
+@asynccontextmanager
+async def faulty_proxy(upstream: str, *, only: str = "/_bulk") -> AsyncIterator[FaultyProxy]:
+    """Run a proxy in the running event loop, on a port of the system's choice."""
+    proxy = FaultyProxy(upstream, only)
+    application = web.Application(client_max_size=256 << 20)
+    application.router.add_route("*", "/{path:.*}", proxy.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield proxy
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,111 @@
+"""From opensearch-py's exceptions to ours: all of them, and no user's text in a message."""
+
+from __future__ import annotations
+
+import inspect
+
+import opensearchpy.exceptions as theirs
+import orjson
+import pytest
+
+from sidecar.engine.failures import Cause, from_cause, from_exception
+from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, IndexNotFound
+
+SECRET = "where do I buy plutonium"
+
+
+def body(kind: str, reason: str) -> dict[str, object]:
+    return {"error": {"type": kind, "reason": reason, "root_cause": [{"type": kind, "reason": reason}]}}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (400, "parsing_exception", EngineRejected),
+        (401, "security_exception", EngineRejected),
+        (403, "security_exception", EngineRejected),
+        (404, "index_not_found_exception", IndexNotFound),
+        (404, "", EngineRejected),
+        (409, "version_conflict_engine_exception", EngineRejected),
+        (413, "", EngineRejected),
+        (429, "rejected_execution_exception", EngineOverloaded),
+        (500, "null_pointer_exception", EngineUnavailable),
+        (502, "", EngineUnavailable),
+        (503, "cluster_block_exception", EngineUnavailable),
+        (504, "", EngineUnavailable),
+    ],
+)
+def test_every_status_has_its_error(status: int, kind: str, expected: type[EngineError]) -> None:
+    raised = theirs.HTTP_EXCEPTIONS.get(status, theirs.TransportError)(status, kind, body(kind, "because"))
+    assert type(from_exception(raised, address="http://c:9200")) is expected
+
+
+def test_an_error_body_given_as_text_is_read_too() -> None:
+    text = orjson.dumps(body("index_not_found_exception", "no such index [a]")).decode()
+    found = from_exception(theirs.NotFoundError(404, text, None), address="a")
+    assert isinstance(found, IndexNotFound)
+    assert "no such index [a]" in found.message
+
+
+def test_a_proxys_error_page_is_no_crash() -> None:
+    found = from_exception(theirs.TransportError(503, "<html>Busy</html>", None), address="a")
+    assert isinstance(found, EngineUnavailable)
+    assert "html" not in found.message
+
+
+def test_every_exception_of_the_client_is_mapped() -> None:
+    arguments: dict[str, tuple[object, ...]] = {
+        name: ("N/A", "gone", OSError("gone")) for name in ("ConnectionError", "SSLError", "ConnectionTimeout")
+    }
+    for name, kind in inspect.getmembers(theirs, inspect.isclass):
+        if not issubclass(kind, theirs.OpenSearchException | theirs.ImproperlyConfigured) or issubclass(kind, Warning):
+            continue
+        given = arguments.get(name, (400, "bad", {}) if issubclass(kind, theirs.TransportError) else ("bad",))
+        assert isinstance(from_exception(kind(*given), address="a"), EngineError), name
+
+
+def test_an_untrusted_certificate_says_so() -> None:
+    error = theirs.ConnectionError("N/A", "x", OSError("certificate verify failed: self-signed certificate"))
+    assert "known authority" in from_exception(error, address="https://c").message
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        f"Failed to parse query [{SECRET}]",
+        f'Failed to parse "{SECRET}" as a date',
+        "failed to parse date field [plutonium] with format [strict_date]",
+        f"cannot parse {SECRET} at all",
+    ],
+)
+def test_a_users_text_is_not_repeated(reason: str) -> None:
+    sent = {"query": {"query_string": {"query": SECRET, "default_field": "text"}}, "size": 3}
+    message = from_cause(Cause(400, "query_shard_exception", reason), sent=sent).message
+    assert "plutonium" not in message
+    assert "query_shard_exception" in message
+
+
+def test_what_is_no_users_text_is_told() -> None:
+    sent = {"query": {"rank_feature": {"field": "splade.x", "linear": {}}}, "sort": [{"nope": "asc"}]}
+    message = from_cause(Cause(400, "x", "No mapping found for [nope] in order to sort on"), sent=sent).message
+    assert "[nope]" in message
+
+
+def test_the_deepest_reason_is_told() -> None:
+    error = {
+        "type": "mapper_parsing_exception",
+        "reason": "failed to parse",
+        "caused_by": {"type": "illegal_argument_exception", "reason": "featureValue must be finite"},
+    }
+    cause = Cause.parse(400, error)
+    assert cause.type == "mapper_parsing_exception"
+    assert "featureValue must be finite" in cause.reason
+
+
+@pytest.mark.parametrize("error", [None, "text", 7, [], {"type": None}])
+def test_a_cause_is_read_from_anything(error: object) -> None:
+    assert Cause.parse(400, error).status == 400
+
+
+def test_overload_says_when_to_come_again() -> None:
+    assert from_cause(Cause(429)).retry_after == 1.0

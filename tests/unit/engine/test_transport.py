@@ -1,0 +1,72 @@
+"""Addresses, paths and JSON on their way to a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.engine import Engine
+from sidecar.engine.transport import Access, Transport, path_of, to_json
+from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput, MalformedText
+
+
+def test_credentials_never_show() -> None:
+    access = Access("https://kim:hunter2@one:9200/prefix,http://two:9200", user="kim", password="hunter2")
+    assert access.shown == "https://one:9200/prefix, http://two:9200"
+    assert "hunter2" not in repr(access)
+
+
+@pytest.mark.parametrize("url", ["", " , ", "localhost:9200", "ftp://host", "http://"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput):
+        _ = Access(url).urls
+
+
+def test_several_nodes_are_joined_by_commas() -> None:
+    assert Access("http://a:1/, http://b:2").urls == ["http://a:1", "http://b:2"]
+
+
+@pytest.mark.parametrize(
+    ("segments", "path"),
+    [
+        (("a", "_search"), "/a/_search"),
+        (("a/b", "_doc", "x?y#z"), "/a%2Fb/_doc/x%3Fy%23z"),
+        (("a,b-*", "_count"), "/a,b-*/_count"),
+        (("ä",), "/%C3%A4"),
+    ],
+)
+def test_each_segment_stays_one(segments: tuple[str, ...], path: str) -> None:
+    assert path_of(*segments) == path
+
+
+def test_lone_surrogates_are_refused_before_they_travel() -> None:
+    with pytest.raises(MalformedText):
+        to_json({"text": "a\ud800b"})
+
+
+def test_what_json_has_no_form_for_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        to_json({"value": object()})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("kind", ["ca_certificates", "client_certificate"])
+async def test_a_certificate_file_that_is_not_there_is_told(kind: str) -> None:
+    transport = Transport(Access("https://127.0.0.1:9", **{kind: Path("/nowhere/ca.pem")}))
+    with pytest.raises(EngineRejected, match="can't be set up"):
+        await transport.send("GET", "/")
+    await transport.close()
+
+
+async def test_a_certificate_file_that_is_none_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    transport = Transport(Access("https://127.0.0.1:9", ca_certificates=file))
+    with pytest.raises(EngineRejected, match="can't be set up"):
+        await transport.send("GET", "/")
+    await transport.close()
+
+
+async def test_nobody_there() -> None:
+    with pytest.raises(EngineUnavailable, match=r"No cluster answers at http://127\.0\.0\.1:9"):
+        await Engine.connect("http://127.0.0.1:9", timeout=2.0)
