@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +34,7 @@ from sidecar.export.surgery import copy_graph, difference_of_two_logits
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["ImportOptions", "ImportReport", "import_onnx"]
+__all__ = ["ImportOptions", "ImportReport", "import_onnx", "read_query_weights"]
 
 TRIAL_TEXTS = (
     "hello world",
@@ -275,7 +274,10 @@ def _padding_id(tokenizer: Tokenizer) -> int:
     return 0
 
 
-def _load_query_weights(path: Path, tokenizer: Tokenizer) -> Mapping[str, float]:
+def read_query_weights(path: Path) -> dict[str, float]:
+    """Read a JSON object of token -> weight >= 0; raise InvalidInput for anything else."""
+    if not path.is_file():
+        raise InvalidInput(f"There are no query weights at {path}.")
     try:
         weights = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -285,9 +287,14 @@ def _load_query_weights(path: Path, tokenizer: Tokenizer) -> Mapping[str, float]
     )
     if not valid:
         raise InvalidInput(f"{path} must hold one JSON object: token -> weight >= 0.")
+    return {token: float(weight) for token, weight in weights.items()}
+
+
+def _load_query_weights(path: Path, tokenizer: Tokenizer) -> dict[str, float]:
+    weights = read_query_weights(path)
     if not any(tokenizer.token_to_id(token) is not None for token in weights):
         raise InvalidInput(f"None of the tokens in {path} is in the tokenizer's vocabulary.")
-    return {token: float(weight) for token, weight in weights.items()}
+    return weights
 
 
 def _card(model: Path, draft: ManifestDraft) -> str:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.bundle import Quantization, default_bundle_folder
 from sidecar.bundle.catalogue import KnownModel, find_known
+from sidecar.bundle.licenses import is_non_commercial, is_stated, spdx
 from sidecar.errors import ExportError, HubError, UnsupportedCheckpoint
 from sidecar.export.exporting import export_checkpoint
 from sidecar.export.hub import HubCheckpoint, HubReference, fetch_card, fetch_checkpoint
 from sidecar.export.options import ExportOptions, ExportReport
 
-__all__ = ["PullOptions", "PullReport", "is_non_commercial", "pull_model"]
-
-SPDX = {
-    "apache-2.0": "Apache-2.0",
-    "mit": "MIT",
-    "bsd-3-clause": "BSD-3-Clause",
-    "cc-by-4.0": "CC-BY-4.0",
-    "cc-by-nc-4.0": "CC-BY-NC-4.0",
-    "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0",
-    "cc-by-sa-4.0": "CC-BY-SA-4.0",
-}
-"""The hub's names of licences that have another spelling as SPDX identifiers."""
-
-UNSTATED = ("", "other", "unknown")
+__all__ = ["PullOptions", "PullReport", "pull_model", "read_license"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +74,7 @@ def read_license(card: Path) -> str:
     except ValueError:
         return ""
     found = header.get("license") if isinstance(header, dict) else None
-    stated = found if isinstance(found, str) else ""
-    return SPDX.get(stated.casefold(), stated)
-
-
-def is_non_commercial(license: str) -> bool:
-    """Tell whether a licence identifier has the part `NC`."""
-    return re.search(r"(^|[-_ ])nc([-_ ]|$)", license.casefold()) is not None
+    return spdx(found) if isinstance(found, str) else ""
 
 
 def _require_acceptable(reference: HubReference, license: str) -> None:
@@ -102,7 +83,7 @@ def _require_acceptable(reference: HubReference, license: str) -> None:
             f"{reference.repository} is licensed {license}: NOT for commercial use. If that fits what you do, "
             "say so with --accept-license."
         )
-    if license.casefold() in UNSTATED:
+    if not is_stated(license):
         raise HubError(
             f"{reference.repository} states no licence that can be read: look at its page, and if its terms fit what "
             "you do, say so with --accept-license."

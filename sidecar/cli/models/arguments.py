@@ -1,0 +1,54 @@
+"""Arguments that several of this group's commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.bundle import PruningRule, Quantization, QueryMode, ScoreActivation, SpecialTokens
+from sidecar.domain import PruningType
+
+__all__ = [
+    "AsJson",
+    "License",
+    "NameOption",
+    "Quantize",
+    "QueryModeOption",
+    "QueryTokens",
+    "QueryWeights",
+    "Ratio",
+    "Replace",
+    "ScoreOption",
+    "Source",
+    "Specials",
+    "ratio_rule",
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Overwrite a bundle that lies there already.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name. Default: the folder's.")]
+Quantize = Annotated[
+    Quantization, typer.Option(help="Number format of the matrix products: int8 is smaller and faster, fp32 exact.")
+]
+License = Annotated[str | None, typer.Option("--license", help="Licence of the weights, as an SPDX identifier.")]
+Source = Annotated[str | None, typer.Option("--source", help="Where the weights come from, in a few words.")]
+QueryWeights = Annotated[
+    Path | None, typer.Option("--query-weights", help="JSON of token -> weight (IDF): queries need no graph then.")
+]
+QueryModeOption = Annotated[QueryMode | None, typer.Option(help="How queries are encoded.")]
+Specials = Annotated[SpecialTokens, typer.Option(help="What happens to [CLS], [SEP], [PAD] in documents.")]
+ScoreOption = Annotated[ScoreActivation | None, typer.Option(help="Cross-encoder logit to score.")]
+QueryTokens = Annotated[int | None, typer.Option(help="Tokens read of a query. Default: as of a document.")]
+Ratio = Annotated[
+    float | None,
+    typer.Option("--document-max-ratio", help="Documents keep terms from this share of their largest weight on."),
+]
+
+
+def ratio_rule(value: float | None) -> PruningRule | None:
+    """Return the rule of a --document-max-ratio; 0 keeps everything, None: not given."""
+    if value is None:
+        return None
+    return PruningRule(type=PruningType.MAX_RATIO, value=value) if value > 0 else PruningRule()
