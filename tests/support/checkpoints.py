@@ -199,7 +199,7 @@ def build_cross_encoder_checkpoint(folder: Path) -> Path:
 
     model = BertForSequenceClassification(_bert_config(num_labels=1))
     seed_weights(model, SEED + 20)
-    _spread_scores(model.classifier)
+    _spread_scores(model.classifier, -4.0)
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.1.0"}
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
@@ -212,7 +212,7 @@ def build_distilbert_cross_encoder_checkpoint(folder: Path) -> Path:
 
     model = DistilBertForSequenceClassification(_distilbert_config(num_labels=1))
     seed_weights(model, SEED + 30)
-    _spread_scores(model.classifier)
+    _spread_scores(model.classifier, -2.5)
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
@@ -250,7 +250,7 @@ def build_xlm_roberta_cross_encoder_checkpoint(folder: Path) -> Path:
         )
     )
     seed_weights(model, SEED + 40)
-    _spread_scores(model.classifier.out_proj)
+    _spread_scores(model.classifier.out_proj, -1.5)
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(
         tokenizer_object=inner,
@@ -266,12 +266,13 @@ def build_xlm_roberta_cross_encoder_checkpoint(folder: Path) -> Path:
     return folder
 
 
-def _spread_scores(classifier: Any) -> None:
-    """Scale the last layer so that scores of different pairs lie a few units apart."""
+def _spread_scores(classifier: Any, centre: float) -> None:
+    """Scale the last layer so that scores of different pairs lie apart, on both sides of zero."""
     import torch
 
     with torch.no_grad():
-        classifier.weight.mul_(6.0)
+        classifier.weight.mul_(18.0)
+        classifier.bias.fill_(centre)
 
 
 def build_own_terms_checkpoint(folder: Path) -> Path:

@@ -10,10 +10,10 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 _PUNCTUATION = tuple("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
-_SUFFIXES = (
-    "##s ##ed ##ing ##er ##ers ##ly ##al ##ic ##ion ##ions ##ment ##ness ##able ##ful ##less ##est ##ity ##ize ##ous "
-    "##ive ##y ##th ##ton ##ville ##land"
-).split()
+_SUFFIXES = """
+##s ##ed ##ing ##er ##ers ##ly ##al ##ic ##ion ##ions ##ment ##ness ##able ##ful ##less ##est ##ity ##ize ##ous
+##ive ##y ##th ##ton ##ville ##land
+""".split()  # noqa: SIM905 - a hundred quotes are harder to read
 
 _WORDS = """
 the a an of to and in is it for on with as by at from that this what which who how why when where do does did are was
@@ -36,7 +36,7 @@ book page letter paper music song film game play win lose learn teach think know
 use work build break start stop move turn grow eat drink sleep walk fly swim drive sell buy pay
 today tomorrow now day night week month year hour minute time summer winter spring autumn
 current currently after before under over between about into out up down through
-""".split()
+""".split()  # noqa: SIM905
 
 
 def _unique() -> tuple[str, ...]:

@@ -1,0 +1,104 @@
+"""`export_checkpoint`: read, build, check, and only then let the bundle appear."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import structlog
+
+from sidecar.bundle.manifest import CARD, GRAPH, QUERY_WEIGHTS, TOKENIZER, Quantization
+from sidecar.bundle.writing import write_bundle
+from sidecar.errors import ExportError, ExportMismatch
+from sidecar.export.cards import model_card
+from sidecar.export.checking import compare, make_samples
+from sidecar.export.checkpoint.reading import Checkpoint, read_checkpoint
+from sidecar.export.graph.building import build_graph
+from sidecar.export.options import CheckResult, ExportOptions, ExportReport
+from sidecar.export.recipe import Recipe, draft_manifest, make_recipe
+
+__all__ = ["export_checkpoint"]
+
+log = structlog.get_logger(__name__)
+
+
+def export_checkpoint(checkpoint: Path, out: Path, options: ExportOptions | None = None) -> ExportReport:
+    """Turn the checkpoint folder into a bundle folder at `out`, which appears complete or not at all.
+
+    The fp32 graph is always built and compared with the checkpoint; with int8 the quantised graph is compared too.
+    Raises UnsupportedCheckpoint for what the exporter does not know, ExportMismatch where the fp32 graph differs by
+    more than the tolerance, ExportError where an option does not fit or `out` exists and may not be replaced.
+    """
+    started = time.monotonic()
+    options = options or ExportOptions()
+    if out.exists() and not options.replace and (not out.is_dir() or any(out.iterdir())):
+        raise ExportError(f"{out} exists already; remove it or allow it to be replaced.", field="out")
+    found = read_checkpoint(checkpoint)
+    recipe = make_recipe(found, options)
+    with _appearing(out) as folder:
+        fp32, int8 = _write_graph(found, recipe, options, folder)
+        draft = draft_manifest(found, recipe, options, fp32.largest_weight)
+        found.tokenizer.save(str(folder / TOKENIZER), pretty=False)
+        if recipe.query_weights is not None:
+            (folder / QUERY_WEIGHTS).write_bytes(orjson.dumps(dict(recipe.query_weights)))
+        (folder / CARD).write_text(model_card(found, draft, options, fp32, int8), encoding="utf-8")
+        manifest = write_bundle(folder, draft)
+    report = ExportReport(
+        folder=out,
+        manifest=manifest,
+        fp32=fp32,
+        int8=int8,
+        graph_bytes=sum(file.stat().st_size for file in out.glob(f"{GRAPH}*")),
+        bundle_bytes=sum(file.stat().st_size for file in out.rglob("*") if file.is_file()),
+        seconds=time.monotonic() - started,
+    )
+    log.info(
+        "checkpoint_exported",
+        name=manifest.name,
+        fingerprint=manifest.fingerprint,
+        largest_difference=fp32.largest_difference,
+        graph_bytes=report.graph_bytes,
+    )
+    return report
+
+
+def _write_graph(
+    checkpoint: Checkpoint, recipe: Recipe, options: ExportOptions, folder: Path
+) -> tuple[CheckResult, CheckResult | None]:
+    graph = folder / GRAPH
+    samples = make_samples(checkpoint, recipe, options)
+    build_graph(checkpoint, recipe, Quantization.FP32, options.tiles).save(graph)
+    fp32 = compare(graph, samples, recipe)
+    if not fp32.largest_difference <= options.tolerance:
+        raise ExportMismatch(
+            f"The exported graph differs from {checkpoint.folder} by {fp32.largest_difference:.3g}, more than the "
+            f"tolerance of {options.tolerance:.3g}. No bundle was written."
+        )
+    if options.quantize is Quantization.FP32:
+        return fp32, None
+    for file in folder.glob(f"{GRAPH}*"):
+        file.unlink()
+    build_graph(checkpoint, recipe, Quantization.INT8, options.tiles).save(graph)
+    return fp32, compare(graph, samples, recipe)
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A scratch folder beside `out` that takes its place when the block ends well, and vanishes when it does not."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        folder = scratch / "bundle"
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            os.replace(out, scratch / "previous")
+        os.replace(folder, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

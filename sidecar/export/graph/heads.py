@@ -1,0 +1,120 @@
+"""What stands on the body: SPLADE's vocabulary head, own-term weights, the cross-encoder's score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import TensorProto
+
+from sidecar.bundle.manifest import Activation, Pooling
+from sidecar.errors import UnsupportedCheckpoint
+from sidecar.export.checkpoint.architecture import Body, Family, HiddenActivation
+from sidecar.export.checkpoint.names import masked_lm_names
+from sidecar.export.checkpoint.weights import Array, Weights
+from sidecar.export.graph.body import activation, layer_norm
+from sidecar.export.graph.builder import GraphBuilder
+from sidecar.export.graph.products import Products, Vocabulary
+
+__all__ = ["Decoder", "read_decoder", "score_head", "splade_head", "token_weight_head"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """The masked-LM decoder: `weight` [vocabulary, hidden], None where tied to the embeddings; `bias` [vocabulary]."""
+
+    weight: Array | None
+    bias: Array
+
+
+def read_decoder(body: Body, weights: Weights, rows: int, *, tied: bool) -> Decoder:
+    """Read the decoder's first `rows` rows: the tokenizer's vocabulary; tables are often padded beyond it."""
+    names = masked_lm_names(body.family)
+    found = [weights[name] for name in names.biases if name in weights]
+    bias = found[0] if found else np.zeros(body.vocabulary, dtype=np.float32)
+    weight = None if tied else weights.need(f"{names.decoder}.weight")
+    return Decoder(None if weight is None else weight[:rows], bias[:rows])
+
+
+def splade_head(
+    builder: GraphBuilder,
+    products: Products,
+    vocabulary: Vocabulary,
+    body: Body,
+    weights: Weights,
+    hidden: str,
+    attention_mask: str,
+    *,
+    bias: Array,
+    pooling: Pooling,
+    kind: Activation,
+) -> str:
+    """Weights [batch, vocabulary]; no value of the graph has length and vocabulary as axes, only length and one tile.
+
+    With max pooling the activation comes last: it is monotone, so it commutes with the maximum. Padding takes on the
+    first token's state, which the maximum has seen already: that needs no mask on the logits.
+    """
+    names = masked_lm_names(body.family)
+    dense = products.linear(hidden, weights.need(f"{names.dense}.weight"), weights.need(f"{names.dense}.bias"))
+    # RoBERTa's head has a GELU whatever the body's activation is; BERT's and DistilBERT's follow the configuration.
+    kind_inside = HiddenActivation.GELU if body.family is Family.ROBERTA else body.activation
+    inner = activation(builder, kind_inside, dense)
+    state = layer_norm(builder, weights, names.norm, inner, body.epsilon)
+    column = builder.node("Unsqueeze", attention_mask, builder.integers(2))
+    first = builder.node("Slice", state, builder.integers(0), builder.integers(1), builder.integers(1))
+    state = builder.node("Where", builder.node("Cast", column, to=TensorProto.BOOL), state, first)
+    prepared = vocabulary.prepare(state)
+    length = builder.integers(1)
+    pooled: list[str] = []
+    if pooling is Pooling.MAX:
+        for product, _ in vocabulary.tiles(prepared):
+            pooled.append(builder.node("ReduceMax", product, length, keepdims=0))
+        joined = builder.node("Concat", *pooled, axis=1)
+        if prepared.scale is not None:
+            joined = builder.node("Mul", joined, builder.node("Squeeze", prepared.scale, builder.integers(2)))
+        return _weights(builder, kind, builder.node("Add", joined, builder.constant(bias)))
+    counted = builder.node("Cast", column, to=TensorProto.FLOAT)
+    for product, bound in vocabulary.tiles(prepared):
+        logits = product if prepared.scale is None else builder.node("Mul", product, prepared.scale)
+        active = _weights(builder, kind, builder.node("Add", logits, builder.constant(bias[bound])))
+        pooled.append(builder.node("ReduceSum", builder.node("Mul", active, counted), length, keepdims=0))
+    return builder.node("Concat", *pooled, axis=1)
+
+
+def token_weight_head(builder: GraphBuilder, weights: Weights, hidden: str, attention_mask: str) -> str:
+    """Weights [batch, length] of the text's own tokens (uniCOIL's `tok_proj`), 0 on padding."""
+    product = builder.node("MatMul", hidden, builder.constant(weights.need("tok_proj.weight").T))
+    value = builder.node("Relu", builder.node("Add", product, builder.constant(weights.need("tok_proj.bias"))))
+    flat = builder.node("Squeeze", value, builder.integers(2))
+    return builder.node("Mul", flat, builder.node("Cast", attention_mask, to=TensorProto.FLOAT))
+
+
+def score_head(builder: GraphBuilder, body: Body, weights: Weights, prefix: str, hidden: str) -> str:
+    """Logits [batch, 1] from the first token's state; kept in float32, it is two small products."""
+    first = builder.constant(np.asarray(0, dtype=np.int64))
+    state = builder.node("Gather", hidden, first, axis=1)
+    match body.family:
+        case Family.BERT:
+            inner, nonlinear, outer = f"{prefix}pooler.dense", "Tanh", "classifier"
+        case Family.DISTILBERT:
+            inner, nonlinear, outer = "pre_classifier", "Relu", "classifier"
+        case Family.ROBERTA:
+            inner, nonlinear, outer = "classifier.dense", "Tanh", "classifier.out_proj"
+    last = weights.need(f"{outer}.weight")
+    if last.shape[0] != 1:
+        raise UnsupportedCheckpoint(f"The classifier gives {last.shape[0]} labels; a cross-encoder gives one score.")
+    state = builder.node(nonlinear, _plain(builder, weights, inner, state))
+    return _plain(builder, weights, outer, state)
+
+
+def _plain(builder: GraphBuilder, weights: Weights, name: str, value: str) -> str:
+    weight = builder.constant(weights.need(f"{name}.weight").T)
+    return builder.node("Add", builder.node("MatMul", value, weight), builder.constant(weights.need(f"{name}.bias")))
+
+
+def _weights(builder: GraphBuilder, kind: Activation, logits: str) -> str:
+    value = builder.node("Relu", logits)
+    logarithms = {Activation.RELU: 0, Activation.LOG1P_RELU: 1, Activation.LOG1P_LOG1P_RELU: 2}[kind]
+    for _ in range(logarithms):
+        value = builder.node("Log", builder.node("Add", value, builder.scalar(1.0)))
+    return value
