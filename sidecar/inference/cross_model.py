@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from sidecar.bundle import Bundle
 from sidecar.domain import Lane, RankedDocument, Timings, Windows
 from sidecar.inference.cross_encoder import PairItems, ScoreRows, Scores
 from sidecar.inference.deadlines import check_deadline
-from sidecar.inference.models import Host, Stopwatch, load_session, load_tokenizer, tokenise, warm_tokenizer, warm_up
+from sidecar.inference.models import (
+    Host,
+    Stopwatch,
+    load_session,
+    load_tokenizer,
+    prepare,
+    tokenise,
+    warm_tokenizer,
+    warm_up,
+)
 from sidecar.inference.scheduler import Scheduler
 
 __all__ = ["CrossEncoderModel"]
@@ -48,15 +58,19 @@ class CrossEncoderModel:
         check_deadline(deadline)
         self.scheduler.check_room(lane)
         watch = Stopwatch()
-        ids = await tokenise(self._tokenizer, (query, *documents), size=size, host=self._host, deadline=deadline)
-        pairs = PairItems(
-            ids[0],
-            ids[1:],
-            tokenizer=self._tokenizer,
-            max_tokens=self.bundle.manifest.max_tokens,
-            query_max_tokens=self.bundle.manifest.query_max_tokens,
-            windows=windows,
-        )
+
+        def work(left: threading.Event) -> PairItems:
+            ids = tokenise(self._tokenizer, (query, *documents), left)
+            return PairItems(
+                ids[0],
+                ids[1:],
+                tokenizer=self._tokenizer,
+                max_tokens=self.bundle.manifest.max_tokens,
+                query_max_tokens=self.bundle.manifest.query_max_tokens,
+                windows=windows,
+            )
+
+        pairs = await prepare(work, size=size, host=self._host, deadline=deadline)
         watch.tokenised()
         scores = Scores(pairs, self._activation)
         waits = await self.scheduler.run(pairs.items, lane=lane, deliver=scores.deliver, deadline=deadline)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,12 +23,24 @@ from sidecar.inference.sessions import OnnxSession
 from sidecar.inference.tokens import TextTokenizer
 from sidecar.settings import Settings
 
-__all__ = ["Host", "Stopwatch", "load_session", "load_tokenizer", "model_info", "tokenise", "warm_tokenizer", "warm_up"]
+__all__ = [
+    "Host",
+    "Stopwatch",
+    "load_session",
+    "load_tokenizer",
+    "model_info",
+    "prepare",
+    "tokenise",
+    "warm_tokenizer",
+    "warm_up",
+]
 
 INLINE_BYTES = 2_048
 """Text up to here is tokenised on the event loop: it takes less time than a hop to another thread and back."""
 
 TYPICAL_LENGTH = 128
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +87,29 @@ def model_info(bundle: Bundle, *, is_default: bool) -> ModelInfo:
     )
 
 
-async def tokenise(
-    tokenizer: TextTokenizer, texts: Sequence[str], *, size: int, host: Host, deadline: float | None
-) -> list[Ids]:
-    """Return every text's own ids; more than a little text is tokenised in the pool, and given up when the caller
-    leaves or the deadline passes. `size` is the texts' bytes.
+def tokenise(tokenizer: TextTokenizer, texts: Sequence[str], left: threading.Event) -> list[Ids]:
+    """Return every text's own ids; give up with Cancelled between two pieces once `left` is set."""
+    ids: list[Ids] = []
+    for chunk in tokenizer.chunks(texts):
+        if left.is_set():
+            raise Cancelled("The caller left.")
+        ids.extend(chunk)
+    return ids
+
+
+async def prepare(
+    work: Callable[[threading.Event], Result], *, size: int, host: Host, deadline: float | None
+) -> Result:
+    """Do work on texts of `size` bytes in all: at once where it is little, else in the pool.
+
+    `work` gets an event that is set when the caller leaves or the deadline passes. Raises DeadlineExceeded.
     """
-    if size <= INLINE_BYTES:
-        return tokenizer.ids_of_all(texts)
     left = threading.Event()
-
-    def work() -> list[Ids]:
-        ids: list[Ids] = []
-        for chunk in tokenizer.chunks(texts):
-            if left.is_set():
-                raise Cancelled("The caller left.")
-            ids.extend(chunk)
-        return ids
-
+    if size <= INLINE_BYTES:
+        return work(left)
     try:
         async with until(deadline):
-            return await asyncio.get_running_loop().run_in_executor(host.pool, work)
+            return await asyncio.get_running_loop().run_in_executor(host.pool, work, left)
     finally:
         left.set()
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import Sequence
 
 from sidecar.bundle import Bundle
 from sidecar.bundle.manifest import QueryMode
 from sidecar.domain import Encoding, Lane, Pruning, Side, Timings, Windows
-from sidecar.errors import WrongModelKind
+from sidecar.errors import Cancelled, WrongModelKind
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item, Waits
-from sidecar.inference.deadlines import check_deadline, until
+from sidecar.inference.deadlines import check_deadline
 from sidecar.inference.models import (
-    INLINE_BYTES,
     Host,
     Stopwatch,
     load_session,
     load_tokenizer,
+    prepare,
     tokenise,
     warm_tokenizer,
     warm_up,
@@ -77,8 +77,12 @@ class SparseModel:
             raise WrongModelKind(f"Model {self.bundle.manifest.name} encodes queries only: it has no graph.")
         self.scheduler.check_room(lane)
         watch = Stopwatch()
-        ids = await tokenise(self._tokenizer, texts, size=size, host=self._host, deadline=deadline)
-        cuts, items = self._items(ids, side, windows)
+        cuts, items = await prepare(
+            lambda left: self._items(tokenise(self._tokenizer, texts, left), side, windows),
+            size=size,
+            host=self._host,
+            deadline=deadline,
+        )
         watch.tokenised()
         encodings = Encodings(cuts, rule, self._tokenizer.terms if return_terms else None)
         waits = await self.scheduler.run(items, lane=lane, deliver=encodings.deliver, deadline=deadline)
@@ -111,17 +115,16 @@ class SparseModel:
             raise AssertionError("Only models with a table look queries up. This is a bug.")
         watch = Stopwatch()
 
-        def work() -> tuple[Encoding, ...]:
-            return tuple(
-                table.encode(text, rule, windows, return_terms=return_terms, field=f"texts[{position}]")
-                for position, text in enumerate(texts)
-            )
+        def work(left: threading.Event) -> tuple[Encoding, ...]:
+            encodings: list[Encoding] = []
+            for position, text in enumerate(texts):
+                if left.is_set():
+                    raise Cancelled("The caller left.")
+                field = f"texts[{position}]"
+                encodings.append(table.encode(text, rule, windows, return_terms=return_terms, field=field))
+            return tuple(encodings)
 
-        if size <= INLINE_BYTES:
-            encodings = work()
-        else:
-            async with until(deadline):
-                encodings = await asyncio.get_running_loop().run_in_executor(self._host.pool, work)
+        encodings = await prepare(work, size=size, host=self._host, deadline=deadline)
         watch.tokenised()
         return encodings, watch.timings(Waits())
 

@@ -83,12 +83,12 @@ async def test_many_callers_at_once():
     with scheduler(gate, queue_tokens=100_000) as made:
         answers = await asyncio.gather(
             *(
-                collect(made, items(*([8, 16, 32] * 3), mark=number), lane=list(Lane)[number % 3])
+                collect(made, items(*([8, 16, 32] * 3), mark=200 + number), lane=list(Lane)[number % 3])
                 for number in range(99)
             )
         )
     for number, rows in enumerate(answers):
-        assert rows == {slot: float((8, 16, 32)[slot % 3] + number) for slot in range(9)}
+        assert rows == {slot: float((8, 16, 32)[slot % 3] + 200 + number) for slot in range(9)}
     assert sum(len(batch) for batch in gate.batches) == 99 * 9
     assert len(gate.batches) < 99 * 9 / 2
     assert all(len(batch) * max(item.tokens for item in batch) <= 64 for batch in gate.batches)
