@@ -30,7 +30,7 @@ def show_corpus(console: Console, corpus: Corpus) -> None:
 def show_question(console: Console, question: Question, size: int) -> None:
     """Print one question: a column per profile, then what the encoder did and what it cost."""
     parts: list[RenderableType] = [_rankings(question.answers, size)]
-    parts.append(Text.assemble(("\ngreen", "bold green"), (f": not among BM25's first {size}", "dim")))
+    parts.append(Text(f"\nnew: not among BM25's first {size}; ▲▼: places moved against BM25", "dim"))
     parts.append(_terms("query terms   ", question.query_terms, "cyan"))
     if question.expansion is not None:
         parts.extend(_expansion(question.expansion))
@@ -55,11 +55,15 @@ def _rankings(answers: Sequence[Answer], size: int) -> Table:
 def _cell(answer: Answer, row: int, baseline: Sequence[str] | None) -> Text:
     if row >= len(answer.places):
         return Text("")
-    place = answer.places[row]
-    new = baseline is not None and place.id not in baseline
-    cell = Text(place.id, "bold green" if new else "", overflow="ellipsis", no_wrap=True)
-    cell.append(f"  {place.score:.2f}", "dim")
-    return cell
+    name = answer.places[row].id
+    cell = Text(name, overflow="ellipsis", no_wrap=True)
+    if baseline is None:
+        return cell
+    if name not in baseline:
+        cell.stylize("bold green")
+        return cell.append("  new", "green")
+    moved = baseline.index(name) - row
+    return cell.append(f"  {'▲' if moved > 0 else '▼'}{abs(moved)}" if moved else "  =", "dim")
 
 
 def _terms(label: str, terms: Sequence[WeightedTerm], style: str) -> Text:
