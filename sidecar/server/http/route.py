@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -16,12 +15,16 @@ from starlette.responses import Response
 
 from sidecar.errors import NotReady, Unauthenticated
 from sidecar.server.http.body import JsonRequest, parse_json, read_body
-from sidecar.server.http.problems import Renderer, invalid_request, problem_json, problem_of
+from sidecar.server.http.problems import Problem, Renderer, invalid_request, problem_json, problem_of
 from sidecar.server.http.work import Edge, Work, deadline_of, until_disconnect
+from sidecar.server.incidents import whereabouts
 from sidecar.server.metrics import Call, observe
 from sidecar.server.state import Phase
 
-__all__ = ["EdgeRoute", "authenticate"]
+__all__ = ["OPEN_TO_ALL", "EdgeRoute", "authenticate"]
+
+OPEN_TO_ALL: dict[str, Any] = {"security": []}
+"""What routes of an `open_to_all` class add to their part of the OpenAPI document."""
 
 _log = structlog.get_logger("sidecar.http")
 
@@ -47,20 +50,22 @@ class EdgeRoute(APIRoute):
                         _check_phase(edge)
                     response = await _answer(request, edge, call, handler)
                 except RequestValidationError as invalid:
-                    response = _failed(render, call, invalid_request(invalid.errors()))
+                    response = render(_describe(invalid_request(invalid.errors()), call, request))
                 except Exception as error:
-                    response = _failed(render, call, error)
-                _log.debug("answered", route=template, status=response.status_code, request_id=_request_id(request))
-                return response
-
-        def _failed(render: Renderer, call: Call, error: Exception) -> Response:
-            call.failed(error)
-            problem = problem_of(error)
-            if problem.status >= 500 and not isinstance(error, NotReady):
-                _log.error("failed", route=template, reason=problem.reason, **_whereabouts(error))
-            return render(problem)
+                    response = render(_describe(error, call, request))
+            _log.debug("answered", route=template, status=response.status_code, request_id=_request_id(request))
+            return response
 
         return handle
+
+
+def _describe(error: Exception, call: Call, request: Request) -> Problem:
+    """Count the error, log it where it is our fault, and say what the caller may know."""
+    call.failed(error)
+    problem = problem_of(error)
+    if problem.status == 500:
+        _log.error("failed", route=call.method, request_id=_request_id(request), **whereabouts(error))
+    return problem
 
 
 def authenticate(request: Request, token: SecretStr | None) -> None:
@@ -68,7 +73,9 @@ def authenticate(request: Request, token: SecretStr | None) -> None:
     if token is None:
         return
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.get_secret_value().encode()):
+    if scheme.lower() != "bearer" or not hmac.compare_digest(
+        given.strip().encode("latin-1"), token.get_secret_value().encode()
+    ):
         raise Unauthenticated("Send the sidecar's token as `Authorization: Bearer TOKEN`.")
 
 
@@ -89,9 +96,3 @@ async def _answer(
 
 def _request_id(request: Request) -> str:
     return str(request.state.request_id)
-
-
-def _whereabouts(error: Exception) -> dict[str, object]:
-    """Say what failed and where, without the message or any value: either may hold a user's text."""
-    frames = traceback.extract_tb(error.__traceback__)[-6:]
-    return {"error": type(error).__name__, "at": [f"{frame.filename}:{frame.lineno}" for frame in frames]}

@@ -21,7 +21,7 @@ from sidecar.errors import InvalidInput, NotReady, UnknownModel
 from sidecar.server.http.answers import json_response
 from sidecar.server.http.dialects.common import ModelParameter
 from sidecar.server.http.problems import Problem, Renderer
-from sidecar.server.http.route import EdgeRoute
+from sidecar.server.http.route import OPEN_TO_ALL, EdgeRoute
 from sidecar.server.http.schemas import Texts
 from sidecar.server.http.work import CurrentWork, Edge
 
@@ -233,7 +233,12 @@ def _described(edge: Edge, name: str | None) -> ModelInfo:
     raise UnknownModel("No model of that name is served: see /v1/models.", field="model")
 
 
-@probes.get("/health", summary="Whether texts are answered now", responses={200: {"description": "They are."}})
+@probes.get(
+    "/health",
+    summary="Whether texts are answered now",
+    responses={200: {"description": "They are."}},
+    openapi_extra=OPEN_TO_ALL,
+)
 async def health(work: CurrentWork) -> Response:
     """Answer 200 with an empty body, or 503 while warming up or draining."""
     if not work.edge.state.ready:

@@ -13,7 +13,7 @@ from sidecar.errors import NotReady
 from sidecar.server.http.answers import json_response
 from sidecar.server.http.dialects.common import ModelParameter
 from sidecar.server.http.problems import Problem, Renderer
-from sidecar.server.http.route import EdgeRoute
+from sidecar.server.http.route import OPEN_TO_ALL, EdgeRoute
 from sidecar.server.http.schemas import Texts
 from sidecar.server.http.work import CurrentWork
 
@@ -84,14 +84,18 @@ async def rerank(body: RerankBody, work: CurrentWork, model: ModelParameter = No
     return json_response({"query": body.query, "scores": scores})
 
 
-@probes.get("/weaviate/.well-known/live", status_code=204, summary="Whether the process answers")
+@probes.get(
+    "/weaviate/.well-known/live", status_code=204, summary="Whether the process answers", openapi_extra=OPEN_TO_ALL
+)
 async def live(work: CurrentWork) -> Response:
     """Answer 204."""
     del work
     return Response(status_code=204)
 
 
-@probes.get("/weaviate/.well-known/ready", status_code=204, summary="Whether texts are answered now")
+@probes.get(
+    "/weaviate/.well-known/ready", status_code=204, summary="Whether texts are answered now", openapi_extra=OPEN_TO_ALL
+)
 async def ready(work: CurrentWork) -> Response:
     """Answer 204, or 503 while warming up or draining."""
     if not work.edge.state.ready:
