@@ -38,29 +38,25 @@ def augmented_body(
     parts: Anatomy,
     sparse: JsonObject,
     *,
-    lexical_weight: float | None,
+    lexical_weight: float,
     matching: Matching = Matching.EXTEND,
     hidden_fields: Sequence[str] = (),
 ) -> JsonObject:
     """Return a copy of `body` whose query also scores by `sparse`, a ready clause that carries its own weight.
 
-    The scores of both add up. `lexical_weight` None: the text's own score is left out (a profile without lexical
-    retriever). Filters, `must_not`, and `must` clauses that are no text restrict as before; aggregations, highlighting,
+    The scores of both add up. `lexical_weight` 0: the text still finds and highlights, and does not score (a profile
+    without lexical retriever). Filters, `must_not`, and `must` clauses that are no text restrict as before; aggregations, highlighting,
     sorting, paging and everything else stay. `hidden_fields` are kept out of `_source` unless the body asks for them.
     """
     if parts.scoring is None:
         raise ValueError("This body can't be augmented: its anatomy says why.")
     new: dict[str, JsonValue] = {key: copy.deepcopy(value) for key, value in body.items()}
-    scoring = _weighted(parts.scoring, lexical_weight)
     if matching is Matching.OWN:
-        own = copy.deepcopy(body["query"])
-        if lexical_weight is None:
-            new["query"] = {"bool": {"filter": [own], "should": [sparse]}}
-        else:
-            new["query"] = {"bool": {"must": [_weighted(own, lexical_weight)], "should": [sparse]}}  # type: ignore[arg-type]
+        own: JsonObject = body["query"]  # type: ignore[assignment]  # its anatomy says that it is an object
+        new["query"] = {"bool": {"must": [_weighted(own, lexical_weight)], "should": [sparse]}}
     else:
         outer: dict[str, JsonValue] = {
-            "should": [scoring, sparse] if lexical_weight is not None else [sparse],
+            "should": [_weighted(parts.scoring, lexical_weight), sparse],
             "minimum_should_match": 1 if parts.required else 0,
         }
         for key, clauses in (("must", parts.must), ("filter", parts.filter), ("must_not", parts.must_not)):
@@ -74,8 +70,8 @@ def augmented_body(
     return new
 
 
-def _weighted(query: JsonObject, weight: float | None) -> JsonObject:
-    if weight is None or weight == 1.0:
+def _weighted(query: JsonObject, weight: float) -> JsonObject:
+    if weight == 1.0:
         return copy.deepcopy(query)
     return {"bool": {"must": [copy.deepcopy(query)], "boost": weight}}
 

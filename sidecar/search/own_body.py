@@ -120,7 +120,7 @@ class OwnBody:
             body,
             parts,
             self._first.sparse_clause(vector, meta, boost=sparse.weight),
-            lexical_weight=None if lexical is None else lexical.weight,
+            lexical_weight=0.0 if lexical is None else lexical.weight,
             matching=matching,
             hidden_fields=(meta.vector_field, meta.hash_field),
         )

@@ -69,14 +69,16 @@ def test_matching_own_finds_exactly_what_it_found() -> None:
     body = {"query": {"bool": {"must": [MATCH], "filter": [FILTER]}}}
     new = _augment(body, matching=Matching.OWN)
     assert new["query"] == {"bool": {"must": [body["query"]], "should": [SPARSE]}}
-    new = _augment(body, matching=Matching.OWN, lexical_weight=None)
-    assert new["query"] == {"bool": {"filter": [body["query"]], "should": [SPARSE]}}
+    new = _augment(body, matching=Matching.OWN, lexical_weight=0.0)
+    silent = {"bool": {"must": [body["query"]], "boost": 0.0}}
+    assert new["query"] == {"bool": {"must": [silent], "should": [SPARSE]}}
 
 
 def test_weights() -> None:
     clauses = _augment({"query": MATCH}, lexical_weight=0.3)["query"]["bool"]["should"]
     assert clauses == [{"bool": {"must": [MATCH], "boost": 0.3}}, SPARSE]
-    assert _augment({"query": MATCH}, lexical_weight=None)["query"]["bool"]["should"] == [SPARSE]
+    clauses = _augment({"query": MATCH}, lexical_weight=0.0)["query"]["bool"]["should"]
+    assert clauses == [{"bool": {"must": [MATCH], "boost": 0.0}}, SPARSE]
 
 
 @pytest.mark.parametrize(
