@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -13,7 +15,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sidecar.errors import NotReady, Unauthenticated
+from sidecar.errors import DeadlineExceeded, NotReady, Unauthenticated
 from sidecar.server.http.body import JsonRequest, parse_json, read_body
 from sidecar.server.http.problems import Problem, Renderer, invalid_request, problem_json, problem_of
 from sidecar.server.http.work import Edge, Work, deadline_of, until_disconnect
@@ -88,7 +90,11 @@ async def _answer(
     request: Request, edge: Edge, call: Call, handler: Callable[[Request], Coroutine[Any, Any, Response]]
 ) -> Response:
     deadline = deadline_of(request, edge.settings.request_timeout)
-    body = await read_body(request, edge.settings.max_request_bytes)
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            body = await read_body(request, edge.settings.max_request_bytes)
+    except TimeoutError:
+        raise DeadlineExceeded("The deadline passed before the body had arrived.") from None
     content = parse_json(body, request.headers)
     request.state.work = Work(edge, call, deadline, _request_id(request))
     return await until_disconnect(request.receive, handler(JsonRequest(request, body, content)))

@@ -95,6 +95,19 @@ def test_the_setting_ends_calls_without_a_deadline(serve: Serve) -> None:
     assert (response.status_code, response.json()["error_type"]) == (504, "Backend")
 
 
+def test_a_body_that_never_ends_does_not_hold_the_call(serve: Serve) -> None:
+    served = serve(request_timeout=0.2)
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as caller:
+        head = "POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"
+        caller.sendall(head.encode())
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += caller.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert b'"error_type":"Backend"' in answer
+
+
 def test_before_warm_up_is_over_nothing_is_encoded(serve: Serve) -> None:
     served = serve(ready=False)
     for path, body in ROUTES.items():

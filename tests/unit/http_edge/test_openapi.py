@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from sidecar import __version__
 from tests.unit.http_edge.conftest import Serve
 from tests.unit.http_edge.test_bad_input import JSON, ROUTES
 
@@ -36,6 +39,12 @@ def document(http: httpx.Client) -> dict[str, Any]:
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     OpenAPIV31SpecValidator(document).validate()
+
+
+def test_the_document_in_the_repository_is_this_one(document: dict[str, Any]) -> None:
+    """After a change: curl http://127.0.0.1:8080/openapi.json | python -m json.tool > docs/openapi.json"""
+    committed = orjson.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_bytes())
+    assert {**committed, "info": {**committed["info"], "version": __version__}} == document
 
 
 def test_it_lists_every_route_and_no_other(document: dict[str, Any]) -> None:
@@ -91,8 +100,6 @@ def test_lists_are_as_described(http: httpx.Client, document: dict[str, Any], pa
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_the_request_bodies_of_the_tests_are_as_described(document: dict[str, Any], path: str) -> None:
-    import orjson
-
     schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     resource = Resource(contents=document, specification=DRAFT202012)
     registry: Registry[Any] = Registry().with_resource("urn:document", resource)

@@ -31,7 +31,15 @@ def _read(content: object, path: str) -> Iterator[object]:
 
 @pytest.mark.parametrize(
     ("input_type", "side"),
-    [("ingest", Side.DOCUMENT), ("document", Side.DOCUMENT), ("search", Side.QUERY), ("query", Side.QUERY)],
+    [
+        ("", Side.DOCUMENT),
+        ("ingest", Side.DOCUMENT),
+        ("internal_ingest", Side.DOCUMENT),
+        ("document", Side.DOCUMENT),
+        ("search", Side.QUERY),
+        ("internal_search", Side.QUERY),
+        ("query", Side.QUERY),
+    ],
 )
 def test_tokens_and_weights_are_where_the_parser_looks(
     http: httpx.Client, service: InferenceService, input_type: str, side: Side

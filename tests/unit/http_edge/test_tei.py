@@ -76,6 +76,17 @@ def test_sides_that_disagree_are_refused(http: httpx.Client) -> None:
     assert (response.status_code, response.json()["error_type"]) == (422, "Validation")
 
 
+def test_a_side_that_does_not_exist_is_refused_in_teis_shape(http: httpx.Client) -> None:
+    for address, body in (
+        ("?side=both", {}),
+        ("", {"prompt_name": "s2p"}),
+        ("?side=query", {"prompt_name": "passage"}),
+    ):
+        response = http.post(f"/embed_sparse{address}", json={"inputs": "cat", **body})
+        assert response.status_code == 422
+        assert response.json()["error_type"] == "Validation"
+
+
 def test_the_compute_headers(http: httpx.Client, service: InferenceService) -> None:
     texts = ["cat 😀", "dog"]
     response = http.post("/embed_sparse", json={"inputs": texts})

@@ -52,8 +52,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 router = APIRouter(route_class=ElasticsearchRoute, tags=["elasticsearch"], responses=ERRORS)
 
-InputType = Literal["ingest", "document", "search", "query"]
-"""Elasticsearch's own words for a text's side, which `input_type.translation` may leave as they are, and ours."""
+InputType = Literal[
+    "query", "search", "internal_search", "document", "ingest", "internal_ingest", "classification", "clustering", ""
+]
+"""Ours, and Elasticsearch's own words for what a text is for, which `input_type.translation` may leave as they are."""
+
+QUERY_TYPES = frozenset({"query", "search", "internal_search"})
 
 
 class SparseBody(BaseModel):
@@ -68,7 +72,7 @@ class SparseBody(BaseModel):
     @property
     def side(self) -> Side:
         """Which side the input type means."""
-        return Side.QUERY if self.input_type in ("search", "query") else Side.DOCUMENT
+        return Side.QUERY if self.input_type in QUERY_TYPES else Side.DOCUMENT
 
 
 class TokenWeight(BaseModel):

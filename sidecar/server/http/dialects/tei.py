@@ -18,6 +18,7 @@ from starlette.responses import Response
 from sidecar import __version__
 from sidecar.domain import Lane, ModelInfo, ModelKind, RankedDocument, Side, Timings, WindowPolicy, Windows
 from sidecar.errors import InvalidInput, NotReady, UnknownModel
+from sidecar.inference.service import TOKENISING_THREADS
 from sidecar.server.http.answers import json_response
 from sidecar.server.http.dialects.common import ModelParameter
 from sidecar.server.http.problems import Problem, Renderer
@@ -195,7 +196,10 @@ def _score(document: RankedDocument, *, raw: bool) -> float:
 
 @router.get("/info", summary="The served model", responses={200: {"description": "TEI's Info."}})
 async def info(work: CurrentWork, model: ModelParameter = None) -> Response:
-    """Describe the default sparse encoder, or the default cross-encoder where there is no encoder."""
+    """Describe the default sparse encoder, or the default cross-encoder where there is no encoder.
+
+    The sidecar bounds its queue in tokens, not in requests: that bound is what stands at `max_concurrent_requests`.
+    """
     settings, served = work.edge.settings, _described(work.edge, model)
     kind: dict[str, object] = (
         {"embedding": {"pooling": "splade"}}
@@ -214,7 +218,7 @@ async def info(work: CurrentWork, model: ModelParameter = None) -> Response:
             "max_batch_requests": None,
             "max_client_batch_size": settings.max_texts,
             "auto_truncate": True,
-            "tokenization_workers": 1,
+            "tokenization_workers": TOKENISING_THREADS,
             "version": __version__,
             "sha": None,
             "docker_label": None,
