@@ -241,17 +241,23 @@ def _excluding(asked: JsonValue, fields: Sequence[str]) -> JsonValue:
     match asked:
         case False:
             return False
-        case str():
-            return {"includes": [asked], "excludes": [*fields]}
         case Mapping():
-            excluded = asked.get("excludes", asked.get("exclude", []))
-            kept = {key: value for key, value in asked.items() if key not in {"exclude", "excludes"}}
-            listed = [excluded] if isinstance(excluded, str) else list(excluded) if isinstance(excluded, list) else []
-            return {**kept, "excludes": [*listed, *fields]}
-        case list() | tuple():
-            return {"includes": [*asked], "excludes": [*fields]}
+            included = _names(asked.get("includes", asked.get("include")))
+            excluded = _names(asked.get("excludes", asked.get("exclude")))
         case _:
-            return {"excludes": [*fields]}
+            included, excluded = _names(asked), []
+    # Clusters refuse a name that is both included and excluded.
+    kept = [name for name in included if name not in fields]
+    if included and not kept:
+        return False
+    only: JsonObject = {"includes": kept} if kept else {}
+    return {**only, "excludes": list(dict.fromkeys([*excluded, *fields]))}
+
+
+def _names(value: JsonValue) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
 
 
 def _status(part: JsonObject) -> int:

@@ -25,7 +25,7 @@ from sidecar.errors import LocalNodeError
 
 __all__ = ["LocalNode"]
 
-START_TIMEOUT = 120.0
+START_TIMEOUT = 240.0
 """Seconds until a node that does not answer is given up."""
 
 STOP_TIMEOUT = 20.0

@@ -49,6 +49,9 @@ def test_an_odd_answer_is_no_crash(body: dict[str, object]) -> None:
         ({"excludes": ["b"]}, {"excludes": ["b", "splade"]}),
         ({"exclude": "b"}, {"excludes": ["b", "splade"]}),
         ({}, {"excludes": ["splade"]}),
+        ("splade", False),
+        (["a", "splade"], {"includes": ["a"], "excludes": ["splade"]}),
+        ({"include": ["splade"], "excludes": ["splade"]}, False),
     ],
 )
 def test_the_vector_is_taken_out_of_any_source(asked: object, sent: object) -> None:
