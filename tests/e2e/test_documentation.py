@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sidecar.engine.local import LocalNode
 from sidecar.server.process import SidecarProcess
 from tests.support.documentation import REPOSITORY, blocks, pages, run_page
+from tests.support.nodes import Node
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def test_every_page_has_a_heading_and_no_dead_relative_link() -> None:
-    import re
-
     for page in pages():
         text = page.read_text(encoding="utf-8")
         assert text.startswith("# "), page
@@ -39,7 +38,7 @@ def starter_sidecar() -> Iterator[SidecarProcess]:
     "page", [page for page in pages() if _runnable(page)], ids=lambda page: str(page.relative_to(REPOSITORY))
 )
 def test_the_blocks_of_a_page_run(
-    page: Path, opensearch: LocalNode, starter_sidecar: SidecarProcess, tmp_path: Path
+    page: Path, opensearch: Node, starter_sidecar: SidecarProcess, tmp_path: Path
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -83,6 +83,8 @@ def _run_shell(code: str, where: str, addresses: Mapping[str, str], folder: Path
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "SIDECAR_BUNDLES": str(REPOSITORY / "models"),
+        "SIDECAR_ENGINE": addresses["http://127.0.0.1:9200"],
+        "SIDECAR_TARGET": addresses["127.0.0.1:50051"],
         "COLUMNS": "120",
     }
     result = subprocess.run(
