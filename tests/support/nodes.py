@@ -1,7 +1,8 @@
 """Real OpenSearch nodes, started once per test session.
 
 The local node needs nothing but packages. With SIDECAR_TEST_DOCKER=1 and a Docker engine that answers, the official
-image runs instead (SIDECAR_TEST_IMAGE names another one).
+image runs instead (SIDECAR_TEST_IMAGE names another one). SIDECAR_TEST_ENGINE=URL takes a single-node cluster that is
+already running, which saves the start while one works on the tests.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ def docker_answers() -> bool:
 @contextmanager
 def running_node(nodes: int = 1) -> Iterator[Node]:
     """A cluster of the wanted size; Docker only ever stands in for a single node."""
-    if nodes == 1 and docker_answers():
+    running = os.environ.get("SIDECAR_TEST_ENGINE")
+    if nodes == 1 and running:
+        yield Node(running)
+    elif nodes == 1 and docker_answers():
         with docker_node() as node:
             yield node
     else:

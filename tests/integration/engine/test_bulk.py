@@ -42,7 +42,7 @@ def action(index: str, place: int, identifier: str, kind: str) -> BulkAction:
             return BulkAction(index, identifier, {"n": place})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(operations, st.lists(faults, max_size=12))
 async def test_every_action_is_answered_once_and_truly(
     opensearch: Node, wanted: list[tuple[int, str]], script: list[Fault]
@@ -175,9 +175,9 @@ async def test_a_request_that_is_too_large_is_halved(opensearch: Node, engine: E
         assert item.error_type == "EngineRejected"
 
 
-async def test_ten_thousand_documents(engine: Engine, index_name: str) -> None:
+async def test_thousands_of_documents(engine: Engine, index_name: str) -> None:
     await engine.create_index(index_name, STRICT)
-    items = await engine.bulk([BulkAction(index_name, str(n), {"n": n}) for n in range(10_000)])
+    items = await engine.bulk([BulkAction(index_name, str(n), {"n": n}) for n in range(3_000)])
     await engine.refresh(index_name)
     assert all(item.written for item in items)
-    assert await engine.count(index_name) == 10_000
+    assert await engine.count(index_name) == 3_000
