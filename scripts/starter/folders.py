@@ -1,0 +1,52 @@
+"""Students as checkpoint folders that sentence-transformers and transformers load as they are."""
+
+import json
+import shutil
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from scripts.starter.student import SparseStudent
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+
+
+def save_sparse(student: SparseStudent, tokenizer_folder: Path, folder: Path, max_tokens: int = 512) -> None:
+    """A SparseEncoder folder: a router to inference-free queries and a BertForMaskedLM with max pooling."""
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.models import Router
+    from sentence_transformers.sparse_encoder.models import MLMTransformer, SparseStaticEmbedding, SpladePooling
+    from transformers import AutoTokenizer
+
+    body = folder.with_name(folder.name + ".body")
+    _save_model(student.encoder, tokenizer_folder, body)
+    tokenizer = AutoTokenizer.from_pretrained(body)
+    weights = student.query_weights().detach().cpu()
+    router = Router.for_query_document(
+        query_modules=[SparseStaticEmbedding(tokenizer=tokenizer, weight=weights, frozen=True)],
+        document_modules=[MLMTransformer(str(body), max_seq_length=max_tokens), SpladePooling("max")],
+    )
+    _replace(folder)
+    SparseEncoder(modules=[router], similarity_fn_name="dot").save(str(folder), create_model_card=False)
+    vocabulary = tokenizer.convert_ids_to_tokens(list(range(len(weights))))
+    table = {token: round(float(weight), 4) for token, weight in zip(vocabulary, weights, strict=True)}
+    (folder / "query_weights.json").write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
+    shutil.rmtree(body)
+
+
+def save_reranker(model: PreTrainedModel, tokenizer_folder: Path, folder: Path) -> None:
+    """A transformers sequence-classification folder, as CrossEncoder loads it."""
+    _save_model(model, tokenizer_folder, folder)
+
+
+def _save_model(model: PreTrainedModel, tokenizer_folder: Path, folder: Path) -> None:
+    _replace(folder)
+    model.float().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    for name in TOKENIZER_FILES:
+        if (tokenizer_folder / name).exists():
+            shutil.copyfile(tokenizer_folder / name, folder / name)
+
+
+def _replace(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)

@@ -1,0 +1,96 @@
+"""Every number of the training recipe, in one place."""
+
+from dataclasses import dataclass
+
+SEED = 20261121
+
+# Templated or purely lexical sources would otherwise fill the batches with near-copies of each other.
+SOURCE_WEIGHTS = {
+    "cia_factbook": 0.4,
+    "ethereum_eips": 0.5,
+    "ms_cpp_docs": 0.4,
+    "php_manual": 0.5,
+    "policyqa": 0.3,
+    "powershell_docs": 0.25,
+    "python_peps": 0.6,
+    "tldr_pages": 0.35,
+    "wikipedia_movies": 0.4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusRecipe:
+    """How pairs become the training corpus.
+
+    A source of n pairs gives min(n, tempering * sqrt(n)) * its weight: large sources do not drown small ones.
+    """
+
+    tempering: float = 45.0
+    untitled_share: float = 0.35
+    held_out_share: float = 0.02
+    sentence_queries: int = 8_000
+    title_queries: int = 6_000
+    seed: int = SEED
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherRecipe:
+    """The teacher: z(dense cosine) + lexical_weight * z(BM25 of stems) + label_bonus for the labelled pair.
+
+    The floors keep the z-scores of a list without any real difference from blowing up its noise.
+    """
+
+    max_tokens: int = 192
+    query_tokens: int = 64
+    lexical_weight: float = 0.6
+    label_bonus: float = 0.5
+    dense_floor: float = 0.06
+    lexical_floor: float = 1.5
+    k1: float = 0.9
+    b: float = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class SparseRecipe:
+    """The sparse encoder's training. A fraction is of `steps`."""
+
+    steps: int = 800
+    documents: int = 24
+    queries: int = 128
+    max_tokens: int = 128
+    long_every: int = 8
+    long_tokens: int = 288
+    body_rate: float = 7e-5
+    head_rate: float = 1e-3
+    query_rate: float = 2e-3
+    warm_up: float = 0.05
+    teacher_sharpness: float = 1.6
+    temperature: float = 2.5
+    target_terms: float = 150.0
+    prune_ratio: float = 0.1
+    penalty_start: float = 3e-4
+    penalty_gain: float = 0.05
+    query_decay: float = 1e-3
+    checkpoint_every: int = 50
+    seed: int = SEED
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerRecipe:
+    """The cross-encoder's training. A fraction is of `steps`."""
+
+    steps: int = 1500
+    pool: int = 6_000
+    queries: int = 4
+    candidates: int = 8
+    max_tokens: int = 112
+    long_every: int = 6
+    long_tokens: int = 256
+    body_rate: float = 8e-5
+    head_rate: float = 5e-4
+    warm_up: float = 0.06
+    teacher_sharpness: float = 1.6
+    listwise_weight: float = 1.0
+    label_weight: float = 0.3
+    checkpoint_every: int = 50
+    seed: int = SEED

@@ -1,0 +1,98 @@
+"""The teacher's two halves, IDF, and the batches and candidate lists that are scored."""
+
+import numpy as np
+import pytest
+
+from scripts.starter.candidates import draw, mine
+from scripts.starter.idf import document_frequencies, inverse_document_frequencies
+from scripts.starter.lexical import LexicalTeacher
+from scripts.starter.recipe import TeacherRecipe
+from scripts.starter.teacher import standardise
+from tests.unit.starter.conftest import RECIPE, Miniature
+
+
+def test_idf_sends_what_is_everywhere_to_nothing_and_caps_the_unknown() -> None:
+    weights = inverse_document_frequencies(np.asarray([1000, 500, 10, 1, 0]), 1000)
+    assert weights[0] < 0.001
+    assert (weights >= 0).all()
+    assert list(weights) == sorted(weights)
+    known_once, unknown = inverse_document_frequencies(np.asarray([0, 1]), 100_000)[::-1]
+    assert known_once < unknown < 1.1 * known_once
+
+
+def test_document_frequency_counts_texts_not_occurrences(miniature: Miniature) -> None:
+    counted = document_frequencies(miniature.documents, miniature.tokenizer.get_vocab_size())
+    piece = miniature.tokenizer.token_to_id("the")
+    assert counted[piece] == sum("the" in row.text.split() for row in miniature.corpus.documents)
+    assert counted[miniature.tokenizer.token_to_id("[PAD]")] == 0
+
+
+def test_bm25_matches_the_formula_by_hand() -> None:
+    recipe = TeacherRecipe(k1=1.2, b=0.75)
+    teacher = LexicalTeacher.count(["a a b", "b c", "c"], ["a", "b unknown", "a a"], str.split, recipe)
+    scores = teacher.scores(np.arange(3), np.arange(3))
+    idf = np.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
+    expected = idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 3 / 2))
+    assert scores[0] == pytest.approx([expected, 0, 0], rel=1e-5)
+    assert scores[2] == pytest.approx(2 * scores[0], rel=1e-5)
+    assert scores[1, 2] == 0
+    assert scores[1, 1] > scores[1, 0] > 0
+
+
+def test_a_list_without_differences_is_not_blown_up() -> None:
+    flat = np.asarray([[0.50, 0.51, 0.50]], dtype=np.float32)
+    assert np.abs(standardise(flat, floor=0.06)).max() < 0.2
+    clear = standardise(np.asarray([[0.0, 1.0]], dtype=np.float32), floor=0.06)
+    assert clear.tolist() == [[-1.0, 1.0]]
+
+
+def test_the_label_scores_above_the_same_text_without_it(miniature: Miniature) -> None:
+    labels = miniature.teacher.labels.copy()
+    try:
+        with_label = miniature.teacher.scores(np.asarray([0]), np.arange(6))
+        miniature.teacher.labels[0] = 50
+        without = miniature.teacher.scores(np.asarray([0]), np.arange(6))
+    finally:
+        miniature.teacher.labels[:] = labels
+    assert with_label[0, 0] - without[0, 0] == pytest.approx(TeacherRecipe().label_bonus)
+    assert with_label[0, 1:] == pytest.approx(without[0, 1:])
+
+
+def test_batches_depend_on_seed_and_step_only(miniature: Miniature) -> None:
+    first, again = miniature.batcher(), miniature.batcher()
+    for step in (4, 0, 4):
+        one, other = first.batch(step, 8, 12), again.batch(step, 8, 12)
+        assert one.documents.tolist() == other.documents.tolist()
+        assert one.queries.tolist() == other.queries.tolist()
+    assert first.batch(1, 8, 12).documents.tolist() != first.batch(2, 8, 12).documents.tolist()
+
+
+def test_batches_hold_distinct_trained_documents_and_their_own_queries(miniature: Miniature) -> None:
+    for step in range(20):
+        batch = miniature.batcher().batch(step, 8, 12)
+        assert len(set(batch.documents.tolist())) == 8
+        assert len(set(batch.queries.tolist())) == len(batch.queries) <= 12
+        assert not any(miniature.corpus.documents[row].held_out for row in batch.documents)
+        assert not any(miniature.corpus.documents[miniature.corpus.queries[q].document].held_out for q in batch.queries)
+        assert set(batch.documents.tolist()) <= {miniature.corpus.queries[q].document for q in batch.queries}
+
+
+def test_long_batches_take_long_documents_only(miniature: Miniature) -> None:
+    batch = miniature.batcher().batch(2, 4, 8, long=True)
+    assert (miniature.documents.lengths[batch.documents] >= RECIPE.max_tokens).all()
+
+
+def test_candidate_lists_start_with_the_label_and_never_hold_it_twice(miniature: Miniature, tmp_path) -> None:
+    allowed = np.asarray([not row.held_out for row in miniature.corpus.documents])
+    mined = mine(tmp_path / "c.npz", miniature.teacher, np.flatnonzero(allowed), allowed, lambda _: None)
+    kept = mine(tmp_path / "c.npz", miniature.teacher, np.zeros(0, np.int64), allowed, lambda _: None)
+    assert (kept.ensemble == mined.ensemble).all()
+    random = np.random.default_rng(1)
+    for row, query in enumerate(mined.queries):
+        label = int(miniature.teacher.labels[query])
+        assert label not in mined.ensemble[row]
+        assert label not in mined.traps[row]
+        drawn = draw(mined, row, label, 7, np.flatnonzero(allowed), random)
+        assert drawn[0] == label
+        assert len(set(drawn.tolist())) == 7
+        assert allowed[drawn].all()
