@@ -143,9 +143,12 @@ class AsyncSidecarClient:
             )
             return write_encode_request(call)
 
-        stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._open())
+        def open_call() -> aio.StreamStreamCall[pb.EncodeStreamRequest, pb.EncodeStreamResponse]:
+            stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._open())
+            return stub.EncodeStream(metadata=self._metadata)
+
         plan = StreamPlan(in_flight, stall_timeout, resumptions, self._target)
-        return stream_outcomes(batches, request, lambda: stub.EncodeStream(metadata=self._metadata), plan)
+        return stream_outcomes(batches, request, open_call, plan)
 
     async def rerank(
         self,
