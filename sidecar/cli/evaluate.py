@@ -80,7 +80,7 @@ def evaluate(
 ) -> None:
     """Index each collection, run every profile on it, measure, and delete the index again."""
     from sidecar.evaluation import MEASURES, Plan, read_collection
-    from sidecar.evaluation.table import cost_table, effectiveness_table
+    from sidecar.evaluation.table import effectiveness_table, index_table, latency_table
     from sidecar.search import load_profile
 
     chosen = tuple(load_profile(name.strip()) for name in profiles.split(",") if name.strip())
@@ -104,7 +104,8 @@ def evaluate(
     console = Console()
     for measure in MEASURES:
         console.print(effectiveness_table(report, measure))
-    console.print(cost_table(report))
+    console.print(latency_table(report))
+    console.print(index_table(report))
     if json_ is not None:
         report.write(json_)
 

@@ -69,7 +69,7 @@ class CollectionReport(_Frozen):
     index_bytes: int
     documents_truncated: int
     documents_per_second: float
-    vectors: VectorReport | None
+    vectors: VectorReport
     profiles: tuple[ProfileReport, ...]
 
 

@@ -1,12 +1,13 @@
-"""An evaluation for people: two tables."""
+"""An evaluation for people."""
 
 from __future__ import annotations
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from sidecar.evaluation.report import EvaluationReport, ProfileReport
 
-__all__ = ["cost_table", "effectiveness_table"]
+__all__ = ["effectiveness_table", "index_table", "latency_table"]
 
 SIGNIFICANT = 0.05
 
@@ -16,7 +17,7 @@ def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
 
     An asterisk: differs from `lexical` by the paired randomisation test, p < .05 (nDCG@10 only).
     """
-    table = Table(title=measure, title_justify="left", caption_justify="left")
+    table = _table(measure)
     table.add_column("profile")
     for collection in report.collections:
         table.add_column(collection.collection, justify="right")
@@ -44,26 +45,39 @@ def _cell(found: ProfileReport, measure: str, best: float) -> str:
     return f"[bold]{text}[/]" if value == best else text
 
 
-def cost_table(report: EvaluationReport) -> Table:
-    """What each collection's index and each profile's answer cost."""
-    table = Table(title="cost", title_justify="left")
-    for name in ("collection", "documents", "index MB", "terms/doc", "terms/query", "FLOPS", "docs/s"):
+def latency_table(report: EvaluationReport) -> Table:
+    """What a caller waits, in milliseconds: p50 / p90 / p99 for the first 10 hits, one search at a time."""
+    table = _table("latency, ms: p50 / p90 / p99")
+    table.add_column("profile")
+    for collection in report.collections:
+        table.add_column(collection.collection, justify="right")
+    for number, profile in enumerate(report.profiles):
+        cells = [collection.profiles[number].latency_ms for collection in report.collections]
+        table.add_row(profile, *(f"{one.p50:.1f} / {one.p90:.1f} / {one.p99:.1f}" for one in cells))
+    return table
+
+
+def index_table(report: EvaluationReport) -> Table:
+    """What each collection's vectors cost."""
+    table = _table("index")
+    for name in ("collection", "documents", "queries", "MB", "terms/doc", "terms/query", "FLOPS", "docs/s", "cut"):
         table.add_column(name, justify="left" if name == "collection" else "right")
-    for profile in report.profiles:
-        table.add_column(f"{profile}\np50 / p90 / p99 ms", justify="right")
     for collection in report.collections:
         vectors = collection.vectors
         table.add_row(
             collection.collection,
             f"{collection.documents:,}",
+            f"{collection.queries:,}",
             f"{collection.index_bytes / 1e6:.1f}",
-            "-" if vectors is None else f"{vectors.mean_document_terms:.0f}",
-            "-" if vectors is None else f"{vectors.mean_query_terms:.1f}",
-            "-" if vectors is None else f"{vectors.flops:.2f}",
+            f"{vectors.mean_document_terms:.0f}",
+            f"{vectors.mean_query_terms:.1f}",
+            f"{vectors.flops:.2f}",
             f"{collection.documents_per_second:.0f}",
-            *(
-                f"{found.latency_ms.p50:.1f} / {found.latency_ms.p90:.1f} / {found.latency_ms.p99:.1f}"
-                for found in collection.profiles
-            ),
+            f"{collection.documents_truncated:,}",
         )
+    table.caption = "cut: documents longer than the encoder reads"
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE, title_style="bold")

@@ -45,8 +45,9 @@ def augmented_body(
     """Return a copy of `body` whose query also scores by `sparse`, a ready clause that carries its own weight.
 
     The scores of both add up. `lexical_weight` 0: the text still finds and highlights, and does not score (a profile
-    without lexical retriever). Filters, `must_not`, and `must` clauses that are no text restrict as before; aggregations, highlighting,
-    sorting, paging and everything else stay. `hidden_fields` are kept out of `_source` unless the body asks for them.
+    without lexical retriever). Filters, `must_not`, and `must` clauses that are no text restrict as before;
+    aggregations, highlighting, sorting, paging and everything else stay. `hidden_fields` are kept out of `_source`
+    unless the body asks for them.
     """
     if parts.scoring is None:
         raise ValueError("This body can't be augmented: its anatomy says why.")

@@ -74,15 +74,15 @@ class Searcher:
         """See `AsyncSearcher.search`."""
         return self._portal.call(partial(self._searcher.search, text, size, from_, filter, explain))
 
-    def augment(self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND) -> Augmented:
+    def augment(self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND) -> Augmented:
         """See `AsyncSearcher.augment`."""
-        return self._portal.call(partial(self._searcher.augment, body, text=text, matching=matching))
+        return self._portal.call(partial(self._searcher.augment, body, text, matching=matching))
 
     def search_body(
-        self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND
+        self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
     ) -> BodyResult:
         """See `AsyncSearcher.search_body`."""
-        return self._portal.call(partial(self._searcher.search_body, body, text=text, matching=matching))
+        return self._portal.call(partial(self._searcher.search_body, body, text, matching=matching))
 
 
 async def _connected(engine: str | Awaitable[Engine]) -> Engine:

@@ -104,7 +104,7 @@ class AsyncSearcher:
         )
 
     async def augment(
-        self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND
+        self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
     ) -> Augmented:
         """Return an application's own `_search` body with this profile's first stage in it; `body` stays as it is.
 
@@ -114,7 +114,7 @@ class AsyncSearcher:
         return await self._own_body.augment(body, text, matching, Deadline(self.profile.timeout))
 
     async def search_body(
-        self, body: JsonObject, *, text: str | None = None, matching: Matching = Matching.EXTEND
+        self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
     ) -> BodyResult:
         """Augment, execute and rerank an application's own body; return the cluster's answer in its own shape."""
         return await self._own_body.search(body, text, matching, Deadline(self.profile.timeout))

@@ -26,6 +26,13 @@ def mortal(models: list[Path]) -> Iterator[SidecarProcess]:
         yield process
 
 
+@pytest.fixture(scope="module")
+def sleeper(models: list[Path]) -> Iterator[SidecarProcess]:
+    """A sidecar that is stopped for a while; every test wakes it up again."""
+    with SidecarProcess(models, settings={"threads": 1}) as process:
+        yield process
+
+
 def _hurried(name: str, seconds: float = 0.5):
     profile = BUILT_IN[name].model_copy(update={"encode_timeout": seconds, "timeout": 5.0})
     if profile.rerank is None:
@@ -67,17 +74,17 @@ async def test_killed_in_the_middle(world, engine, mortal) -> None:
 
 
 @pytest.mark.parametrize("name", ["sparse", "hybrid", "hybrid-rrf+rerank"])
-async def test_a_sleeping_sidecar_is_not_waited_for(world, engine, mortal, name) -> None:
-    async with AsyncSidecarClient(mortal.target) as client:
+async def test_a_sleeping_sidecar_is_not_waited_for(world, engine, sleeper, name) -> None:
+    async with AsyncSidecarClient(sleeper.target) as client:
         searcher = AsyncSearcher(engine, client, _hurried(name), index=world.index)
         assert (await searcher.search(QUERY)).degraded is None
-        mortal.signal(signal.SIGSTOP)
+        sleeper.signal(signal.SIGSTOP)
         try:
             started = time.monotonic()
             result = await searcher.search(QUERY)
             took = time.monotonic() - started
         finally:
-            mortal.signal(signal.SIGCONT)
+            sleeper.signal(signal.SIGCONT)
         assert (result.degraded, result.degraded_stage) == ("DEADLINE_EXCEEDED", "encode")
         assert result.hits
         assert took < 2.0
@@ -86,16 +93,16 @@ async def test_a_sleeping_sidecar_is_not_waited_for(world, engine, mortal, name)
                 await asyncio.sleep(0.1)
 
 
-async def test_a_late_reranker_leaves_the_first_stages_order(world, engine, mortal) -> None:
+async def test_a_late_reranker_leaves_the_first_stages_order(world, engine, sleeper) -> None:
     """`lexical+rerank` needs no encoding: only the second stage is lost."""
-    async with AsyncSidecarClient(mortal.target) as client:
+    async with AsyncSidecarClient(sleeper.target) as client:
         searcher = AsyncSearcher(engine, client, _hurried("lexical+rerank"), index=world.index)
-        mortal.signal(signal.SIGSTOP)
+        sleeper.signal(signal.SIGSTOP)
         try:
             result = await searcher.search(QUERY)
             body = await searcher.search_body({"query": {"match": {"text": QUERY}}})
         finally:
-            mortal.signal(signal.SIGCONT)
+            sleeper.signal(signal.SIGCONT)
     lexical = await AsyncSearcher(engine, None, "lexical", index=world.index).search(QUERY)
     assert (result.degraded, result.degraded_stage) == ("DEADLINE_EXCEEDED", "rerank")
     assert [hit.id for hit in result.hits] == [hit.id for hit in lexical.hits]

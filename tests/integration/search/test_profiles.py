@@ -143,7 +143,14 @@ async def test_why_adds_up_to_the_scores(world, engine, client) -> None:
     assert all(hit.why == () for hit in plain.hits)
 
 
-async def test_only_punctuation_is_searched_lexically_and_said(world, engine, client) -> None:
+@pytest.mark.parametrize("text", ["!", "... ?! --", "\U0001f43a", "\u200b", "\x00"])
+@pytest.mark.parametrize("profile", ["lexical", "hybrid+rerank"])
+async def test_punctuation_and_odd_characters_are_no_errors(world, engine, client, profile, text) -> None:
+    result = await AsyncSearcher(engine, client, profile, index=world.index).search(text)
+    assert result.degraded in {None, NO_QUERY_TERMS}
+
+
+async def test_a_query_without_terms_is_searched_lexically_and_said(world, engine, client) -> None:
     result = await AsyncSearcher(engine, client, "sparse", index=world.index).search("[SEP]")
     assert (result.degraded, result.degraded_stage) == (NO_QUERY_TERMS, "encode")
     assert result.hits == ()

@@ -1,0 +1,129 @@
+"""`sidecar search` and `sidecar evaluate` as they are typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sidecar.cli.main import app
+from sidecar.engine import Engine
+from sidecar.errors import EvaluationError, InvalidInput, ProfileInvalid, SidecarUnavailable
+from sidecar.evaluation import read_run
+
+pytestmark = pytest.mark.integration
+
+WORDS = ["cat", "dog", "horse", "bird", "fish", "mouse", "lion", "bear", "wolf", "zebra"]
+
+
+def _run(*arguments: str):
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments), catch_exceptions=False)
+
+
+def _where(world) -> list[str]:
+    return ["--engine", world.url, "--sidecar", world.target]
+
+
+def test_search_shows_hits_scores_and_terms(world) -> None:
+    result = _run("search", "a wolf near the river", "--index", world.index, "--explain", "--size", "3", *_where(world))
+    assert result.exit_code == 0
+    assert "wolf-river-" in result.stdout
+    for column in ("lexical", "sparse", "first stage", "rerank"):
+        assert column in result.stdout
+    assert "documents match" in result.stdout
+    assert "degraded" not in result.stdout
+
+
+def test_search_as_json_with_a_filter(world) -> None:
+    result = _run(
+        "search", "wolf", "--index", world.index, "--profile", "sparse", "--json", "--size", "4", "--from", "2",
+        "--filter", '{"term": {"kind": "odd"}}', *_where(world),
+    )  # fmt: skip
+    answer = json.loads(result.stdout)
+    assert [hit["rank"] for hit in answer["hits"]] == [3, 4, 5, 6]
+    assert {hit["source"]["kind"] for hit in answer["hits"]} == {"odd"}
+    assert answer["degraded"] is None
+    assert answer["timings"]["total_ms"] > 0
+
+
+def test_search_without_a_sidecar_says_so(world) -> None:
+    result = _run("search", "wolf", "--index", world.index, "--engine", world.url, "--sidecar", "127.0.0.1:1")
+    assert result.exit_code == 0
+    assert "degraded" in result.stdout
+    assert "wolf-" in result.stdout
+
+
+def test_search_refuses_what_it_cannot_read(world) -> None:
+    with pytest.raises(ProfileInvalid):
+        _run("search", "wolf", "--index", world.index, "--profile", "dense", *_where(world))
+    for clause in ("{", "[1]"):
+        with pytest.raises(InvalidInput):
+            _run("search", "wolf", "--index", world.index, "--filter", clause, *_where(world))
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    """Twelve documents (one of them empty), ten queries; one query is a document of the same id and text."""
+    folder = tmp_path / "animals"
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [{"_id": f"d{n}", "title": word, "text": f"a {word} in the rain"} for n, word in enumerate(WORDS)]
+    corpus += [{"_id": "empty", "title": "", "text": ""}, {"_id": "q3", "title": "", "text": "bird"}]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in corpus))
+    queries = [{"_id": f"q{n}", "text": word} for n, word in enumerate(WORDS)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(one) + "\n" for one in queries))
+    qrels = "".join(f"q{n}\td{n}\t2\n" for n in range(len(WORDS)))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + qrels)
+    return folder
+
+
+def test_evaluate_measures_and_leaves_nothing_behind(world, collection: Path, tmp_path: Path) -> None:
+    report_file, runs = tmp_path / "out" / "report.json", tmp_path / "runs"
+    result = _run(
+        "evaluate", "--collection", str(collection), "--profiles", "lexical,sparse,hybrid,hybrid+rerank",
+        "--json", str(report_file), "--runs", str(runs), "--per-query", "--latency-queries", "3", *_where(world),
+    )  # fmt: skip
+    assert result.exit_code == 0
+    for shown in ("nDCG@10", "MRR@10", "R@100", "latency", "terms/doc", "animals"):
+        assert shown in result.stdout
+    report = json.loads(report_file.read_text())
+    (found,) = report["collections"]
+    assert (found["documents"], found["empty_documents"], found["queries"]) == (12, 1, 10)
+    assert found["removed_own_documents"] == 1
+    assert found["index_bytes"] > 0
+    assert found["vectors"]["documents_sampled"] == 11
+    assert found["vectors"]["mean_document_terms"] > 0
+    assert found["vectors"]["flops"] > 0
+    profiles = {one["profile"]: one for one in found["profiles"]}
+    assert list(profiles) == ["lexical", "sparse", "hybrid", "hybrid+rerank"]
+    # Every query is one word, which one document holds: found first, or the arithmetic is wrong.
+    assert profiles["lexical"]["means"] == {"nDCG@10": 1.0, "MRR@10": 1.0, "R@100": 1.0}
+    assert report["means"]["lexical"]["nDCG@10"] == 1.0
+    assert len(profiles["sparse"]["per_query"]) == 10
+    assert "against_lexical" not in profiles["lexical"]
+    assert profiles["hybrid+rerank"]["against_lexical"]["p_value"] > 0
+    assert profiles["hybrid+rerank"]["stages_ms"]["rerank"] > 0
+    assert report["environment"]["cores"] >= 1
+    assert {model["kind"] for model in report["models"]} == {"sparse-encoder", "cross-encoder"}
+    run = read_run(runs / "animals" / "lexical.trec")
+    assert run["q0"][0].document == "d0"
+    assert all("q3" not in [line.document for line in run[query]] for query in ("q3",))
+
+    async def left() -> list[str]:
+        async with await Engine.connect(world.url) as engine:
+            return list(await engine.mappings("sidecar-evaluation-*"))
+
+    assert asyncio.run(left()) == []
+
+
+def test_evaluate_does_not_measure_a_fallback(world, collection: Path) -> None:
+    """Without a sidecar there would be figures of BM25 under the name of `sparse`."""
+    with pytest.raises(SidecarUnavailable):
+        _run("evaluate", "--collection", str(collection), "--engine", world.url, "--sidecar", "127.0.0.1:1")
+
+
+def test_evaluate_names_what_is_missing(world, tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="no collection"):
+        _run("evaluate", "--collection", str(tmp_path / "none"), *_where(world))
