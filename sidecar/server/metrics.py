@@ -27,6 +27,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -54,6 +55,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 """One per process, apart from the library's global one, which other packages of an embedding application may fill."""
+
+# A `_created` gauge beside every counter and histogram would add a third to each scrape, and nobody reads them.
+disable_created_metrics()
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 COUNTS = (0, 1, 4, 16, 32, 64, 128, 192, 256, 384, 512, 1_024, 4_096)

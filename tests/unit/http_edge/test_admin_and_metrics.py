@@ -90,7 +90,7 @@ def test_the_scrape_is_well_formed_and_describes_what_runs(served: Served) -> No
     found = samples(response.text)
     own = {name for name, _ in found if not name.startswith(("process_", "python_"))}
     assert own
-    assert all(name.startswith("sidecar_") for name in own)
+    assert all(name.startswith("sidecar_") and not name.endswith("_created") for name in own)
     models = {dict(labels)["model"]: dict(labels) for name, labels in found if name == "sidecar_model_info"}
     assert set(models) == {"tiny-sparse", "tiny-idf", "tiny-cross-encoder"}
     for model in served.service.models():
