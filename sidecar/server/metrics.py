@@ -57,7 +57,7 @@ REGISTRY = CollectorRegistry(auto_describe=True)
 """One per process, apart from the library's global one, which other packages of an embedding application may fill."""
 
 # A `_created` gauge beside every counter and histogram would add a third to each scrape, and nobody reads them.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 COUNTS = (0, 1, 4, 16, 32, 64, 128, 192, 256, 384, 512, 1_024, 4_096)
