@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.bundle import Bundle, find_bundle
+from sidecar.bundle import Bundle, Expansion, Manifest, find_bundle
 from sidecar.bundle.catalogue import KnownModel, find_known, load_catalogue
 from sidecar.bundle.licenses import is_non_commercial
 from sidecar.cli.models.output import (
@@ -90,7 +90,7 @@ def _print_bundle(bundle: Bundle, path: str) -> None:
     if manifest.kind is ModelKind.CROSS_ENCODER:
         table.add_row("score", manifest.score_activation.value if manifest.score_activation else "")
     else:
-        table.add_row("weights", " of ".join(_weights_of(bundle)))
+        table.add_row("weights", _weights_of(manifest))
         table.add_row("queries", queries_of(manifest))
         for side, rule in (("documents", manifest.document_pruning), ("queries", manifest.query_pruning)):
             if rule is not None:
@@ -113,11 +113,11 @@ def _print_bundle(bundle: Bundle, path: str) -> None:
     out.print(files)
 
 
-def _weights_of(bundle: Bundle) -> tuple[str, ...]:
-    manifest = bundle.manifest
-    parts = (manifest.activation, manifest.pooling, manifest.expansion)
-    activation, pooling, expansion = (part.value if part else "?" for part in parts)
-    return (activation, f"the {pooling} over tokens, {expansion}")
+def _weights_of(manifest: Manifest) -> str:
+    terms = "the text's own terms" if manifest.expansion is Expansion.OWN_TERMS else "any term of the vocabulary"
+    activation = manifest.activation.value if manifest.activation else ""
+    pooling = manifest.pooling.value if manifest.pooling else ""
+    return f"{activation}, {pooling} over tokens, {terms}"
 
 
 def _inspect_known(known: KnownModel, *, as_json: bool) -> None:
