@@ -24,14 +24,13 @@ class Normalization(StrEnum):
 def normalize(scores: Sequence[float], how: Normalization) -> list[float]:
     """Scale `scores`; order is kept, ties stay ties. Where all are equal, `min_max` gives 1 to each.
 
-    `max` needs scores > 0, as the cluster's are; where the largest is not, it falls back to `min_max`.
+    `max` needs scores >= 0 that are not all 0, as the cluster's are; `min_max` stands in for it elsewhere.
     """
     if not scores or how is Normalization.NONE:
         return list(scores)
-    largest = max(scores)
-    if how is Normalization.MAX and largest > 0.0:
+    smallest, largest = min(scores), max(scores)
+    if how is Normalization.MAX and smallest >= 0.0 < largest:
         return [score / largest for score in scores]
-    smallest = min(scores)
     span = largest - smallest
     if span <= 0.0:
         return [1.0] * len(scores)
