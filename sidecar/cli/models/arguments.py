@@ -9,6 +9,7 @@ import typer
 
 from sidecar.bundle import PruningRule, Quantization, QueryMode, ScoreActivation, SpecialTokens
 from sidecar.domain import PruningType
+from sidecar.errors import InvalidInput
 
 __all__ = [
     "AsJson",
@@ -48,7 +49,9 @@ Ratio = Annotated[
 
 
 def ratio_rule(value: float | None) -> PruningRule | None:
-    """Return the rule of a --document-max-ratio; 0 keeps everything, None: not given."""
+    """Return the rule of a --document-max-ratio; 0 keeps everything, None: not given. Raises InvalidInput."""
     if value is None:
         return None
+    if not 0.0 <= value < 1.0:
+        raise InvalidInput("--document-max-ratio must be in [0, 1).", field="document_max_ratio")
     return PruningRule(type=PruningType.MAX_RATIO, value=value) if value > 0 else PruningRule()
