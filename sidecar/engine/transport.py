@@ -123,7 +123,7 @@ class Transport:
         )
         try:
             async with asyncio.timeout(limit):
-                # The client's own limit lies behind: of two that fire at once, it would swallow the other's cancellation.
+                # The client's own limit lies behind: of two that fire at once, it swallows the other's cancellation.
                 return await attempts(self.send, method, path, body, parameters=parameters, timeout=limit + 5.0)
         except TimeoutError:
             raise EngineUnavailable(f"The cluster at {self.shown} did not answer within {limit:g} s.") from None

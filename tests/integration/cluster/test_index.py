@@ -237,7 +237,7 @@ async def test_a_model_nobody_serves(engine: Engine, client: AsyncSidecarClient,
 async def test_faults_on_the_way_lose_nothing(
     opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str
 ) -> None:
-    patient = BulkPolicy(attempts=6, first_wait=0.001, longest_wait=0.01)
+    patient = BulkPolicy(attempts=9, first_wait=0.001, longest_wait=0.01)
     async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url, bulk=patient) as unlucky:
         proxy.play(
             [
