@@ -46,22 +46,22 @@ def _cell(found: ProfileReport, measure: str, best: float) -> str:
 
 
 def latency_table(report: EvaluationReport) -> Table:
-    """What a caller waits, in milliseconds: p50 / p90 / p99 for the first 10 hits, one search at a time."""
-    table = _table("latency, ms: p50 / p90 / p99")
+    """What a caller waits, in milliseconds, for the first 10 hits, one search at a time."""
+    table = _table("latency, ms: p50 / p99")
     table.add_column("profile")
     for collection in report.collections:
-        table.add_column(collection.collection, justify="right")
+        table.add_column(collection.collection, justify="right", overflow="fold")
     for number, profile in enumerate(report.profiles):
         cells = [collection.profiles[number].latency_ms for collection in report.collections]
-        table.add_row(profile, *(f"{one.p50:.1f} / {one.p90:.1f} / {one.p99:.1f}" for one in cells))
+        table.add_row(profile, *(f"{_short(one.p50)} / {_short(one.p99)}" for one in cells))
     return table
 
 
 def index_table(report: EvaluationReport) -> Table:
     """What each collection's vectors cost."""
     table = _table("index")
-    for name in ("collection", "documents", "queries", "MB", "terms/doc", "terms/query", "FLOPS", "docs/s", "cut"):
-        table.add_column(name, justify="left" if name == "collection" else "right")
+    for name in ("collection", "docs", "queries", "MB", "terms/doc", "terms/query", "FLOPS", "docs/s", "cut"):
+        table.add_column(name, justify="left" if name == "collection" else "right", overflow="fold")
     for collection in report.collections:
         vectors = collection.vectors
         table.add_row(
@@ -79,5 +79,11 @@ def index_table(report: EvaluationReport) -> Table:
     return table
 
 
+def _short(milliseconds: float) -> str:
+    return f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.1f}"
+
+
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE, title_style="bold")
+    return Table(
+        title=title, title_justify="left", caption_justify="left", box=SIMPLE, title_style="bold", padding=(0, 1)
+    )
