@@ -15,8 +15,8 @@ PRIORITY = (Lane.INTERACTIVE, Lane.RERANK, Lane.BULK)
 SHARES = {Lane.INTERACTIVE: 0.0, Lane.RERANK: 0.2, Lane.BULK: 0.1}
 """What a lane is owed of the tokens that run while it waits for a lane above it."""
 
-MERGE_WASTE = 64
-"""Padding, in tokens, that is worth one session run less."""
+MERGE_WASTE = 16
+"""Padding, in tokens, that is worth one session run less: what a run costs before its first token."""
 
 
 class Entry(NamedTuple, Generic[Row]):

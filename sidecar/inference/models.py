@@ -40,6 +40,11 @@ INLINE_BYTES = 2_048
 
 TYPICAL_LENGTH = 128
 
+ARENA_TOKENS = 1_024
+"""Models that read more give memory back after each run: attention over one long text needs the square of its length,
+and an arena would keep that for good.
+"""
+
 Result = TypeVar("Result")
 
 
@@ -66,6 +71,7 @@ def load_session(bundle: Bundle, tokenizer: TextTokenizer, host: Host) -> OnnxSe
         name=bundle.manifest.name,
         threads=host.threads,
         pad_id=tokenizer.pad_id,
+        arena=bundle.manifest.max_tokens <= ARENA_TOKENS,
     )
 
 

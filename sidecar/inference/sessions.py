@@ -26,18 +26,21 @@ TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 class OnnxSession:
     """A model's graph, ready to run batches of items."""
 
-    def __init__(self, path: Path, ports: GraphPorts, *, name: str, threads: int, pad_id: int) -> None:
+    def __init__(
+        self, path: Path, ports: GraphPorts, *, name: str, threads: int, pad_id: int, arena: bool = True
+    ) -> None:
         """Load the graph for `threads` threads; raises BundleCorrupt where it is no graph with the manifest's ports.
 
-        The arena is off: it keeps the largest block of every shape it has seen, and the time it saves was not
-        measurable. Spinning is off: waiting threads would take the cores from the other model and the tokenizer.
+        `arena` keeps the runtime's buffers from one run to the next: a fifth to a quarter less time, and no more
+        memory as long as no run is much larger than the others. Spinning is off: waiting threads would take the
+        cores from the other model and the tokenizer. See docs/decisions/inference.md for what was measured.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.enable_cpu_mem_arena = False
+        options.enable_cpu_mem_arena = arena
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -55,7 +58,7 @@ class OnnxSession:
             runtime=onnxruntime.__version__,
             intra_op_threads=threads,
             spinning=False,
-            arena=False,
+            arena=arena,
         )
 
     def run(self, items: Sequence[Item]) -> Floats:

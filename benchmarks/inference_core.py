@@ -1,0 +1,197 @@
+"""Measures the inference core's choices on one sparse-encoder bundle: `python benchmarks/inference_core.py BUNDLE`.
+
+Each measurement runs in a process of its own. CPU seconds are reported next to wall seconds: on a shared machine only
+the former compare. Variants take turns, round by round, and the median round counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import structlog
+
+from sidecar.bundle import Bundle
+from sidecar.domain import Lane, Side
+from sidecar.inference import InferenceService
+from sidecar.inference.buckets import Buckets
+from sidecar.settings import Settings
+
+SENTENCE = "how do i parse command line arguments in python with the argparse module of its standard library"
+
+
+def session(bundle: Bundle, *, arena: bool, pattern: bool, spin: bool, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = arena
+    options.enable_mem_pattern = pattern
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    return onnxruntime.InferenceSession(bundle.file("model.onnx"), options, providers=["CPUExecutionProvider"])
+
+
+def feeds(made: onnxruntime.InferenceSession, count: int, length: int) -> dict[str, np.ndarray]:
+    ids = np.random.default_rng(length).integers(1_000, 20_000, (count, length))
+    values = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    kinds = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+    return {port.name: values[port.name].astype(kinds[port.type]) for port in made.get_inputs()}
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def take_turns(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Return the median wall and CPU seconds of each variant."""
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
+    for work in variants.values():
+        work()
+    for _ in range(rounds):
+        for name, work in variants.items():
+            seen[name].append(timed(work))
+    return {
+        name: (statistics.median(wall for wall, _ in each), statistics.median(cpu for _, cpu in each))
+        for name, each in seen.items()
+    }
+
+
+def budgets(bundle: Bundle, threads: int) -> None:
+    """Padded tokens per batch: what a token costs."""
+    made = session(bundle, arena=True, pattern=False, spin=False, threads=threads)
+    for length in (64, 128, 256):
+        batches = {str(budget): feeds(made, budget // length, length) for budget in (256, 512, 1_024, 2_048, 4_096)}
+        results = take_turns({name: lambda f=f: made.run(None, f) for name, f in batches.items()}, rounds=9)
+        for name, (wall, cpu) in results.items():
+            rate, cost = int(name) / wall, cpu / int(name) * 1e6
+            print(f"length {length:4} budget {name:>5}: {rate:8.0f} tokens/s, {cost:6.1f} CPU µs/token")
+
+
+def overhead_of_a_run(bundle: Bundle, threads: int) -> None:
+    """What a run costs before its first token: the intercept over the number of tokens."""
+    made = session(bundle, arena=True, pattern=False, spin=False, threads=threads)
+    shapes = {
+        f"{count}x{length}": (count, length) for count, length in [(1, 8), (1, 16), (1, 32), (1, 64), (2, 64), (4, 64)]
+    }
+    batches = {name: feeds(made, *shape) for name, shape in shapes.items()}
+    results = take_turns({name: lambda f=f: made.run(None, f) for name, f in batches.items()}, rounds=31)
+    for name, (wall, cpu) in results.items():
+        print(f"run {name:5}: wall {wall * 1e3:7.2f} ms, CPU {cpu * 1e3:7.2f} ms")
+
+
+def switches(bundle: Bundle, threads: int) -> None:
+    """Arena, memory pattern, spinning: time of one typical batch and one query."""
+    variants = {
+        "chosen (arena)": {"arena": True, "pattern": False, "spin": False},
+        "arena off": {"arena": False, "pattern": False, "spin": False},
+        "with pattern": {"arena": True, "pattern": True, "spin": False},
+        "with spinning": {"arena": True, "pattern": False, "spin": True},
+    }
+    for count, length in ((8, 128), (1, 16)):
+        made = {name: session(bundle, threads=threads, **flags) for name, flags in variants.items()}
+        batch = feeds(next(iter(made.values())), count, length)
+        results = take_turns({name: lambda s=s, b=batch: s.run(None, b) for name, s in made.items()}, rounds=21)
+        for name, (wall, cpu) in results.items():
+            print(f"{count}x{length} {name:22}: wall {wall * 1e3:7.2f} ms, CPU {cpu * 1e3:7.2f} ms")
+
+
+def memory(bundle: Bundle, flags: dict[str, bool], bucketed: bool, shapes: int = 60) -> None:
+    """Resident memory after random shapes of at most 1,024 padded tokens."""
+    made = session(bundle, threads=1, spin=False, **flags)
+    random = np.random.default_rng(5)
+    buckets = Buckets(512)
+    for _ in range(shapes):
+        length = int(random.integers(4, 513))
+        length = buckets.of(length) if bucketed else length
+        made.run(None, feeds(made, int(random.integers(1, max(2, 1_024 // length + 1))), length))
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"{flags} bucketed={bucketed} shapes={shapes}: resident {resident / 2**20:.0f} MiB, peak {peak / 2**10:.0f} MiB"
+    )
+
+
+def service(bundle: Bundle, threads: int) -> None:
+    """The core around a bare session: one query, one typical batch, a thousand documents; tokenising a megabyte."""
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    core = InferenceService.load([bundle], Settings(threads=threads))
+    core.warm_up()
+    made = session(bundle, arena=True, pattern=False, spin=False, threads=threads)
+    query = SENTENCE[:48]
+    document = " ".join([SENTENCE] * 7)
+
+    async def measure() -> None:
+        for name, texts, shape in (("one query", [query], (1, 16)), ("8 documents", [document] * 8, (8, 128))):
+            batch = feeds(made, *shape)
+            walls: dict[str, list[float]] = {"bare": [], "core": [], "inference": []}
+            cpus: dict[str, list[float]] = {"bare": [], "core": []}
+            for _ in range(41):
+                wall, cpu = timed(lambda b=batch: made.run(None, b))
+                walls["bare"].append(wall)
+                cpus["bare"].append(cpu)
+                started, cpu = time.perf_counter(), time.process_time()
+                result = await core.encode(texts)
+                walls["core"].append(time.perf_counter() - started)
+                walls["inference"].append(result.timings.inference_us / 1e6)
+                cpus["core"].append(time.process_time() - cpu)
+            middle = {key: statistics.median(each) * 1e3 for key, each in walls.items()}
+            cpu_middle = {key: statistics.median(each) * 1e3 for key, each in cpus.items()}
+            print(f"{name}: wall ms {middle}, CPU ms {cpu_middle}, terms {len(result.encodings[0].vector)}")
+        started = time.perf_counter()
+        result = await core.encode([document] * 200, lane=Lane.BULK)
+        tokens = sum(encoding.tokens for encoding in result.encodings)
+        print(f"200 documents: {tokens / (time.perf_counter() - started):.0f} tokens/s, {result.timings}")
+        started = time.perf_counter()
+        result = await core.encode([(document + " ") * 1_000], side=Side.DOCUMENT)
+        print(f"one text of {len(document) * 1_000:,} bytes: {result.timings}")
+
+    asyncio.run(measure())
+    core.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="budgets,overhead,switches,service,memory")
+    parser.add_argument("--memory", default=None, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    bundle = Bundle.open(given.bundle, verify=False)
+    if given.memory is not None:
+        memory(bundle, **json.loads(given.memory))
+        return
+    print(f"onnxruntime {onnxruntime.__version__}, {given.threads} threads, {bundle.manifest.name}")
+    parts: dict[str, Callable[[], None]] = {
+        "budgets": lambda: budgets(bundle, given.threads),
+        "overhead": lambda: overhead_of_a_run(bundle, given.threads),
+        "switches": lambda: switches(bundle, given.threads),
+        "service": lambda: service(bundle, given.threads),
+    }
+    for name in given.only.split(","):
+        if name in parts:
+            parts[name]()
+    if "memory" in given.only.split(","):
+        for flags in (
+            {"arena": False, "pattern": False},
+            {"arena": True, "pattern": False},
+            {"arena": True, "pattern": True},
+        ):
+            for bucketed in (True, False):
+                order = json.dumps({"flags": flags, "bucketed": bucketed})
+                subprocess.run([sys.executable, __file__, str(given.bundle), "--memory", order], check=True)
+
+
+if __name__ == "__main__":
+    main()
