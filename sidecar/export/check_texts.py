@@ -29,6 +29,6 @@ CHECK_TEXTS: Final = (
     "Bread is baked from flour, water, salt and yeast. The dough rests for an hour, is folded, rests again, is shaped, "
     "and goes into a hot oven with steam. After half an hour the crust is brown and the loaf sounds hollow. Let it "
     "cool on a rack before it is cut: the crumb sets while it cools. Rye takes longer than wheat, and sourdough "
-    "longer than yeast, but both keep better. A baker's day begins at two in the morning, when the first dough has risen.",
+    "longer than yeast, but both keep better. A baker's day begins at two in the morning, when the dough has risen.",
     "1914 1918 1939 1945 1989",
 )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
-from pydantic import ValidationError
 
 from sidecar.bundle import (
     Activation,
@@ -91,7 +90,8 @@ def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
     """Make the bundle `out` from the graph `model`; `out` must not exist yet, unless it is to be replaced.
 
     The graph is run on two texts of different length, alone and padded, and on one of `max_tokens` tokens.
-    Raises UnsupportedCheckpoint for a graph that no sidecar could serve, InvalidInput for a file that is missing.
+    Raises UnsupportedCheckpoint for a graph that no sidecar could serve, InvalidInput for a file that is missing,
+    ManifestInvalid for options that do not fit together.
     """
     for path, what in ((model, "graph"), (options.tokenizer, "tokenizer"), (options.query_weights, "query weights")):
         if path is not None and not path.is_file():
@@ -241,12 +241,7 @@ def _draft(
             "special_tokens": options.special_tokens,
             "document_pruning": options.document_pruning,
         }
-    try:
-        return ManifestDraft.model_validate({**common, **specific})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"These options make no bundle: {where} {first['msg']}.", field=where or None) from None
+    return ManifestDraft.declare({**common, **specific})
 
 
 def _load_tokenizer(path: Path) -> Tokenizer:

@@ -104,7 +104,7 @@ def draft_manifest(checkpoint: Checkpoint, recipe: Recipe, options: ExportOption
     idf = recipe.query_mode is QueryMode.IDF
     observed = options.observed_max_weight if options.observed_max_weight is not None else (round(largest, 6) or None)
     expansion = Expansion.OWN_TERMS if own_terms else Expansion.VOCABULARY
-    return ManifestDraft.model_validate(
+    return ManifestDraft.declare(
         {
             "name": options.name or _name(checkpoint),
             "kind": recipe.kind,

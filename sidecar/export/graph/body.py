@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from onnx import TensorProto
@@ -20,6 +21,13 @@ __all__ = ["TokenInputs", "activation", "encode", "layer_norm"]
 MASKED = -1e9
 """Added to the attention scores of padding: far below any score, and no infinity, which a fully masked row would
 turn into NaN."""
+
+FLOORS: Final = {
+    HiddenActivation.GELU: -0.17,
+    HiddenActivation.GELU_TANH: -0.1701,
+    HiddenActivation.RELU: 0.0,
+}
+"""Just below the least value each activation takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ def encode(
         attended = _attention(builder, products, body, weights, names, hidden, masked)
         hidden = layer_norm(builder, weights, names.attention_norm, builder.node("Add", hidden, attended), body.epsilon)
         inner = activation(builder, body.activation, _linear(products, weights, names.intermediate, hidden))
-        outer = _linear(products, weights, names.output, inner)
+        outer = _linear(products, weights, names.output, inner, floor=FLOORS[body.activation])
         hidden = layer_norm(builder, weights, names.output_norm, builder.node("Add", hidden, outer), body.epsilon)
     return hidden
 
@@ -71,8 +79,8 @@ def activation(builder: GraphBuilder, kind: HiddenActivation, value: str) -> str
             return builder.node("Relu", value)
 
 
-def _linear(products: Products, weights: Weights, name: str, value: str) -> str:
-    return products.linear(value, weights.need(f"{name}.weight"), weights.need(f"{name}.bias"))
+def _linear(products: Products, weights: Weights, name: str, value: str, floor: float | None = None) -> str:
+    return products.linear(value, weights.need(f"{name}.weight"), weights.need(f"{name}.bias"), floor)
 
 
 def _embeddings(

@@ -25,6 +25,9 @@ MICROSOFT = "com.microsoft"
 ZERO = 128
 """The uint8 that stands for an activation of 0."""
 
+TINY = 1e-12
+"""Least magnitude a scale is taken of: a row of zeros would divide by zero."""
+
 LEVELS = 127
 """Largest magnitude of an int8 weight; -128 is left out so that the scale is symmetric."""
 
@@ -74,8 +77,11 @@ class Vocabulary(Protocol):
 class Products(Protocol):
     """How a graph multiplies by weight matrices."""
 
-    def linear(self, value: str, weight: Array, bias: Array) -> str:
-        """`value` [..., in] times `weight` [out, in] transposed, plus `bias` [out]."""
+    def linear(self, value: str, weight: Array, bias: Array, floor: float | None = None) -> str:
+        """`value` [..., in] times `weight` [out, in] transposed, plus `bias` [out].
+
+        `floor` promises that no element of `value` is below it; None: it may be anything.
+        """
         ...
 
     def vocabulary(self, table: Array, decoder: Array | None, tiles: int) -> Vocabulary:
@@ -94,7 +100,8 @@ class Float32Products:
     def __init__(self, builder: GraphBuilder) -> None:
         self._builder = builder
 
-    def linear(self, value: str, weight: Array, bias: Array) -> str:
+    def linear(self, value: str, weight: Array, bias: Array, floor: float | None = None) -> str:
+        del floor
         product = self._builder.node("MatMul", value, self._builder.constant(weight.T))
         return self._builder.node("Add", product, self._builder.constant(bias))
 
@@ -132,11 +139,19 @@ class Int8Products:
     def __init__(self, builder: GraphBuilder) -> None:
         self._builder = builder
 
-    def linear(self, value: str, weight: Array, bias: Array) -> str:
+    def linear(self, value: str, weight: Array, bias: Array, floor: float | None = None) -> str:
         builder = self._builder
         quantized = quantize_rows(weight)
-        levels, scale = self.quantize(value, axes=(-1,))
-        product = self.multiply(levels, builder.constant(quantized.values.T), quantized.scales)
+        columns = builder.constant(quantized.values.T)
+        if floor is None:
+            levels, scale = self.quantize(value, axes=(-1,))
+            product = self.multiply(levels, columns, quantized.scales, ZERO)
+        else:
+            # Levels count from the floor, so all 256 are used; what the floor adds to each column is a constant.
+            levels, scale = self.quantize_above(value, floor)
+            product = self.multiply(levels, columns, quantized.scales, 0)
+            bias = bias + floor * quantized.scales * quantized.values.sum(axis=1, dtype=np.int64)
+            bias = bias.astype(np.float32)
         return builder.node("Add", builder.node("Mul", product, scale), builder.constant(bias))
 
     def vocabulary(self, table: Array, decoder: Array | None, tiles: int) -> Vocabulary:
@@ -146,16 +161,24 @@ class Int8Products:
         """`value` as uint8 around 128, and its scale: the largest magnitude over `axes`, which are kept, over 127."""
         builder = self._builder
         largest = builder.node("ReduceMax", builder.node("Abs", value), builder.integers(*axes), keepdims=1)
-        # A row of zeros would divide by zero.
-        scale = builder.node("Mul", builder.node("Max", largest, builder.scalar(1e-12)), builder.scalar(1 / LEVELS))
+        scale = builder.node("Mul", builder.node("Max", largest, builder.scalar(TINY)), builder.scalar(1 / LEVELS))
         # The cast cuts off: adding a half makes it round.
         shifted = builder.node("Add", builder.node("Div", value, scale), builder.scalar(ZERO + 0.5))
         return builder.node("Cast", shifted, to=TensorProto.UINT8), scale
 
-    def multiply(self, levels: str, columns: str, scales: Array) -> str:
-        """`levels` [..., in] times int8 `columns` [in, out], times `scales` [out]."""
+    def quantize_above(self, value: str, floor: float) -> tuple[str, str]:
+        """`value` as uint8 that counts from `floor`, one scale per row of the last axis, and these scales."""
         builder = self._builder
-        zero = builder.constant(np.asarray(ZERO, dtype=np.uint8))
+        above = builder.node("Sub", value, builder.scalar(floor))
+        largest = builder.node("ReduceMax", above, builder.integers(-1), keepdims=1)
+        scale = builder.node("Mul", builder.node("Max", largest, builder.scalar(TINY)), builder.scalar(1 / 255))
+        rounded = builder.node("Add", builder.node("Div", above, scale), builder.scalar(0.5))
+        return builder.node("Cast", rounded, to=TensorProto.UINT8), scale
+
+    def multiply(self, levels: str, columns: str, scales: Array, zero_point: int) -> str:
+        """`levels` [..., in], where `zero_point` stands for 0, times int8 `columns` [in, out], times `scales` [out]."""
+        builder = self._builder
+        zero = builder.constant(np.asarray(zero_point, dtype=np.uint8))
         return builder.node(
             "MatMulIntegerToFloat",
             levels,
@@ -195,4 +218,4 @@ class _Int8Vocabulary:
     def tiles(self, prepared: HeadInput) -> Iterator[tuple[str, slice]]:
         for piece, bound in zip(self._pieces, self._bounds, strict=True):
             columns = self._builder.node("Transpose", piece, perm=[1, 0])
-            yield self._products.multiply(prepared.value, columns, self._decoder.scales[bound]), bound
+            yield self._products.multiply(prepared.value, columns, self._decoder.scales[bound], ZERO), bound
