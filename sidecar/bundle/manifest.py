@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
@@ -162,6 +163,18 @@ class ManifestDraft(_Frozen):
     observed_max_weight: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
 
     score_activation: ScoreActivation | None = None
+
+    @classmethod
+    def declare(cls, values: Mapping[str, object]) -> Self:
+        """Make a draft of what was declared; raise ManifestInvalid naming the first value that is wrong."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ManifestInvalid(
+                f"This makes no bundle: {where + ': ' if where else ''}{first['msg']}.", field=where or None
+            ) from None
 
     @model_validator(mode="after")
     def _kind_is_complete(self) -> Self:

@@ -107,9 +107,9 @@ def _print_bundle(bundle: Bundle, path: str) -> None:
     files = Table(box=None, header_style="bold", pad_edge=False)
     files.add_column("FILE")
     files.add_column("SIZE", justify="right")
-    files.add_column("SHA256", style="dim", overflow="fold")
+    files.add_column("SHA256", style="dim")
     for name, size in sizes(bundle).items():
-        files.add_row(name, human_size(size), manifest.files[name])
+        files.add_row(name, human_size(size), f"{manifest.files[name][:16]}…")
     out.print(files)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -17,6 +20,11 @@ from sidecar.domain import JsonObject, ModelKind
 from sidecar.errors import BundleError
 
 __all__ = ["list_models"]
+
+DOES = {ModelKind.SPARSE_ENCODER: "encode", ModelKind.CROSS_ENCODER: "rerank"}
+
+WIDE = 110
+"""Columns from which the catalogue shows everything."""
 
 
 def list_models(
@@ -44,40 +52,57 @@ def _list_bundles(*, as_json: bool) -> None:
             out.print(f"  {folder}", style="dim")
         out.print("`sidecar models pull` fetches one; `sidecar models list --catalogue` shows which.")
         return
+    columns = [column for column in COLUMNS if out.width >= column.width_from]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("NAME", "KIND", "QUERIES", "NUMBERS", "TOKENS", "SIZE", "LICENCE", "FINGERPRINT", "WHERE"):
-        table.add_column(
-            heading,
-            justify="right" if heading in ("TOKENS", "SIZE") else "left",
-            overflow="fold",
-            no_wrap=heading in ("NAME", "FINGERPRINT", "SIZE"),
-        )
+    for column in columns:
+        table.add_column(column.heading, justify=column.justify, overflow="fold", no_wrap=column.whole)
     for path, bundle in found:
-        where = Text(_short(path), style="dim")
         if isinstance(bundle, BundleError):
-            table.add_row(path.name, Text("unusable", style="bold red"), "", "", "", "", "", "", where)
-            continue
-        manifest = bundle.manifest
-        name = Text(manifest.name)
-        if manifest.name in STARTERS:
-            name.append(" *", style="green")
-        table.add_row(
-            name,
-            manifest.kind.value,
-            queries_of(manifest),
-            manifest.quantization.value,
-            f"{manifest.max_tokens:,}",
-            human_size(sum(sizes(bundle).values())),
-            license_text(manifest.license, non_commercial=is_non_commercial(manifest.license)),
-            bundle.fingerprint[:12],
-            where,
-        )
+            table.add_row(path.name, Text("unusable", style="bold red"))
+        else:
+            table.add_row(*(column.show(path, bundle) for column in columns))
     out.print(table)
     for path, bundle in found:
         if isinstance(bundle, BundleError):
             out.print(f"\n[bold red]{path.name}[/]: {bundle.message}")
     if any(not isinstance(bundle, BundleError) and bundle.manifest.name in STARTERS for _, bundle in found):
         out.print("\n[green]*[/] comes with splade-sidecar; served where nothing else is named", style="dim")
+
+
+def _name(path: Path, bundle: Bundle) -> Text:
+    del path
+    name = Text(bundle.manifest.name)
+    return name.append(" *", style="green") if bundle.manifest.name in STARTERS else name
+
+
+def _license(path: Path, bundle: Bundle) -> Text:
+    del path
+    license = bundle.manifest.license
+    return license_text(license, non_commercial=is_non_commercial(license))
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the list of bundles: shown on terminals of `width_from` columns or more."""
+
+    heading: str
+    show: Callable[[Path, Bundle], str | Text]
+    width_from: int = 0
+    justify: Literal["left", "right"] = "left"
+    whole: bool = True
+
+
+COLUMNS = (
+    _Column("NAME", _name),
+    _Column("DOES", lambda _, bundle: DOES[bundle.manifest.kind]),
+    _Column("QUERIES", lambda _, bundle: queries_of(bundle.manifest), 100),
+    _Column("NUMBERS", lambda _, bundle: bundle.manifest.quantization.value, 120),
+    _Column("TOKENS", lambda _, bundle: f"{bundle.manifest.max_tokens:,}", 120, "right"),
+    _Column("SIZE", lambda _, bundle: human_size(sum(sizes(bundle).values())), 0, "right"),
+    _Column("FINGERPRINT", lambda _, bundle: bundle.fingerprint[:12]),
+    _Column("LICENCE", _license, 0, "left", whole=False),
+    _Column("WHERE", lambda path, _: Text(_short(path), style="dim"), 120, "left", whole=False),
+)
 
 
 def _open(path: Path) -> Bundle | BundleError:
@@ -123,7 +148,7 @@ def _list_catalogue(*, as_json: bool) -> None:
         (ModelKind.CROSS_ENCODER, "Cross-encoders (reranking)"),
     ):
         out.print(f"[bold]{title}[/]")
-        out.print(_catalogue_table([model for model in known.models if model.kind is kind], kind))
+        out.print(_catalogue_table([model for model in known.models if model.kind is kind], kind, out.width))
         out.print()
     out.print(
         "BEIR-13: mean nDCG@10 over 13 collections. MRR@10: MS MARCO passages, development. DL19: nDCG@10, reranking. "
@@ -134,29 +159,37 @@ def _list_catalogue(*, as_json: bool) -> None:
     out.print("[red]x[/]: can't be exported; `sidecar models inspect NAME` says why.", style="dim")
 
 
-def _catalogue_table(models: list[KnownModel], kind: ModelKind) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("", width=1)
-    table.add_column("REPOSITORY", overflow="fold")
-    table.add_column("LICENCE", no_wrap=True)
-    table.add_column("PARAMETERS", justify="right", no_wrap=True)
+def _catalogue_table(models: list[KnownModel], kind: ModelKind, width: int) -> Table:
     sparse = kind is ModelKind.SPARSE_ENCODER
-    table.add_column("QUERIES" if sparse else "LANGUAGES", no_wrap=sparse)
-    table.add_column("MRR@10", justify="right")
+    wide = width >= WIDE
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("NAME", overflow="fold")
+    if wide:
+        table.add_column("LICENCE", no_wrap=True)
+    table.add_column("SIZE", justify="right", no_wrap=True)
+    table.add_column("QUERIES" if sparse else "LANGUAGES", overflow="fold")
+    if wide or not sparse:
+        table.add_column("MRR@10", justify="right")
     table.add_column("BEIR-13" if sparse else "DL19", justify="right")
-    for model in models:
-        table.add_row(
-            Text("x", style="red") if model.obstacle else "",
-            model.repository,
-            Text("NC  ", style="bold yellow") + Text(model.license, style="yellow")
-            if model.non_commercial
-            else model.license,
-            f"{model.parameters:g} M" if model.parameters else "",
-            (model.query_mode.value if model.query_mode else "") if sparse else model.languages or "",
-            _figure(model.mrr10),
-            _figure(model.beir13 if sparse else model.dl19),
-        )
+    for owner, group in groupby(models, key=lambda model: model.repository.partition("/")[0]):
+        table.add_row("", Text(f"{owner}/", style="dim"))
+        for model in group:
+            row: list[str | Text] = [_mark(model), model.name]
+            if wide:
+                row.append(model.license)
+            row.append(f"{model.parameters:g} M" if model.parameters else "")
+            row.append((model.query_mode.value if model.query_mode else "") if sparse else model.languages or "")
+            if wide or not sparse:
+                row.append(_figure(model.mrr10))
+            row.append(_figure(model.beir13 if sparse else model.dl19))
+            table.add_row(*row)
     return table
+
+
+def _mark(model: KnownModel) -> Text:
+    mark = Text("NC" if model.non_commercial else "  ", style="bold yellow")
+    return mark.append(" x", style="red") if model.obstacle else mark
 
 
 def _figure(value: float | None) -> str:

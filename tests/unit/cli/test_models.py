@@ -95,11 +95,23 @@ def test_a_non_commercial_licence_is_said_aloud(run: Run, tmp_path: Path):
 def test_the_catalogue_names_every_model(run: Run):
     text = run("list", "--catalogue").stdout
     for model in load_catalogue().models:
-        assert model.repository in text
-    naver = next(line for line in text.splitlines() if "naver/splade-v3 " in line)
-    assert "NC  CC-BY-NC-SA-4.0" in naver
+        assert model.name in text
+        assert f"{model.repository.partition('/')[0]}/" in text
+    naver = next(line for line in text.splitlines() if " splade-v3 " in line)
+    assert naver.startswith("NC")
+    assert "CC-BY-NC-SA-4.0" in naver
     assert "51.7" in naver
     assert "--accept-license" in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_tables_fit_the_terminal(run: Run, shelf: Path, monkeypatch: pytest.MonkeyPatch, width: int):
+    monkeypatch.setattr("sidecar.cli.models.output.PLAIN_WIDTH", width)
+    for arguments in (["list"], ["list", "--catalogue"], ["inspect", "placeholder-sparse"]):
+        lines = run(*arguments).stdout.splitlines()
+        assert max(map(len, lines)) <= width
+    # No name is broken into pieces.
+    assert {model.name for model in load_catalogue().models} <= set(run("list", "--catalogue").stdout.split())
 
 
 def test_the_catalogue_for_machines(run: Run):

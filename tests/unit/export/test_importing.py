@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from sidecar.bundle import Bundle, Expansion, QueryMode, ScoreActivation
 from sidecar.domain import ModelKind
-from sidecar.errors import ExportError, InvalidInput, UnsupportedCheckpoint
+from sidecar.errors import ExportError, InvalidInput, ManifestInvalid, UnsupportedCheckpoint
 from sidecar.export.importing import ImportOptions, import_onnx
 from sidecar.export.ports import PortNames
 from tests.support.graphs import SIZE, TABLE, score_graph, sparse_graph, tiny_tokenizer_file, write_graph
@@ -321,7 +321,7 @@ def test_files_that_are_missing(tmp_path: Path, options: ImportOptions):
 
 
 def test_options_that_make_no_bundle(tmp_path: Path, options: ImportOptions):
-    with pytest.raises(InvalidInput, match="name") as caught:
+    with pytest.raises(ManifestInvalid, match="This makes no bundle: name") as caught:
         import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", replace(options, name="no/name"))
     assert caught.value.field == "name"
 
