@@ -26,6 +26,9 @@ DETAILS_KEY = "grpc-status-details-bin"
 TOO_LARGE = "larger than max"
 """How gRPC itself words that a message passes a limit; it has no code of its own for that."""
 
+BROKEN = ("Internal error from Core", "RST_STREAM", "Stream removed", "Socket closed")
+"""How gRPC words that a connection broke under a call, with the codes INTERNAL or UNKNOWN."""
+
 
 def translate(failure: AioRpcError, target: str) -> SidecarError:
     """Rebuild the sidecar's error from the status details; without details, judge by the code alone."""
@@ -36,6 +39,8 @@ def translate(failure: AioRpcError, target: str) -> SidecarError:
     match failure.code():
         case StatusCode.UNAVAILABLE:
             return SidecarUnavailable(f"No sidecar answers at {target}: {why}")
+        case StatusCode.INTERNAL | StatusCode.UNKNOWN if any(part in why for part in BROKEN):
+            return SidecarUnavailable(f"The connection to {target} broke: {why}")
         case StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded(f"{target} did not answer in time.")
         case StatusCode.CANCELLED:

@@ -77,11 +77,14 @@ class HttpServer:
         if self._serving is None:
             self._listener.close()
             return
+        serving, self._serving = self._serving, None
         # 0 would make uvicorn report an overrun even when nothing was under way.
         self._config.timeout_graceful_shutdown = max(math.ceil(grace), 1)
         self._server.should_exit = True
-        await self._serving
-        self._serving = None
+        try:
+            await serving
+        finally:
+            self._listener.close()
 
 
 class _Uvicorn(uvicorn.Server):

@@ -207,7 +207,10 @@ async def test_a_caller_that_does_not_read_is_not_served_on(start_sidecar) -> No
         return REGISTRY.get_sample_value("sidecar_requests_total", labels) or 0.0
 
     before = answered()
-    request = pb.EncodeRequest(texts=["some text of mine"] * 200, pruning=pb.Pruning(type=pb.Pruning.TYPE_NONE))
+    # Answers large enough that the connection's buffers hold few of them.
+    request = pb.EncodeRequest(
+        texts=["some text of mine"] * 400, pruning=pb.Pruning(type=pb.Pruning.TYPE_NONE), return_terms=True
+    )
     async with grpc.aio.insecure_channel(sidecar.target) as channel:
         call = rpc.SparseEncoderStub(channel).EncodeStream()
 
@@ -222,7 +225,7 @@ async def test_a_caller_that_does_not_read_is_not_served_on(start_sidecar) -> No
         while answered() - before != progress:
             progress = answered() - before
             await asyncio.sleep(1.0)
-        assert progress < total / 2
+        assert progress < total * 0.75
         ids = set()
         while (answer := await call.read()) is not grpc.aio.EOF:
             ids.add(answer.id)

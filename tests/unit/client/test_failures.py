@@ -39,6 +39,9 @@ def failure(code: StatusCode, details: str = "because", trailer: bytes | None = 
         (StatusCode.UNIMPLEMENTED, "", SidecarError),
         (StatusCode.INTERNAL, "", SidecarError),
         (StatusCode.UNKNOWN, "", SidecarError),
+        (StatusCode.INTERNAL, "Internal error from Core", SidecarUnavailable),
+        (StatusCode.INTERNAL, "Received RST_STREAM with error code 2", SidecarUnavailable),
+        (StatusCode.UNKNOWN, "Stream removed", SidecarUnavailable),
     ],
 )
 def test_without_details_the_code_decides(code: StatusCode, details: str, expected: type[SidecarError]) -> None:
