@@ -19,6 +19,7 @@ from sidecar.search.text import check_query
 
 __all__ = ["OwnBody"]
 
+MAX_TERMS = 512
 DEFAULT_SIZE = 10
 """`size` of a body that names none."""
 
@@ -119,11 +120,16 @@ class OwnBody:
         return augmented_body(
             body,
             parts,
-            self._first.sparse_clause(vector, meta, boost=sparse.weight),
+            self._first.sparse_clause(_heaviest(vector), meta, boost=sparse.weight),
             lexical_weight=0.0 if lexical is None else lexical.weight,
             matching=matching,
             hidden_fields=(meta.vector_field, meta.hash_field),
         )
+
+
+def _heaviest(vector: SparseVector) -> SparseVector:
+    """The body's own clauses count against the cluster's limit (1,024) too: they are left half of it."""
+    return SparseVector(vector.term_ids[:MAX_TERMS], vector.weights[:MAX_TERMS], vector.terms[:MAX_TERMS])
 
 
 def _number(value: JsonValue, default: int) -> int:

@@ -9,8 +9,13 @@ from sidecar.domain import Candidate, JsonObject, JsonValue, SparseVector
 from sidecar.engine import Engine, IndexMeta, SearchResponse, dialect_named
 from sidecar.search.candidates import Retrieved, first_stage
 from sidecar.search.profile import Profile
+from sidecar.search.text import MAX_WORDS, few_words
 
 __all__ = ["FirstStage", "Found", "Question"]
+
+
+MIN_WORDS = 16
+"""Words that stay beside a vector that takes nearly all clauses for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,9 @@ class FirstStage:
         if question.vector is None:
             return {"lexical": _filtered(self._match(question), question.filters)}
         if lexical is not None and sparse is not None and self._profile.summed_in_cluster:
+            words = max(MIN_WORDS, MAX_WORDS - len(question.vector))
             clauses: list[JsonValue] = [
-                self._match(question, boost=lexical.weight),
+                self._match(question, boost=lexical.weight, words=words),
                 self.sparse_clause(question.vector, question.meta, boost=sparse.weight),
             ]
             both: dict[str, JsonValue] = {"should": clauses, "minimum_should_match": 1}
@@ -111,8 +117,8 @@ class FirstStage:
         answer = await self._engine.search(self._index, body, timeout=timeout)
         return {hit.id: hit.source for hit in answer.hits}
 
-    def _match(self, question: Question, boost: float = 1.0) -> JsonObject:
-        clause: dict[str, JsonValue] = {"query": question.text}
+    def _match(self, question: Question, boost: float = 1.0, words: int = MAX_WORDS) -> JsonObject:
+        clause: dict[str, JsonValue] = {"query": few_words(question.text, words)}
         if boost != 1.0:
             clause["boost"] = boost
         return {"match": {question.meta.lexical_field: clause}}

@@ -171,6 +171,15 @@ async def test_unusable_queries(world, engine, client, profile, text, error) -> 
         await AsyncSearcher(engine, client, profile, index=world.index).search(text)
 
 
+@pytest.mark.parametrize("profile", ["lexical", "hybrid", pytest.param(SUMMED, id="summed")])
+@pytest.mark.parametrize("text", [" ".join(f"w{n}" for n in range(5_000)) + " wolf", "wolf " * 5_000, "\u6c34" * 9_000])
+async def test_a_query_as_long_as_a_document_is_searched(world, engine, client, profile, text) -> None:
+    """The cluster refuses more than 1,024 clauses, and makes one of each word."""
+    result = await AsyncSearcher(engine, client, profile, index=world.index).search(text)
+    assert result.degraded in {None, NO_QUERY_TERMS}
+    assert bool(result.hits) or "wolf " not in text
+
+
 @pytest.mark.parametrize(("size", "from_"), [(0, 0), (10, -1), (10, 9_995)])
 async def test_unusable_pages(world, engine, client, size, from_) -> None:
     with pytest.raises(InvalidInput):
