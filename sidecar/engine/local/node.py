@@ -61,7 +61,7 @@ class LocalNode:
         self._wanted_port = port
         self._keep = path
         self._progress = progress
-        self._port = 0
+        self._ports: ports.PortRange | None = None
         self._base: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -75,7 +75,7 @@ class LocalNode:
     def urls(self) -> tuple[str, ...]:
         """Address of every node."""
         self._running()
-        return tuple(f"http://127.0.0.1:{self._port + number}" for number in range(self.nodes))
+        return tuple(f"http://127.0.0.1:{self._first_port + number}" for number in range(self.nodes))
 
     @property
     def pid(self) -> int:
@@ -105,10 +105,10 @@ class LocalNode:
         if self._process is not None:
             raise LocalNodeError("The local node was already started.")
         installation = install(self._progress)
-        self._port = ports.choose(self._wanted_port, self.nodes)
-        self._base = self._folder()
         atexit.register(self.stop)
         try:
+            self._ports = ports.choose(self._wanted_port, self.nodes)
+            self._base = self._folder()
             self._launch(installation, self._base)
             self._wait()
         except BaseException:
@@ -127,6 +127,8 @@ class LocalNode:
             if guard.stdin is not None:
                 guard.stdin.close()
             guard.wait()
+        if self._ports is not None:
+            self._ports.release()
         if self._base is not None and self._keep is None:
             shutil.rmtree(self._base, ignore_errors=True)
 
@@ -151,6 +153,12 @@ class LocalNode:
             raise LocalNodeError(f"The data folder can't be made ({error.strerror}).", field="path") from error
 
     @property
+    def _first_port(self) -> int:
+        if self._ports is None:
+            raise LocalNodeError("The local node was not started.")
+        return self._ports.first
+
+    @property
     def _cluster_name(self) -> str:
         # One name per folder: tells this cluster's answers from those of a stranger on the same port.
         return "sidecar-" + hashlib.sha256(os.fsencode(self._base or Path())).hexdigest()[:12]
@@ -172,7 +180,7 @@ class LocalNode:
             str(self.nodes),
             # The runner counts nodes from 1.
             "-baseHttpPort",
-            str(self._port - 1),
+            str(self._first_port - 1),
             "-clusterName",
             self._cluster_name,
         ]
@@ -198,7 +206,7 @@ class LocalNode:
                 raise LocalNodeError(f"OpenSearch ended while starting (code {process.returncode}).{self._tail()}")
             health = self._health()
             if health.get("cluster_name", self._cluster_name) != self._cluster_name:
-                raise LocalNodeError(f"Another cluster took port {self._port} in the meantime: try again.")
+                raise LocalNodeError(f"Another cluster took port {self._first_port} in the meantime: try again.")
             if health.get("status") in {"green", "yellow"} and health.get("number_of_nodes") == self.nodes:
                 return
             time.sleep(0.2)

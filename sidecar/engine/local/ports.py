@@ -1,26 +1,43 @@
-"""Ports for a local node."""
+"""Ports for a local node.
+
+A node binds its port seconds after it was chosen. Until it stops, the choice is marked by a lock on a file in the
+temporary folder: two nodes that start at the same time do not choose the same port.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import socket
+import tempfile
+from pathlib import Path
 
 from sidecar.errors import LocalNodeError
 
-__all__ = ["FIRST_PORT", "LAST_PORT", "are_free", "choose"]
+__all__ = ["FIRST_PORT", "LAST_PORT", "PortRange", "choose"]
 
 FIRST_PORT = 9_200
 LAST_PORT = 9_299
 """The runner looks no further, and closes without a word."""
 
 
-def are_free(first: int, count: int) -> bool:
-    """Return whether `count` ports from `first` on can be bound on the loopback interface."""
-    return all(_is_free(port) for port in range(first, first + count))
+class PortRange:
+    """Ports that this process has reserved; `release` gives them back, and so does its end."""
+
+    def __init__(self, first: int, locks: list[int]) -> None:
+        self.first = first
+        self._locks = locks
+
+    def release(self) -> None:
+        """Give the ports back; a second time does nothing."""
+        locks, self._locks = self._locks, []
+        for lock in locks:
+            os.close(lock)
 
 
-def choose(wanted: int, nodes: int) -> int:
-    """Return the first node's port: `wanted`, or the first free run of ports where `wanted` is 0.
+def choose(wanted: int, nodes: int) -> PortRange:
+    """Reserve a port for each node: from `wanted` on, or the first free run of ports where `wanted` is 0.
 
     Raises LocalNodeError where `wanted` is taken or out of range, or nothing is free.
     """
@@ -28,18 +45,48 @@ def choose(wanted: int, nodes: int) -> int:
         raise LocalNodeError("A local cluster has at least one node.", field="nodes")
     if wanted == 0:
         for first in range(FIRST_PORT, LAST_PORT - nodes + 2):
-            if are_free(first, nodes):
-                return first
+            found = _reserve(first, nodes)
+            if found is not None:
+                return found
         raise LocalNodeError(f"No {nodes} free ports in a row between {FIRST_PORT} and {LAST_PORT}.", field="port")
     if not FIRST_PORT <= wanted <= LAST_PORT - nodes + 1:
         raise LocalNodeError(f"The ports must lie between {FIRST_PORT} and {LAST_PORT}.", field="port")
-    if not are_free(wanted, nodes):
+    found = _reserve(wanted, nodes)
+    if found is None:
+        to = f" to {wanted + nodes - 1}" if nodes > 1 else ""
         raise LocalNodeError(
-            f"Port {wanted}{f' to {wanted + nodes - 1}' if nodes > 1 else ''} is taken: give another --port, or 0 for"
-            " the first that is free.",
-            field="port",
+            f"Port {wanted}{to} is taken: give another --port, or 0 for the first that is free.", field="port"
         )
-    return wanted
+    return found
+
+
+def _reserve(first: int, count: int) -> PortRange | None:
+    reserved = PortRange(first, [])
+    for port in range(first, first + count):
+        lock = _lock(port)
+        if lock is None:
+            reserved.release()
+            return None
+        reserved = PortRange(first, [*reserved._locks, lock])
+        if not _is_free(port):
+            reserved.release()
+            return None
+    return reserved
+
+
+def _lock(port: int) -> int | None:
+    """Return the descriptor of a locked file, or None where another process, or another user's, holds it."""
+    path = Path(tempfile.gettempdir()) / f"splade-sidecar-port-{port}.lock"
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _is_free(port: int) -> bool:

@@ -6,6 +6,7 @@ import math
 import time
 import uuid
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -129,6 +130,46 @@ async def test_the_presence_filter_adds_no_score(engine: Engine, prepared: str) 
         }
     }
     assert (await engine.search(prepared, {"query": query})).hits[0].score == pytest.approx(2.0)
+
+
+async def raw(url: str, path: str, body: dict[str, object]) -> tuple[int, dict[str, object]]:
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{url}{path}", json=body)
+        return answer.status_code, answer.json()
+
+
+async def test_what_others_do_to_a_vector(opensearch: Node, engine: Engine, prepared: str) -> None:
+    """The facts about clusters that the dialect is built around: when one of them changes, so may the dialect."""
+    await engine.bulk([write(engine, prepared, "1", {"a": 1.0, "b": 2.0}, n=1)])
+    await raw(opensearch.url, f"/{prepared}/_update/1", {"doc": {"n": 2}})
+    kept = await engine.get(prepared, "1")
+    assert kept is not None
+    assert set(kept["splade"]) == {"a", "b", "_splade_0123456789abcdef"}
+    await raw(opensearch.url, f"/{prepared}/_update/1", {"doc": {"splade": {"c": 3.0}}})
+    merged = await engine.get(prepared, "1")
+    assert merged is not None
+    assert set(merged["splade"]) == {"a", "b", "c", "_splade_0123456789abcdef"}, "a partial update merges"
+    await engine.bulk([BulkAction(prepared, "1", {"n": 3})], refresh=True)
+    assert await engine.count(prepared, engine.dialect.presence_filter("splade", META.fingerprint)) == 0
+    with pytest.raises(EngineRejected):
+        await engine.count(prepared, {"exists": {"field": "splade"}})
+    await engine.bulk([BulkAction(prepared, "2", {"splade": {"u.s.": 1.0}})], refresh=True)
+    dotted = {"rank_feature": {"field": "splade.u.s.", "linear": {}}}
+    assert await engine.count(prepared, dotted) == 0, "without the escape a dotted term is never found"
+
+
+async def test_a_vector_outside_the_source_is_lost_by_any_update(
+    opensearch: Node, engine: Engine, index_name: str
+) -> None:
+    excluding = mapping()
+    excluding["mappings"]["_source"] = {"excludes": ["splade"]}
+    await engine.create_index(index_name, excluding)
+    await engine.bulk([write(engine, index_name, "1", {"a": 1.0}, n=1)], refresh=True)
+    present = engine.dialect.presence_filter("splade", META.fingerprint)
+    assert await engine.count(index_name, present) == 1
+    status, answer = await raw(opensearch.url, f"/{index_name}/_update/1?refresh=true", {"doc": {"n": 2}})
+    assert (status, answer["result"]) == (200, "updated")
+    assert await engine.count(index_name, present) == 0
 
 
 async def test_a_thousand_clauses_are_accepted_and_more_terms_too(engine: Engine, prepared: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from sidecar.engine.local.node import LocalNode
-from sidecar.engine.local.ports import FIRST_PORT, LAST_PORT, are_free, choose
+from sidecar.engine.local.ports import FIRST_PORT, LAST_PORT, choose
 from sidecar.errors import LocalNodeError
 
 
@@ -22,19 +24,48 @@ def taken(port: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def chosen(wanted: int, nodes: int) -> Iterator[int]:
+    reserved = choose(wanted, nodes)
+    yield reserved.first
+    reserved.release()
+    reserved.release()
+
+
 def test_zero_takes_ports_that_are_free() -> None:
-    first = choose(0, 3)
-    assert FIRST_PORT <= first <= LAST_PORT - 2
-    with taken(first + 1):
-        assert not are_free(first, 3)
-        other = choose(0, 3)
+    with chosen(0, 3) as first:
+        assert FIRST_PORT <= first <= LAST_PORT - 2
+    with taken(first + 1), chosen(0, 3) as other:
         assert first + 1 not in range(other, other + 3)
 
 
 def test_a_port_that_is_taken_is_told() -> None:
-    port = choose(0, 1)
+    with chosen(0, 1) as port:
+        pass
     with taken(port), pytest.raises(LocalNodeError, match=f"Port {port} is taken"):
         choose(port, 1)
+
+
+def test_two_that_start_at_once_choose_different_ports() -> None:
+    """Neither has bound its port yet; the second may be another process."""
+    with chosen(0, 2) as first:
+        with pytest.raises(LocalNodeError, match="taken"):
+            choose(first + 1, 1)
+        script = "from sidecar.engine.local.ports import choose\nprint(choose(0, 2).first)"
+        answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+        assert not {first, first + 1} & {int(answer.stdout), int(answer.stdout) + 1}
+    with chosen(first, 2):
+        pass
+
+
+def test_a_run_that_is_partly_taken_leaves_nothing_reserved() -> None:
+    with chosen(0, 3) as first:
+        pass
+    with taken(first + 2):
+        with pytest.raises(LocalNodeError):
+            choose(first, 3)
+        with chosen(first, 2):
+            pass
 
 
 @pytest.mark.parametrize(("port", "nodes"), [(9199, 1), (9300, 1), (9298, 3), (80, 1), (-1, 1)])
