@@ -7,6 +7,7 @@ script; when the script is at its end, everything passes.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -59,12 +60,13 @@ Fault = Cut | Status | Items | Silence | Shortened | None
 
 @dataclass
 class FaultyProxy:
-    """The proxy; `requests` lists method and path of what came in."""
+    """The proxy; `requests` lists method and path of what came in, `authorizations` the header."""
 
     upstream: str
     only: str = "/_bulk"
     script: deque[Fault] = field(default_factory=deque)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
     url: str = ""
 
     def play(self, faults: Iterable[Fault]) -> None:
@@ -74,6 +76,7 @@ class FaultyProxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
+        self.authorizations.append(request.headers.get("authorization"))
         fault = self.script.popleft() if self.script and request.path.endswith(self.only) else None
         body = await request.read()
         match fault:
@@ -148,16 +151,18 @@ def bulk_actions(body: bytes) -> list[list[bytes]]:
 
 
 @asynccontextmanager
-async def faulty_proxy(upstream: str, *, only: str = "/_bulk") -> AsyncIterator[FaultyProxy]:
-    """Run a proxy in the running event loop, on a port of the system's choice."""
+async def faulty_proxy(
+    upstream: str, *, only: str = "/_bulk", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[FaultyProxy]:
+    """Run a proxy in the running event loop, on a port of the system's choice; with `tls`, it speaks https."""
     proxy = FaultyProxy(upstream, only)
     application = web.Application(client_max_size=256 << 20)
     application.router.add_route("*", "/{path:.*}", proxy.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    proxy.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield proxy
     finally:
