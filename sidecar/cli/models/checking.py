@@ -219,9 +219,9 @@ def verify_model(
 
 def _run(bundle: Bundle) -> _Trial:
     from sidecar.inference import InferenceService
-    from sidecar.settings import Settings
+    from sidecar.settings import load_settings
 
-    service = InferenceService.load([bundle], Settings(models=()))
+    service = InferenceService.load([bundle], load_settings())
     try:
         started = time.perf_counter()
         description = asyncio.run(_encode(service, bundle))

@@ -59,7 +59,7 @@ def import_model(
     as_json: AsJson = False,
 ) -> None:
     """Make a bundle from a ready ONNX file, after running it to see what it gives."""
-    prepare(as_json=as_json)
+    prepare(as_json=as_json, needs=("onnx",))
     from sidecar.export.importing import ImportOptions, import_onnx
     from sidecar.export.ports import PortNames
 

@@ -54,7 +54,7 @@ def pull(
 
     HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and HF_HOME are respected.
     """
-    prepare(as_json=as_json)
+    prepare(as_json=as_json, needs=("huggingface_hub", "torch"))
     from sidecar.export.hub import HubReference
     from sidecar.export.pulling import PullOptions, pull_model
 
@@ -98,7 +98,7 @@ def export_model(
     as_json: AsJson = False,
 ) -> None:
     """Make a bundle from a Hugging Face checkpoint folder, and compare its graph with the checkpoint."""
-    prepare(as_json=as_json)
+    prepare(as_json=as_json, needs=("torch",))
     from sidecar.export import ExportOptions, export_checkpoint
     from sidecar.export.importing import read_query_weights
 

@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
@@ -35,8 +37,15 @@ PLAIN_WIDTH = 160
 """Columns where the output is no terminal: a table that is cut off can't be searched."""
 
 
-def prepare(*, as_json: bool) -> None:
-    """Keep standard output for the answer: warnings of libraries go to standard error, the rest is not shown."""
+def prepare(*, as_json: bool, needs: Sequence[str] = ()) -> None:
+    """Keep standard output for the answer: warnings of libraries go to standard error, the rest is not shown.
+
+    `needs` names what the command imports later: the first that is missing raises ModuleNotFoundError, before a module
+    that two extras bring can be the one that is named.
+    """
+    for module in needs:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),

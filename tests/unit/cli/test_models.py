@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sidecar.bundle import Bundle, zip_bundle
 from sidecar.bundle.catalogue import load_catalogue
-from sidecar.cli.main import app
+from sidecar.cli.main import app, main
 from sidecar.errors import (
     BundleCorrupt,
     BundleNotFound,
@@ -273,6 +273,26 @@ def test_import_with_a_ratio_that_is_none(run: Run, tmp_path: Path):
 )
 def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]):
     assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["pull", "a/b"], "huggingface_hub"),
+        (["export", "in", "out"], "torch"),
+        (["import", "m.onnx", "out", "--tokenizer", "t", "--kind", "cross-encoder", "--license", "MIT"], "onnx"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], missing: str
+):
+    from sidecar.cli.models import output
+
+    monkeypatch.setattr(output, "find_spec", lambda name: None if name == missing else True)
+    with pytest.raises(SystemExit) as caught:
+        main(["models", *arguments])
+    assert caught.value.code == 1
+    assert f"this command needs {missing}: pip install 'splade-sidecar[export]'" in capsys.readouterr().err
 
 
 # --- export and pull ---------------------------------------------------------------------------------------------
