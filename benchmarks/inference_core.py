@@ -130,7 +130,7 @@ def service(bundle: Bundle, threads: int) -> None:
     core.warm_up()
     made = session(bundle, arena=True, pattern=False, spin=False, threads=threads)
     query = SENTENCE[:48]
-    document = " ".join([SENTENCE] * 7)
+    document = " ".join([SENTENCE] * 6)
 
     async def measure() -> None:
         for name, texts, shape in (("one query", [query], (1, 16)), ("8 documents", [document] * 8, (8, 128))):

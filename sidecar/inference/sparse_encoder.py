@@ -43,17 +43,17 @@ class SparseRows:
     def _read(self, item: Item, row: npt.NDArray[np.float32]) -> Columns | SidecarError:
         length = len(item.ids)
         if self._kind == "token_weights":
-            ids, weights = pool_own_terms(item.ids, row.reshape(-1)[:length], self._pooling)
-        elif self._kind == "token_logits":
-            weights = pool_logits(row[:length], self._pooling, self._activation)
-            ids = np.arange(weights.size, dtype=np.int32)
+            own, weights = pool_own_terms(item.ids, row.reshape(-1)[:length], self._pooling)
+            keep = self._keep[own]
         else:
-            weights = row
-            ids = np.arange(weights.size, dtype=np.int32)
+            own, keep = None, self._keep
+            weights = (
+                pool_logits(row[:length], self._pooling, self._activation) if self._kind == "token_logits" else row
+            )
         if not np.isfinite(weights).all():
             return InferenceFailed("The model gave a weight that is no finite number.")
-        kept = np.flatnonzero((weights > 0.0) & self._keep[ids])
-        return Columns(ids[kept], weights[kept])
+        kept = np.flatnonzero((weights > 0.0) & keep)
+        return Columns(kept.astype(np.int32) if own is None else own[kept], weights[kept])
 
 
 def _kept_terms(bundle: Bundle, tokenizer: TextTokenizer) -> npt.NDArray[np.bool_]:

@@ -77,14 +77,13 @@ class SparseModel:
             raise WrongModelKind(f"Model {self.bundle.manifest.name} encodes queries only: it has no graph.")
         self.scheduler.check_room(lane)
         watch = Stopwatch()
-        cuts, items = await prepare(
-            lambda left: self._items(tokenise(self._tokenizer, texts, left), side, windows),
-            size=size,
-            host=self._host,
-            deadline=deadline,
-        )
+
+        def work(left: threading.Event) -> tuple[Encodings, list[Item]]:
+            cuts, items = self._items(tokenise(self._tokenizer, texts, left), side, windows)
+            return Encodings(cuts, rule, self._tokenizer.terms if return_terms else None), items
+
+        encodings, items = await prepare(work, size=size, host=self._host, deadline=deadline)
         watch.tokenised()
-        encodings = Encodings(cuts, rule, self._tokenizer.terms if return_terms else None)
         waits = await self.scheduler.run(items, lane=lane, deliver=encodings.deliver, deadline=deadline)
         return encodings.result(), watch.timings(waits)
 
