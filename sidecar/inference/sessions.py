@@ -31,8 +31,8 @@ class OnnxSession:
     ) -> None:
         """Load the graph for `threads` threads; raises BundleCorrupt where it is no graph with the manifest's ports.
 
-        `arena` keeps the runtime's buffers from one run to the next: a fifth to a quarter less time, and no more
-        memory as long as no run is much larger than the others. Spinning is off: waiting threads would take the
+        `arena` keeps the runtime's buffers from one run to the next: less time, and hardly more memory as long as
+        no run is much larger than the others. Spinning is off: waiting threads would take the
         cores from the other model and the tokenizer. See docs/decisions/inference.md for what was measured.
         """
         options = onnxruntime.SessionOptions()
