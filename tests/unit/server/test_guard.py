@@ -1,0 +1,113 @@
+"""The guard around every method: unexpected errors get an id and tell nothing; calls under way are counted."""
+
+# ruff: noqa: N802 - the methods are named by the contract
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+from grpc_status import rpc_status
+
+from sidecar.errors import Overloaded
+from sidecar.server.grpc.guard import Guard, InFlight
+from sidecar.v1 import sidecar_pb2 as pb
+from sidecar.v1 import sidecar_pb2_grpc as rpc
+
+SECRET = "the text of a user"
+
+
+class Failing(rpc.ModelsServicer, rpc.SparseEncoderServicer):
+    """Raises what a programming error would raise, with a user's text in its message."""
+
+    async def List(self, request, context):
+        raise ValueError(SECRET)
+
+    async def Get(self, request, context):
+        raise Overloaded("Full.", retry_after=0.25)
+
+    async def Encode(self, request, context):
+        await asyncio.sleep(60)
+
+    async def EncodeStream(self, request_iterator, context):
+        await context.write(pb.EncodeStreamResponse(id="1"))
+        raise ValueError(SECRET)
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[tuple[aio.Channel, InFlight]]:
+    in_flight = InFlight()
+    server = aio.server(interceptors=[Guard(in_flight, 1_000)])
+    rpc.add_ModelsServicer_to_server(Failing(), server)
+    rpc.add_SparseEncoderServicer_to_server(Failing(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel, in_flight
+    await server.stop(0.5)
+
+
+def status_of(error: aio.AioRpcError) -> status_pb2.Status:
+    status = rpc_status.from_call(error)
+    assert status is not None
+    return status
+
+
+async def test_an_unexpected_error_is_internal_and_tells_nothing(guarded) -> None:
+    channel, in_flight = guarded
+    with pytest.raises(aio.AioRpcError) as raised:
+        await rpc.ModelsStub(channel).List(pb.ListModelsRequest())
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    status = status_of(raised.value)
+    assert SECRET not in str(status)
+    request = error_details_pb2.RequestInfo()
+    (packed,) = [part for part in status.details if part.Is(error_details_pb2.RequestInfo.DESCRIPTOR)]
+    packed.Unpack(request)
+    assert request.request_id in status.message
+    assert in_flight.count == 0
+
+
+async def test_an_unexpected_error_ends_a_stream_the_same_way(guarded) -> None:
+    channel, _ = guarded
+    call = rpc.SparseEncoderStub(channel).EncodeStream()
+    assert (await call.read()).id == "1"
+    with pytest.raises(aio.AioRpcError) as raised:
+        await call.read()
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert SECRET not in str(status_of(raised.value))
+
+
+async def test_an_error_of_ours_is_answered_as_it_is(guarded) -> None:
+    channel, _ = guarded
+    with pytest.raises(aio.AioRpcError) as raised:
+        await rpc.ModelsStub(channel).Get(pb.GetModelRequest(name="x"))
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    retry = error_details_pb2.RetryInfo()
+    (packed,) = [part for part in status_of(raised.value).details if part.Is(error_details_pb2.RetryInfo.DESCRIPTOR)]
+    packed.Unpack(retry)
+    assert retry.retry_delay.ToNanoseconds() == 250_000_000
+
+
+async def test_a_message_above_the_limit_is_refused_by_us(guarded) -> None:
+    channel, _ = guarded
+    with pytest.raises(aio.AioRpcError) as raised:
+        await rpc.ModelsStub(channel).Get(pb.GetModelRequest(name="x" * 2_000))
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_idle_is_when_the_last_call_has_ended(guarded) -> None:
+    channel, in_flight = guarded
+    await asyncio.wait_for(in_flight.idle(), 1.0)
+    calls = [rpc.SparseEncoderStub(channel).Encode(pb.EncodeRequest()) for _ in range(2)]
+    while in_flight.count < 2:
+        await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(in_flight.idle())
+    for call in calls:
+        assert not waiting.done()
+        call.cancel()
+    await asyncio.wait_for(waiting, 10.0)
+    assert in_flight.count == 0
