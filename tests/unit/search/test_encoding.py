@@ -1,0 +1,140 @@
+"""The handshake: which model a query may be encoded by, and what each failure becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from sidecar.domain import EncodeResult, Encoding, Pruning, PruningType, RerankResult, Side, SparseVector, Windows
+from sidecar.engine import IndexMeta
+from sidecar.errors import WIRE, FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
+from sidecar.search.degradation import NO_QUERY_TERMS, Degraded
+from sidecar.search.encoding import IndexRecord, QueryEncoder
+from sidecar.search.profile import QueryPruning, Sparse
+
+WINDOWS = Windows()
+OLD, NEW = "0" * 64, "1" * 64
+VECTOR = SparseVector((7, 3), (2.0, 1.0), ("wolf", "river"))
+RAISED = (InvalidInput, FingerprintMismatch, WrongModelKind)
+
+
+class Mapping:
+    """Stands where the cluster's mapping is: says what the index was encoded by, and counts who asks."""
+
+    def __init__(self, *fingerprints: str) -> None:
+        self.fingerprints = list(fingerprints)
+        self.asked = 0
+
+    async def index_meta(self, index: str) -> IndexMeta:
+        self.asked += 1
+        found = self.fingerprints.pop(0) if len(self.fingerprints) > 1 else self.fingerprints[0]
+        return IndexMeta(fingerprint=found, bundle="starter")
+
+
+class Encoder:
+    """Serves one model: refuses other fingerprints as a sidecar does, and answers with one vector."""
+
+    def __init__(
+        self,
+        fingerprint: str = OLD,
+        vector: SparseVector = VECTOR,
+        error: SidecarError | None = None,
+        honest: bool = True,
+    ) -> None:
+        self.fingerprint, self.vector, self.error, self.honest = fingerprint, vector, error, honest
+        self.calls: list[tuple[Side, str | None, Pruning | None, bool, str | None]] = []
+
+    async def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        side: Side,
+        model: str | None = None,
+        pruning: Pruning | None = None,
+        return_terms: bool = False,
+        expected_fingerprint: str | None = None,
+        timeout: float | None = None,
+    ) -> EncodeResult:
+        self.calls.append((side, model, pruning, return_terms, expected_fingerprint))
+        if self.error is not None:
+            raise self.error
+        if self.honest and expected_fingerprint != self.fingerprint:
+            raise FingerprintMismatch("another model")
+        return EncodeResult(tuple(Encoding(self.vector) for _ in texts), "starter", self.fingerprint)
+
+    async def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        model: str | None = None,
+        windows: Windows = WINDOWS,
+        timeout: float | None = None,
+    ) -> RerankResult:
+        raise AssertionError("Nobody reranks here.")
+
+
+async def _encoded(encoder: Encoder, mapping: Mapping, retriever: Sparse | None = None):
+    return await QueryEncoder(encoder, retriever or Sparse(), "articles").encode(
+        "wolf", IndexRecord(mapping, "articles"), 1.0
+    )
+
+
+async def test_the_indexs_own_model_is_asked_for_with_its_fingerprint() -> None:
+    encoder, mapping = Encoder(), Mapping(OLD)
+    pruned = Sparse(pruning=QueryPruning(type=PruningType.TOP_K, value=8))
+    assert await _encoded(encoder, mapping, pruned) == VECTOR
+    assert encoder.calls == [(Side.QUERY, "starter", Pruning(PruningType.TOP_K, 8), True, OLD)]
+
+
+async def test_another_model_is_refused() -> None:
+    with pytest.raises(FingerprintMismatch):
+        await _encoded(Encoder(NEW), Mapping(OLD))
+
+
+async def test_a_sidecar_that_ignores_the_fingerprint_is_refused_all_the_same() -> None:
+    with pytest.raises(FingerprintMismatch):
+        await _encoded(Encoder(NEW, honest=False), Mapping(OLD))
+
+
+async def test_a_model_that_is_not_served_is_a_mismatch_that_names_it() -> None:
+    with pytest.raises(FingerprintMismatch, match="starter"):
+        await _encoded(Encoder(error=UnknownModel("no such model")), Mapping(OLD))
+
+
+async def test_the_record_is_read_once_and_again_when_the_model_changed() -> None:
+    mapping, encoder = Mapping(OLD), Encoder()
+    record = IndexRecord(mapping, "articles")
+    asker = QueryEncoder(encoder, Sparse(), "articles")
+    for _ in range(3):
+        await asker.encode("wolf", record, 1.0)
+    assert mapping.asked == 1
+    migrated = Mapping(OLD, NEW)
+    assert await _encoded(Encoder(NEW), migrated) == VECTOR
+    assert migrated.asked == 2
+
+
+async def test_an_old_record_is_read_again() -> None:
+    mapping = Mapping(OLD)
+    record = IndexRecord(mapping, "articles", seconds=0.0)
+    await record.get()
+    await record.get()
+    assert mapping.asked == 2
+
+
+async def test_an_empty_vector_is_a_declared_degradation() -> None:
+    assert await _encoded(Encoder(vector=SparseVector()), Mapping(OLD)) == Degraded("encode", NO_QUERY_TERMS)
+
+
+@pytest.mark.parametrize("kind", sorted(WIRE, key=lambda kind: kind.__name__))
+async def test_every_error_is_raised_or_declared(kind: type[SidecarError]) -> None:
+    call = _encoded(Encoder(error=kind("broken")), Mapping(OLD))
+    if kind is UnknownModel:
+        with pytest.raises(FingerprintMismatch):
+            await call
+    elif issubclass(kind, RAISED):
+        with pytest.raises(kind):
+            await call
+    else:
+        assert await call == Degraded("encode", WIRE[kind].reason)
