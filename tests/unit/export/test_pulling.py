@@ -22,6 +22,9 @@ from sidecar.export.hub import HubReference
 from sidecar.export.pulling import PullOptions, pull_model, read_license
 from tests.support.hub import Hub, Repository, files_of, hub
 
+# An export starts torch in a process of its own: seconds alone, minutes beside everything else.
+pytestmark = pytest.mark.timeout(900)
+
 APACHE = b"---\nlicense: apache-2.0\ntags:\n- sparse\n---\n# A tiny model\n"
 
 
