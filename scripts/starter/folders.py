@@ -14,8 +14,8 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 def save_sparse(student: SparseStudent, tokenizer_folder: Path, folder: Path, max_tokens: int = 512) -> None:
     """A SparseEncoder folder: a router to inference-free queries and a BertForMaskedLM with max pooling."""
     from sentence_transformers import SparseEncoder
-    from sentence_transformers.models import Router
-    from sentence_transformers.sparse_encoder.models import MLMTransformer, SparseStaticEmbedding, SpladePooling
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
     from transformers import AutoTokenizer
 
     body = folder.with_name(folder.name + ".body")
@@ -24,7 +24,10 @@ def save_sparse(student: SparseStudent, tokenizer_folder: Path, folder: Path, ma
     weights = student.query_weights().detach().cpu()
     router = Router.for_query_document(
         query_modules=[SparseStaticEmbedding(tokenizer=tokenizer, weight=weights, frozen=True)],
-        document_modules=[MLMTransformer(str(body), max_seq_length=max_tokens), SpladePooling("max")],
+        document_modules=[
+            Transformer(str(body), transformer_task="fill-mask", max_seq_length=max_tokens),
+            SpladePooling("max"),
+        ],
     )
     _replace(folder)
     SparseEncoder(modules=[router], similarity_fn_name="dot").save(str(folder), create_model_card=False)

@@ -79,14 +79,14 @@ class SparseRecipe:
 class RerankerRecipe:
     """The cross-encoder's training. A fraction is of `steps`."""
 
-    steps: int = 1500
+    steps: int = 750
     pool: int = 6_000
     queries: int = 4
     candidates: int = 8
     max_tokens: int = 112
-    long_every: int = 6
+    long_every: int = 10
     long_tokens: int = 256
-    body_rate: float = 8e-5
+    body_rate: float = 1e-4
     head_rate: float = 5e-4
     warm_up: float = 0.06
     teacher_sharpness: float = 1.6

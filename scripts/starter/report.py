@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix  # type: ignore[import-untyped,unused-ignore]
+from scipy.sparse import csr_matrix, load_npz, save_npz  # type: ignore[import-untyped,unused-ignore]
 
+from scripts.starter.checkpoint import replace_file
 from scripts.starter.lexical import LexicalTeacher, english_analyser
 from scripts.starter.recipe import TeacherRecipe
 from scripts.starter.vectors import dot
@@ -29,76 +30,98 @@ Scores = Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """nDCG@10 of each way of ranking, and the mean number of terms of a document."""
+class Reranking:
+    """The cross-encoder's `share` of the min-max scores over the first `depth` candidates."""
 
-    bm25: float
-    sparse: float
-    hybrid: float
-    bm25_reranked: float
-    hybrid_reranked: float
-    terms: float
+    depth: int = 20
+    share: float = 0.3
 
 
 def report(
     bundles: Sequence[Path],
     collections: Sequence[tuple[Path, str]],
+    cache: Path,
     progress: Callable[[str], None],
-    *,
-    depth: int = 50,
-    share: float = 0.3,
-    queries: int | None = None,
+    reranking: Reranking | None = None,
+    shares: Sequence[float] = (),
 ) -> dict[str, dict[str, float]]:
-    """Figures by "collection/split". Reranking: `share` of the cross-encoder's min-max score over `depth` candidates.
+    """nDCG@10 by "collection/split", and the mean number of terms of a document.
 
-    `queries` takes only that many queries of each collection, for quick looks.
+    Document vectors are kept in `cache` under the encoder's fingerprint. Reranked figures only with `reranking`, and
+    more of them for other `shares`.
     """
     service = InferenceService.load([Bundle.open(folder) for folder in bundles], Settings())
     found = {}
     try:
         for folder, split in collections:
-            figures = asyncio.run(_measure(service, read_collection(folder, split), depth, share, queries))
-            found[f"{folder.name}/{split}"] = {name: round(value, 4) for name, value in asdict(figures).items()}
-            progress(f"{folder.name}/{split}: {found[f'{folder.name}/{split}']}")
+            measured = _Measured(service, read_collection(folder, split), cache)
+            name = f"{folder.name}/{split}"
+            found[name] = asyncio.run(measured.figures(reranking, shares))
+            progress(f"{name}: {found[name]}")
     finally:
         service.close()
     return found
 
 
-async def _measure(
-    service: InferenceService, collection: Collection, depth: int, share: float, limit: int | None
-) -> Figures:
-    documents = [document for document in collection.documents if collection.text_of(document)]
-    texts = [collection.text_of(document) for document in documents]
-    queries = collection.queries[:limit]
-    vectors = await _encode(service, texts, Side.DOCUMENT)
-    asked = await _encode(service, [query.text for query in queries], Side.QUERY)
-    learned = [_best(row) for row in dot(_matrix(asked), _matrix(vectors))]
-    lexical = [_best(row) for row in _bm25(texts, [query.text for query in queries])]
-    hybrid = [_added((_scaled(one), 1.0), (_scaled(other), 1.0)) for one, other in zip(lexical, learned, strict=True)]
-    judged = {query.id: collection.judgements[query.id] for query in queries}
+class _Measured:
+    """One collection and what the bundles make of it."""
 
-    def ndcg(rankings: Sequence[Scores]) -> float:
+    def __init__(self, service: InferenceService, collection: Collection, cache: Path) -> None:
+        self._service, self._collection, self._cache = service, collection, cache
+        self._documents = [document for document in collection.documents if collection.text_of(document)]
+        self._texts = [collection.text_of(document) for document in self._documents]
+        self._queries = [query.text for query in collection.queries]
+
+    async def figures(self, reranking: Reranking | None, shares: Sequence[float]) -> dict[str, float]:
+        vectors = await self._document_vectors()
+        asked = _matrix(await _encode(self._service, self._queries, Side.QUERY))
+        learned = [_best(row) for row in dot(asked, vectors)]
+        lexical = [_best(row) for row in _bm25(self._texts, self._queries)]
+        pairs = list(zip(lexical, learned, strict=True))
+        hybrid = [_added((_scaled(one), 1.0), (_scaled(other), 1.0)) for one, other in pairs]
+        first = {"bm25": lexical, "sparse": learned, "hybrid": hybrid}
+        found = {name: self._ndcg(rankings) for name, rankings in first.items()}
+        found["terms"] = round(vectors.nnz / vectors.shape[0], 1)
+        if reranking is not None:
+            stages = {name: first[name] for name in ("bm25", "hybrid")}
+            logits = await self._logits(list(stages.values()), reranking.depth)
+            for share in (reranking.share, *shares):
+                for name, rankings in stages.items():
+                    mixed = [
+                        _reranked(ranking, scores, reranking.depth, share)
+                        for ranking, scores in zip(rankings, logits, strict=True)
+                    ]
+                    label = f"{name}_reranked" if share == reranking.share else f"{name}_reranked_{share}"
+                    found[label] = self._ndcg(mixed)
+        return found
+
+    async def _document_vectors(self) -> csr_matrix:
+        fingerprint = self._service.models()[0].fingerprint
+        path = self._cache / f"{self._collection.name}.{fingerprint[:16]}.npz"
+        if not path.exists():
+            matrix = _matrix(await _encode(self._service, self._texts, Side.DOCUMENT))
+            with replace_file(path) as partial, partial.open("wb") as target:
+                save_npz(target, matrix)
+        return csr_matrix(load_npz(path))
+
+    async def _logits(self, stages: Sequence[Sequence[Scores]], depth: int) -> list[Scores]:
+        """The cross-encoder's logit of whatever any stage has among its first `depth`."""
+        found: list[Scores] = []
+        for query, *rankings in zip(self._queries, *stages, strict=True):
+            wanted = sorted({position for ranking in rankings for position, _ in _ordered(ranking)[:depth]})
+            if not wanted:
+                found.append({})
+                continue
+            result = await self._service.rerank(query, [self._texts[position] for position in wanted])
+            found.append({wanted[one.index]: one.logit for one in result.results})
+        return found
+
+    def _ndcg(self, rankings: Sequence[Scores]) -> float:
         run = {
-            query.id: [Ranked(documents[position].id, score) for position, score in _ordered(ranking)]
-            for query, ranking in zip(queries, rankings, strict=True)
+            query.id: [Ranked(self._documents[position].id, score) for position, score in _ordered(ranking)]
+            for query, ranking in zip(self._collection.queries, rankings, strict=True)
         }
-        return measure(run, judged).means["nDCG@10"]
-
-    async def reranked(rankings: Sequence[Scores]) -> list[Scores]:
-        return [
-            await _rerank(service, query.text, ranking, texts, depth, share)
-            for query, ranking in zip(queries, rankings, strict=True)
-        ]
-
-    return Figures(
-        bm25=ndcg(lexical),
-        sparse=ndcg(learned),
-        hybrid=ndcg(hybrid),
-        bm25_reranked=ndcg(await reranked(lexical)),
-        hybrid_reranked=ndcg(await reranked(hybrid)),
-        terms=float(np.mean([len(vector) for vector in vectors])),
-    )
+        return round(measure(run, self._collection.judgements).means["nDCG@10"], 4)
 
 
 async def _encode(service: InferenceService, texts: Sequence[str], side: Side) -> list[SparseVector]:
@@ -109,16 +132,10 @@ async def _encode(service: InferenceService, texts: Sequence[str], side: Side) -
     return vectors
 
 
-async def _rerank(
-    service: InferenceService, query: str, ranking: Scores, texts: Sequence[str], depth: int, share: float
-) -> Scores:
-    head = [position for position, _ in _ordered(ranking)[:depth]]
-    if not head:
-        return ranking
-    result = await service.rerank(query, [texts[position] for position in head])
-    logits = {head[one.index]: one.logit for one in result.results}
-    first = {position: ranking[position] for position in head}
-    return _added((_scaled(first), 1 - share), (_scaled(logits), share))
+def _reranked(ranking: Scores, logits: Scores, depth: int, share: float) -> Scores:
+    first = dict(_ordered(ranking)[:depth])
+    second = {position: logits[position] for position in first}
+    return _added((_scaled(first), 1 - share), (_scaled(second), share))
 
 
 def _bm25(documents: Sequence[str], queries: Sequence[str]) -> NDArray[np.float32]:
