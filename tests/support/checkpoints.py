@@ -24,7 +24,7 @@ import pytest
 from tests.support.vocabulary import TINY_VOCABULARY
 
 if TYPE_CHECKING:
-    from transformers import BertConfig, DistilBertConfig, PreTrainedTokenizerFast
+    from transformers import BertConfig, DistilBertConfig, PreTrainedTokenizerFast, XLMRobertaConfig
 
 SEED = 20_261
 HIDDEN = 32
@@ -218,14 +218,14 @@ def build_distilbert_cross_encoder_checkpoint(folder: Path) -> Path:
     return folder
 
 
-def build_xlm_roberta_cross_encoder_checkpoint(folder: Path) -> Path:
-    """An XLMRobertaForSequenceClassification folder, as bge rerankers are: positions start after the padding id."""
+def _roberta_tokenizer() -> PreTrainedTokenizerFast:
+    """The tiny vocabulary with RoBERTa's special tokens: padding is 1, a pair is `<s> A </s></s> B </s>`."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForSequenceClassification
+    from transformers import PreTrainedTokenizerFast
 
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *(piece for piece in TINY_VOCABULARY if not piece.startswith("["))]
     inner = Tokenizer(WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="<unk>"))
@@ -234,25 +234,7 @@ def build_xlm_roberta_cross_encoder_checkpoint(folder: Path) -> Path:
     inner.post_processor = TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    model = XLMRobertaForSequenceClassification(
-        XLMRobertaConfig(
-            vocab_size=len(pieces),
-            hidden_size=HIDDEN,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=64,
-            max_position_embeddings=MAX_TOKENS + 2,
-            type_vocab_size=1,
-            pad_token_id=1,
-            bos_token_id=0,
-            eos_token_id=2,
-            num_labels=1,
-        )
-    )
-    seed_weights(model, SEED + 40)
-    _spread_scores(model.classifier.out_proj, -1.5)
-    model.save_pretrained(folder)
-    PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         bos_token="<s>",
         cls_token="<s>",
@@ -262,7 +244,50 @@ def build_xlm_roberta_cross_encoder_checkpoint(folder: Path) -> Path:
         pad_token="<pad>",
         model_max_length=MAX_TOKENS,
         model_input_names=["input_ids", "attention_mask"],
-    ).save_pretrained(folder)
+    )
+
+
+def _xlm_roberta_config(vocabulary: int, **more: Any) -> XLMRobertaConfig:
+    from transformers import XLMRobertaConfig
+
+    return XLMRobertaConfig(
+        vocab_size=vocabulary,
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=MAX_TOKENS + 2,
+        type_vocab_size=1,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        **more,
+    )
+
+
+def build_roberta_checkpoint(folder: Path) -> Path:
+    """An XLMRobertaForMaskedLM folder."""
+    from transformers import XLMRobertaForMaskedLM
+
+    tokenizer = _roberta_tokenizer()
+    model = XLMRobertaForMaskedLM(_xlm_roberta_config(len(tokenizer)))
+    seed_weights(model, SEED + 60)
+    _make_lexical(model.lm_head.dense, model.lm_head.bias, SEED + 61)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def build_xlm_roberta_cross_encoder_checkpoint(folder: Path) -> Path:
+    """An XLMRobertaForSequenceClassification folder, as bge rerankers are: positions start after the padding id."""
+    from transformers import XLMRobertaForSequenceClassification
+
+    tokenizer = _roberta_tokenizer()
+    model = XLMRobertaForSequenceClassification(_xlm_roberta_config(len(tokenizer), num_labels=1))
+    seed_weights(model, SEED + 40)
+    _spread_scores(model.classifier.out_proj, -1.5)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -304,6 +329,7 @@ CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
     "sparse": build_sparse_checkpoint,
     "distilbert": build_distilbert_checkpoint,
     "router": build_router_checkpoint,
+    "roberta": build_roberta_checkpoint,
     "cross-encoder": build_cross_encoder_checkpoint,
     "distilbert-cross-encoder": build_distilbert_cross_encoder_checkpoint,
     "xlm-roberta-cross-encoder": build_xlm_roberta_cross_encoder_checkpoint,
@@ -413,6 +439,7 @@ def _bundle_fixture(name: str) -> Any:
 tiny_sparse_checkpoint = _checkpoint_fixture("sparse")
 tiny_distilbert_checkpoint = _checkpoint_fixture("distilbert")
 tiny_router_checkpoint = _checkpoint_fixture("router")
+tiny_roberta_checkpoint = _checkpoint_fixture("roberta")
 tiny_cross_encoder_checkpoint = _checkpoint_fixture("cross-encoder")
 tiny_distilbert_cross_encoder_checkpoint = _checkpoint_fixture("distilbert-cross-encoder")
 tiny_xlm_roberta_cross_encoder_checkpoint = _checkpoint_fixture("xlm-roberta-cross-encoder")
