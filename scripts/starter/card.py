@@ -98,7 +98,7 @@ None of these collections was trained on.
 ## Limits
 
 - English only; a document is read to 512 tokens, and training saw at most 288.
-- Trained for under an hour on two CPU cores. Alone it is no replacement for BM25: combine the two.
+- Trained for under an hour on two CPU cores: alone it is no replacement for BM25. Combine the two.
 - Rare names that the tokenizer splits into pieces are matched by their pieces.
 - The table of query weights is frozen; a narrow collection gains from blending in its own document frequencies.
 """
@@ -131,7 +131,7 @@ labels of the pairs. The recipe is in the project's `docs/training.md`, in one c
 
 ## Scores
 
-nDCG@10 of the int8 bundle, the first 50 reranked, 0.3 of its min-max score and 0.7 of the first stage's. "sparse" is
+nDCG@10 of the int8 bundle, the first 20 reranked, half of its min-max score and half of the first stage's. "sparse" is
 splade-sidecar-starter-sparse-v1. None of these collections was trained on.
 
 {figure_table(figures, columns)}

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -20,7 +21,7 @@ def save_sparse(student: SparseStudent, tokenizer_folder: Path, folder: Path, ma
 
     body = folder.with_name(folder.name + ".body")
     _save_model(student.encoder, tokenizer_folder, body)
-    tokenizer = AutoTokenizer.from_pretrained(body)
+    tokenizer: Any = AutoTokenizer.from_pretrained(body)
     weights = student.query_weights().detach().cpu()
     router = Router.for_query_document(
         query_modules=[SparseStaticEmbedding(tokenizer=tokenizer, weight=weights, frozen=True)],

@@ -34,7 +34,7 @@ class Reranking:
     """The cross-encoder's `share` of the min-max scores over the first `depth` candidates."""
 
     depth: int = 20
-    share: float = 0.3
+    share: float = 0.5
 
 
 def report(
