@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sidecar.bundle.manifest import Activation, Pooling
+from sidecar.errors import UnsupportedCheckpoint
 from sidecar.export.checkpoint.reading import Checkpoint, Head
 from sidecar.export.recipe import Recipe
 
@@ -48,7 +49,10 @@ def _load(checkpoint: Checkpoint) -> torch.nn.Module:
         Head.TOKEN_WEIGHTS: AutoModel,
         Head.SCORE: AutoModelForSequenceClassification,
     }[checkpoint.head]
-    model = loader.from_pretrained(str(checkpoint.transformer), local_files_only=True, dtype=torch.float32)
+    try:
+        model = loader.from_pretrained(str(checkpoint.transformer), local_files_only=True, dtype=torch.float32)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UnsupportedCheckpoint(f"transformers can't load {checkpoint.transformer}: {error}") from error
     assert isinstance(model, torch.nn.Module)
     return model.eval()
 

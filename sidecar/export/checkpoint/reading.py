@@ -105,8 +105,12 @@ def _head(config: Config, body: Body, weights: Weights) -> Head:
     """By the tensors rather than by `architectures`, which training scripts often leave as they found it."""
     if "tok_proj.weight" in weights:
         return Head.TOKEN_WEIGHTS
-    if any(name in weights for name in ("classifier.weight", "classifier.out_proj.weight")):
-        return Head.SCORE
+    for name in ("classifier.weight", "classifier.out_proj.weight"):
+        if name in weights:
+            labels = weights[name].shape[0]
+            if labels != 1:
+                raise UnsupportedCheckpoint(f"{config.path} classifies into {labels} labels; a cross-encoder has one.")
+            return Head.SCORE
     if f"{masked_lm_names(body.family).dense}.weight" in weights:
         return Head.MASKED_LM
     named = ", ".join(config.architectures) or "a model without architecture"

@@ -8,7 +8,6 @@ import numpy as np
 from onnx import TensorProto
 
 from sidecar.bundle.manifest import Activation, Pooling
-from sidecar.errors import UnsupportedCheckpoint
 from sidecar.export.checkpoint.architecture import Body, Family, HiddenActivation
 from sidecar.export.checkpoint.names import masked_lm_names
 from sidecar.export.checkpoint.weights import Array, Weights
@@ -30,7 +29,9 @@ class Decoder:
 def read_decoder(body: Body, weights: Weights, rows: int, *, tied: bool) -> Decoder:
     """Read the decoder's first `rows` rows: the tokenizer's vocabulary; tables are often padded beyond it."""
     names = masked_lm_names(body.family)
-    found = [weights[name] for name in names.biases if name in weights]
+    # Untied, the decoder's own bias is the one in use; tied, it is the head's, and the other a copy of it.
+    biases = names.biases if tied else names.biases[::-1]
+    found = [weights[name] for name in biases if name in weights]
     bias = found[0] if found else np.zeros(body.vocabulary, dtype=np.float32)
     weight = None if tied else weights.need(f"{names.decoder}.weight")
     return Decoder(None if weight is None else weight[:rows], bias[:rows])
@@ -100,9 +101,6 @@ def score_head(builder: GraphBuilder, body: Body, weights: Weights, prefix: str,
             inner, nonlinear, outer = "pre_classifier", "Relu", "classifier"
         case Family.ROBERTA:
             inner, nonlinear, outer = "classifier.dense", "Tanh", "classifier.out_proj"
-    last = weights.need(f"{outer}.weight")
-    if last.shape[0] != 1:
-        raise UnsupportedCheckpoint(f"The classifier gives {last.shape[0]} labels; a cross-encoder gives one score.")
     state = builder.node(nonlinear, _plain(builder, weights, inner, state))
     return _plain(builder, weights, outer, state)
 
