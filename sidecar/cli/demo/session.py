@@ -16,7 +16,7 @@ from sidecar.cli.demo.render import show_corpus, show_question
 from sidecar.cli.demo.report import Corpus, Report
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, IndexSummary, Source, pick_encoder, set_up
-from sidecar.domain import Document, ModelInfo, ModelKind
+from sidecar.domain import Document, Lane, ModelInfo, ModelKind
 from sidecar.engine import Engine
 
 __all__ = ["INDEX", "read_corpus", "run_session", "steps"]
@@ -24,6 +24,8 @@ __all__ = ["INDEX", "read_corpus", "run_session", "steps"]
 INDEX = "python-docstrings"
 
 SAMPLED_DOCUMENTS = 200
+
+SLOW_MACHINE_SECONDS = 120.0
 
 
 def steps(console: Console) -> Progress:
@@ -129,5 +131,5 @@ async def _terms_per_document(sidecar: AsyncSidecarClient, encoder: ModelInfo, d
     """Return the mean number of terms over a sample spread evenly over the corpus."""
     sample = documents[:: max(1, len(documents) // SAMPLED_DOCUMENTS)]
     texts = [document.text(("title", "text")) for document in sample]
-    result = await sidecar.encode(texts, model=encoder.name)
+    result = await sidecar.encode(texts, model=encoder.name, lane=Lane.BULK, timeout=SLOW_MACHINE_SECONDS)
     return sum(len(encoding.vector) for encoding in result.encodings) / len(texts)
