@@ -79,7 +79,7 @@ class SparseRecipe:
 class RerankerRecipe:
     """The cross-encoder's training. A fraction is of `steps`."""
 
-    steps: int = 750
+    steps: int = 650
     pool: int = 6_000
     queries: int = 4
     candidates: int = 8

@@ -105,6 +105,6 @@ def train_reranker(work: Workspace, recipe: RerankerRecipe) -> None:
 def space_needed(folder: Path) -> str:
     """What a run takes, said before it starts."""
     return (
-        f"work folder {folder}: about 1.2 GB of disk and 6 GB of memory; on two CPU cores about 15 minutes to prepare, "
-        "50 for the sparse encoder and 35 for the cross-encoder. A run that is killed goes on at its last checkpoint."
+        f"work folder {folder}: about 1.2 GB of disk and 6 GB of memory; on two CPU cores about 25 minutes to prepare, "
+        "40 for the sparse encoder and 25 for the cross-encoder. A run that is killed goes on at its last checkpoint."
     )
