@@ -14,7 +14,7 @@ __all__ = ["BUILT_IN", "load_profile"]
 
 RERANKED = "+rerank"
 
-_RERANK = Rerank(depth=100, weight=0.5)
+_RERANK = Rerank(depth=50, weight=0.5)
 
 _PLAIN = (
     Profile(name="lexical", retrievers=(Lexical(),)),
@@ -24,7 +24,7 @@ _PLAIN = (
         retrievers=(Lexical(weight=0.5), Sparse(weight=0.5)),
         fusion=LinearFusion(normalization=Normalization.MIN_MAX),
     ),
-    Profile(name="hybrid-rrf", retrievers=(Lexical(), Sparse()), fusion=ReciprocalRankFusion()),
+    Profile(name="hybrid-rrf", retrievers=(Lexical(), Sparse()), fusion=ReciprocalRankFusion(rank_constant=20)),
 )
 
 BUILT_IN: dict[str, Profile] = {

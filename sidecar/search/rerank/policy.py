@@ -27,7 +27,7 @@ class Rerank(BaseModel):
     model: str | None = Field(default=None, description="Name of the cross-encoder; none: the sidecar's default.")
     depth: int = Field(default=100, ge=1, le=1_000, description="How many documents are reranked.")
     weight: float = Field(
-        default=1.0,
+        default=0.5,
         ge=0.0,
         le=1.0,
         allow_inf_nan=False,

@@ -61,21 +61,21 @@ def _head(*texts: str) -> list[Head]:
 
 async def test_the_new_order_and_everyones_score() -> None:
     sidecar = Lengths()
-    answer = await Reranker(sidecar, Rerank()).rerank("q", _head("aa", "aaaa", "a"), 5, FIELDS, 1.0)
+    answer = await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", _head("aa", "aaaa", "a"), 5, FIELDS, 1.0)
     assert answer == Reranked((1, 0, 2, 3, 4), {0: 2.0, 1: 4.0, 2: 1.0})
 
 
 async def test_what_has_no_text_stays_right_below_the_head() -> None:
     sidecar = Lengths()
-    answer = await Reranker(sidecar, Rerank()).rerank("q", _head("a", "", "aaa", "  "), 6, FIELDS, 1.0)
+    answer = await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", _head("a", "", "aaa", "  "), 6, FIELDS, 1.0)
     assert answer == Reranked((2, 0, 1, 3, 4, 5), {0: 1.0, 2: 3.0})
     assert sidecar.sent[0][1] == ("a", "aaa")
 
 
 async def test_nobody_is_asked_about_nothing() -> None:
     sidecar = Lengths()
-    assert await Reranker(sidecar, Rerank()).rerank("q", _head("", ""), 3, FIELDS, 1.0) == Reranked((0, 1, 2), {})
-    assert await Reranker(sidecar, Rerank()).rerank("q", [], 0, FIELDS, 1.0) == Reranked((), {})
+    assert await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", _head("", ""), 3, FIELDS, 1.0) == Reranked((0, 1, 2), {})
+    assert await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", [], 0, FIELDS, 1.0) == Reranked((), {})
     assert sidecar.sent == []
 
 
