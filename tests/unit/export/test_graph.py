@@ -157,6 +157,17 @@ def test_quantised_rows_are_within_half_a_step(matrix: np.ndarray) -> None:
     assert (np.abs(restored - matrix) <= quantized.scales[:, None] * 0.5001).all()
 
 
+@given(matrix=matrices)
+def test_no_pair_of_products_overflows_16_bits(matrix: np.ndarray) -> None:
+    """vpmaddubsw adds neighbouring products of uint8 activations and int8 weights in saturating int16."""
+    levels = quantize_rows(matrix).values.astype(np.int64)
+    pairs = levels[:, : levels.shape[1] // 2 * 2].reshape(len(levels), -1, 2)
+    largest = 255 * np.maximum(pairs, 0).sum(axis=2)
+    least = 255 * np.minimum(pairs, 0).sum(axis=2)
+    assert (largest <= 2**15 - 1).all()
+    assert (least >= -(2**15)).all()
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), floor=st.sampled_from([None, 0.0, -0.17]))
 def test_int8_products_are_near_the_exact_ones(seed: int, floor: float | None, tmp_path_factory) -> None:
