@@ -11,6 +11,7 @@ from importlib import import_module
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from sidecar import __version__
 from sidecar.errors import DocumentsNotWritten, SidecarError
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="sidecar")
     except SidecarError as error:
-        console.print(f"[bold red]error:[/] {error.message}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
         sys.exit(3 if isinstance(error, DocumentsNotWritten) else 1)
     except ModuleNotFoundError as error:
         extra = EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])

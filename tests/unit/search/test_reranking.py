@@ -74,7 +74,9 @@ async def test_what_has_no_text_stays_right_below_the_head() -> None:
 
 async def test_nobody_is_asked_about_nothing() -> None:
     sidecar = Lengths()
-    assert await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", _head("", ""), 3, FIELDS, 1.0) == Reranked((0, 1, 2), {})
+    assert await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", _head("", ""), 3, FIELDS, 1.0) == Reranked(
+        (0, 1, 2), {}
+    )
     assert await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", [], 0, FIELDS, 1.0) == Reranked((), {})
     assert sidecar.sent == []
 

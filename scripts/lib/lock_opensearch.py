@@ -1,0 +1,39 @@
+"""Resolves the local OpenSearch's dependencies anew and rewrites sidecar/engine/local/opensearch.lock.json.
+
+Run it after changing `roots` there. Native QUIC libraries of netty are left out: nothing here speaks QUIC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import jgo
+
+LOCK = Path(__file__).resolve().parents[2] / "sidecar" / "engine" / "local" / "opensearch.lock.json"
+
+
+def main() -> None:
+    lock = json.loads(LOCK.read_text())
+    artifacts = [artifact for artifact in jgo.resolve("+".join(lock["roots"])) if not artifact.classifier]
+    jars = sorted(
+        {
+            (artifact.groupId, artifact.artifactId, artifact.version): {
+                "group": artifact.groupId,
+                "artifact": artifact.artifactId,
+                "version": artifact.version,
+                "sha256": hashlib.sha256(artifact.resolve().read_bytes()).hexdigest(),
+            }
+            for artifact in artifacts
+        }.items()
+    )
+    rows = ",\n".join("    " + json.dumps(jar) for _, jar in jars)
+    roots = ",\n".join("    " + json.dumps(root) for root in lock["roots"])
+    main_class = json.dumps(lock["main_class"])
+    LOCK.write_text(f'{{\n  "main_class": {main_class},\n  "roots": [\n{roots}\n  ],\n  "jars": [\n{rows}\n  ]\n}}\n')
+    print(f"{len(jars)} jars")
+
+
+if __name__ == "__main__":
+    main()
