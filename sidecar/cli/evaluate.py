@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +26,7 @@ from sidecar.cli.connections import (
 from sidecar.domain import WindowPolicy, Windows
 
 if TYPE_CHECKING:
-    from sidecar.evaluation import Collection, EvaluationReport, Plan
+    from sidecar.evaluation import Collection, EvaluationReport, Experiment, Plan
 
 __all__ = ["register"]
 
@@ -100,14 +101,12 @@ def evaluate(
         cluster = ClusterAddress(url, user, password, ca, insecure)
         encoder = SidecarAddress(target, token, sidecar_ca)
         say = resources.enter_context(_progress(errors))
-        report = asyncio.run(_evaluate(collections, plan, cluster, encoder, say, runs))
+        report = asyncio.run(_evaluate(collections, plan, cluster, encoder, say, _Files(json_, runs)))
     console = Console()
     for measure in MEASURES:
         console.print(effectiveness_table(report, measure))
     console.print(latency_table(report))
     console.print(index_table(report))
-    if json_ is not None:
-        report.write(json_)
 
 
 async def _evaluate(
@@ -116,29 +115,45 @@ async def _evaluate(
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     say: Callable[[str, int, int], None],
-    runs: Path | None,
+    files: _Files,
 ) -> EvaluationReport:
-    from sidecar.evaluation import EvaluationReport, Experiment, ModelReport, environment, write_run
+    from sidecar.evaluation import EvaluationReport, Experiment, ModelReport, environment
 
-    found = environment()
     async with await cluster.connect() as engine, encoder.client() as client:
         served = await client.models()
+        report = EvaluationReport(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            environment=environment(),
+            engine=f"{engine.info.distribution} {engine.info.version}",
+            models=tuple(
+                ModelReport(name=one.name, kind=one.kind, fingerprint=one.fingerprint, quantization=one.quantization)
+                for one in served
+            ),
+            collections=(),
+        )
         experiment = Experiment(engine, client, plan, say)
-        reports = [await experiment.evaluate(collection) for collection in collections]
-        described = f"{engine.info.distribution} {engine.info.version}"
-    if runs is not None:
-        for (collection, profile), run in experiment.runs.items():
-            write_run(run, runs / collection / f"{profile}.trec", profile)
-    return EvaluationReport(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=found,
-        engine=described,
-        models=tuple(
-            ModelReport(name=one.name, kind=one.kind, fingerprint=one.fingerprint, quantization=one.quantization)
-            for one in served
-        ),
-        collections=tuple(reports),
-    )
+        for collection in collections:
+            found = await experiment.evaluate(collection)
+            report = report.model_copy(update={"collections": (*report.collections, found)})
+            files.write(report, experiment)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where the results go. Written after each collection: hours of work must not hang on the last one."""
+
+    report: Path | None
+    runs: Path | None
+
+    def write(self, report: EvaluationReport, experiment: Experiment) -> None:
+        from sidecar.evaluation import write_run
+
+        if self.report is not None:
+            report.write(self.report)
+        if self.runs is not None:
+            for (collection, profile), run in experiment.runs.items():
+                write_run(run, self.runs / collection / f"{Path(profile).name}.trec", profile)
 
 
 def _local_engine(resources: ExitStack, console: Console) -> str:
