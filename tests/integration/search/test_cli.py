@@ -113,7 +113,7 @@ def test_evaluate_measures_and_leaves_nothing_behind(world, collection: Path, tm
 
     async def left() -> list[str]:
         async with await Engine.connect(world.url) as engine:
-            return list(await engine.mappings("sidecar-evaluation-*"))
+            return list(await engine.mappings("sidecar-evaluation-animals-*"))
 
     assert asyncio.run(left()) == []
 
