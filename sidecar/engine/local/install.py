@@ -167,6 +167,10 @@ def _sha256(path: Path) -> str:
 
 def _session() -> Session:
     session = Session()
+    # requests knows its own variable, REQUESTS_CA_BUNDLE, and not the one that everything else on a machine honours.
+    authorities = os.environ.get("SSL_CERT_FILE", "")
+    if Path(authorities).is_file():
+        session.verify = authorities
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_maxsize=DOWNLOADS_AT_ONCE))
     return session
