@@ -1,7 +1,21 @@
 """Fixtures come from the modules of `tests.support`, one per kind of thing that tests need for real."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
 pytest_plugins = [
     "tests.support.checkpoints",
     "tests.support.sidecars",
     "tests.support.nodes",
 ]
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """A command that a test runs in this process configures the logging of the process: not for the next test."""
+    yield
+    structlog.reset_defaults()

@@ -87,12 +87,15 @@ class BulkItem:
 
 @dataclass(frozen=True, slots=True)
 class BulkPolicy:
-    """How much goes into one request, and how patiently it is repeated. Sizes in bytes, times in seconds."""
+    """How much goes into one request, and how patiently it is repeated. Sizes in bytes, times in seconds.
+
+    Above a mebibyte aiohttp writes a body in one piece that holds the event loop up, and warns of it.
+    """
 
     attempts: int = 6
     first_wait: float = 0.5
     longest_wait: float = 30.0
-    max_bytes: int = 5_242_880
+    max_bytes: int = 1_000_000
     max_items: int = 500
     timeout: float = 60.0
 

@@ -41,14 +41,14 @@ class QuantizedRows:
 
 
 def quantize_rows(matrix: Array) -> QuantizedRows:
-    """Quantise each row symmetrically to int8; rows of zeros get the scale 1.
+    """Quantise each row symmetrically to int8; rows of zeros, and of less than `TINY`, get the scale 1.
 
     Processors without VNNI add two neighbouring products of uint8 and int8 in 16 bits, saturating (vpmaddubsw): two
     neighbours of one sign must not exceed 128 together, as 255 * 128 is the last that fits. Scaling a row by its
     largest such pair costs a third of a bit; halving the range, which is the usual remedy, costs a whole one.
     """
     largest = np.maximum(np.abs(matrix).max(axis=1), _largest_pair(matrix))
-    scales = np.where(largest > 0, largest / LEVELS, 1.0).astype(np.float32)
+    scales = np.where(largest > TINY, largest / LEVELS, 1.0).astype(np.float32)
     return QuantizedRows(np.rint(matrix / scales[:, None]).astype(np.int8), scales)
 
 

@@ -322,3 +322,11 @@ async def test_closing_twice(opensearch: Node) -> None:
     engine = await Engine.connect(opensearch.url)
     await engine.close()
     await engine.close()
+
+
+async def test_megabytes_of_documents_are_written_without_a_warning(engine: Engine, index_name: str) -> None:
+    """One body of more than a mebibyte makes aiohttp warn, and warnings are errors here."""
+    actions = [BulkAction(index_name, str(number), {"text": "a few words " * 2_000}) for number in range(150)]
+    items = await engine.bulk(actions)
+    assert all(item.written for item in items)
+    assert {item.attempts for item in items} == {1}

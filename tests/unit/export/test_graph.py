@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import TensorProto, helper
@@ -149,6 +149,7 @@ matrices = arrays.arrays(
 )
 
 
+@example(matrix=np.array([[1e-45]], dtype=np.float32))
 @given(matrix=matrices)
 def test_quantised_rows_are_within_half_a_step(matrix: np.ndarray) -> None:
     quantized = quantize_rows(matrix)
