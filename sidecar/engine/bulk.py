@@ -25,10 +25,11 @@ MAX_ID_BYTES = 512
 
 
 class BulkOperation(StrEnum):
-    """What is done to a document. There is no partial update: it loses or merges vectors."""
+    """What is done to a document. UPDATE runs a script: a partial document would lose or merge vectors."""
 
     INDEX = "index"
     CREATE = "create"
+    UPDATE = "update"
     DELETE = "delete"
 
 
@@ -36,7 +37,8 @@ class BulkOperation(StrEnum):
 class BulkAction:
     """One write. The id is the caller's, so that sending it again after a lost answer writes the same document.
 
-    `if_seq_no` and `if_primary_term` make it conditional: a newer write is never overwritten.
+    `if_seq_no` and `if_primary_term` make it conditional: a newer write is never overwritten. An update's `document`
+    is `{"script": …}`; a document that is gone stays gone (404).
     """
 
     index: str
@@ -52,6 +54,8 @@ class BulkAction:
             raise InvalidInput(f"A document's id must have 1 to {MAX_ID_BYTES} bytes.", field="id")
         if (self.document is None) != (self.operation is BulkOperation.DELETE):
             raise InvalidInput("A document is given, unless it is deleted.", field="document")
+        if self.operation is BulkOperation.UPDATE and (self.document is None or set(self.document) != {"script"}):
+            raise InvalidInput("An update is done by a script: partial documents merge vectors.", field="document")
 
     def lines(self) -> bytes:
         """Return the action's lines of a bulk body; raise MalformedText or InvalidInput for what JSON can't hold."""
@@ -78,6 +82,16 @@ class BulkItem:
     def written(self) -> bool:
         """Whether the cluster confirmed the write. Deleting what is not there counts as done."""
         return 200 <= self.status < 300 or (self.status == 404 and self.action.operation is BulkOperation.DELETE)
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the document had another version than the one that the write was conditional on."""
+        return self.status == 409
+
+    @property
+    def missing(self) -> bool:
+        """Whether the document that was to be updated is gone."""
+        return self.status == 404 and self.error_type == "document_missing_exception"
 
     @property
     def unreachable(self) -> bool:

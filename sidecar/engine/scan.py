@@ -1,0 +1,177 @@
+"""Reading every document that matches a query: by a point in time, or by scrolling where there is none.
+
+A point in time is lost when a node that holds a part of it goes away: the scan then ends with EngineUnavailable, and
+whoever reads begins a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.stored import StoredDocument, read_hits
+from sidecar.engine.transport import Transport, path_of
+from sidecar.engine.versions import ClusterInfo, Distribution
+from sidecar.errors import EngineError, EngineRejected, EngineUnavailable, IndexNotFound
+
+__all__ = ["Scan", "ScanSpec", "has_point_in_time"]
+
+KEEP_ALIVE = "10m"
+"""How long a cluster keeps the state of a scan between two pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSpec:
+    """What is read: the documents of `index` that match `query`, with `fields` of their source, in so many slices."""
+
+    index: str
+    query: JsonObject
+    fields: Sequence[str]
+    slices: int = 1
+
+
+def has_point_in_time(cluster: ClusterInfo) -> bool:
+    """Return whether a point in time can be paged through in a total order, in slices.
+
+    OpenSearch has points in time from 2.4 on, the tie-breaker `_shard_doc` from 3.3 on, without which documents of two
+    shards can be left out at a page's edge; Elasticsearch slices them from 7.15 on.
+    """
+    least = (3, 3) if cluster.distribution is Distribution.OPENSEARCH else (7, 15)
+    return cluster.release >= least
+
+
+class Scan:
+    """One scan; opened by entering it, its state in the cluster is freed by leaving it.
+
+    Usage:
+        async with engine.scan(ScanSpec("articles", {"match_all": {}}, ["title"], slices=2)) as scan:
+            async for page in scan.pages(0, lambda: 500): ...
+    """
+
+    def __init__(self, transport: Transport, cluster: ClusterInfo, spec: ScanSpec) -> None:
+        self.spec = spec
+        self._transport = transport
+        self._cluster = cluster
+        self._point_in_time: str | None = None
+        self._scrolls: set[str] = set()
+
+    @property
+    def by_point_in_time(self) -> bool:
+        """Whether the pages come from a point in time; else each slice scrolls."""
+        return self._point_in_time is not None
+
+    async def __aenter__(self) -> Self:
+        if has_point_in_time(self._cluster):
+            try:
+                answer = await self._transport.send(
+                    "POST", self._pit_path(self.spec.index), parameters={"keep_alive": KEEP_ALIVE}
+                )
+            except IndexNotFound:
+                raise
+            except EngineRejected:
+                # Switched off, or not allowed to this user; scrolling is older and needs other permissions.
+                return self
+            opened = answer.get("pit_id", answer.get("id"))
+            self._point_in_time = opened if isinstance(opened, str) else None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._point_in_time is not None:
+                await self._transport.send("DELETE", self._pit_path(None), self._pit_ids(self._point_in_time))
+            if self._scrolls:
+                await self._transport.send("DELETE", "/_search/scroll", {"scroll_id": sorted(self._scrolls)})
+        except EngineError:
+            # The cluster forgets the state by itself after KEEP_ALIVE; what the scan was for is not undone by this.
+            return
+
+    async def pages(self, part: int, size: Callable[[], int]) -> AsyncGenerator[list[StoredDocument], None]:
+        """Yield the pages of slice `part`; `size` is asked before each (scrolling: once) for its number of documents.
+
+        Raises EngineUnavailable where the cluster lost the scan, or did not answer for all of its shards.
+        """
+        pages = self._pages_by_point_in_time if self.by_point_in_time else self._pages_by_scroll
+        async with aclosing(pages(part, size)) as found:
+            async for page in found:
+                yield page
+
+    async def _pages_by_point_in_time(
+        self, part: int, size: Callable[[], int]
+    ) -> AsyncGenerator[list[StoredDocument], None]:
+        after: JsonValue = None
+        while True:
+            body: dict[str, JsonValue] = {
+                **self._body(part, size()),
+                "pit": {"id": self._point_in_time, "keep_alive": KEEP_ALIVE},
+                "sort": [{"_doc": "asc"}, {"_shard_doc": "asc"}],
+            }
+            if after is not None:
+                body["search_after"] = after
+            answer = await self._read("/_search", body, {"allow_partial_search_results": "false"})
+            renewed = answer.get("pit_id")
+            if isinstance(renewed, str):
+                self._point_in_time = renewed
+            hits = read_hits(answer)
+            if not hits:
+                return
+            after = hits[-1].get("sort")
+            yield _documents(hits)
+
+    async def _pages_by_scroll(self, part: int, size: Callable[[], int]) -> AsyncGenerator[list[StoredDocument], None]:
+        body: JsonObject = {**self._body(part, size()), "sort": ["_doc"]}
+        answer = await self._read(path_of(self.spec.index, "_search"), body, {"scroll": KEEP_ALIVE})
+        while True:
+            scroll = answer.get("_scroll_id")
+            if isinstance(scroll, str):
+                self._scrolls.add(scroll)
+            hits = read_hits(answer)
+            if not hits:
+                return
+            yield _documents(hits)
+            answer = await self._read("/_search/scroll", {"scroll": KEEP_ALIVE, "scroll_id": scroll}, {})
+
+    def _body(self, part: int, size: int) -> dict[str, JsonValue]:
+        body: dict[str, JsonValue] = {
+            "query": self.spec.query,
+            "size": size,
+            "_source": {"includes": list(self.spec.fields)},
+            "seq_no_primary_term": True,
+            "track_total_hits": False,
+        }
+        if self.spec.slices > 1:
+            body["slice"] = {"id": part, "max": self.spec.slices}
+        return body
+
+    async def _read(self, path: str, body: JsonObject, parameters: dict[str, str]) -> JsonObject:
+        scrolling = path.endswith("/scroll") or "scroll" in parameters
+        try:
+            # A page of a scroll that is asked for twice is another page: it is not sent again.
+            send = self._transport.send if scrolling else self._transport.read
+            answer = await send("POST", path, body, parameters=parameters, timeout=60.0)
+        except EngineRejected as error:
+            if "(404)" in error.message:
+                raise EngineUnavailable("The cluster lost the state of a scan: it has to begin again.") from error
+            raise
+        shards = answer.get("_shards")
+        failed = shards.get("failed") if isinstance(shards, dict) else 0
+        if failed or answer.get("timed_out") is True:
+            raise EngineUnavailable("The cluster did not read all shards: documents would be missing.")
+        return answer
+
+    def _pit_path(self, index: str | None) -> str:
+        if self._cluster.distribution is Distribution.ELASTICSEARCH:
+            return "/_pit" if index is None else path_of(index, "_pit")
+        return "/_search/point_in_time" if index is None else path_of(index, "_search", "point_in_time")
+
+    def _pit_ids(self, opened: str) -> JsonObject:
+        return {"id": opened} if self._cluster.distribution is Distribution.ELASTICSEARCH else {"pit_id": [opened]}
+
+
+def _documents(hits: Sequence[JsonObject]) -> list[StoredDocument]:
+    return [document for hit in hits if (document := StoredDocument.parse(hit)) is not None]
