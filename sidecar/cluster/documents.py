@@ -35,8 +35,9 @@ def write_action(
     `vector` None is a document without text: it has the hash and no vector field. What the document brings under the
     names of vector and hash field is replaced.
     """
-    kept = {key: value for key, value in fields.items() if key not in {meta.vector_field, meta.hash_field}}
+    ours = {*dialect.written_fields(meta.vector_field), meta.hash_field}
+    kept = {key: value for key, value in fields.items() if key not in ours}
     added: dict[str, JsonValue] = {meta.hash_field: text_hash(text)}
     if vector is not None:
-        added[meta.vector_field] = dialect.document_features(vector, meta.fingerprint)
+        added.update(dialect.document_fields(meta.vector_field, vector, meta.fingerprint))
     return BulkAction(index, document_id, {**kept, **added})

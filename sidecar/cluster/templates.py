@@ -12,6 +12,9 @@ from sidecar.errors import UnsupportedEngine
 
 __all__ = ["existing_template", "index_template", "mappings_folder"]
 
+FOLDERS = {"neural_sparse": "rank_features", "rank_features_saturation": "rank_features"}
+"""Dialects that differ from another one in their queries only."""
+
 
 def mappings_folder() -> Path:
     """Return the folder of the JSON files: the wheel's `sidecar/_data/mappings`, or the repository's `mappings`."""
@@ -23,8 +26,9 @@ def mappings_folder() -> Path:
 def index_template(dialect: str, fields: Mapping[str, str], source_fields: tuple[str, ...]) -> JsonObject:
     """Return the body that creates an index.
 
-    `fields` maps the names in the file (`content`, `splade`, `splade_hash`) to the names wanted. Every source field
-    gets the mapping that `text` has in the file; a lexical field that is a source field itself gets no copies.
+    `fields` maps the names in the file (`content`, `splade`, `splade_hash`, and what else the dialect needs) to the
+    names wanted. Every source field gets the mapping that `text` has in the file; a lexical field that is a source
+    field itself gets no copies.
     """
     body = _read(dialect, "index.json")
     mappings = _object(body["mappings"])
@@ -51,7 +55,7 @@ def existing_template(dialect: str, fields: Mapping[str, str]) -> JsonObject:
 
 
 def _read(dialect: str, name: str) -> JsonObject:
-    path = mappings_folder() / dialect / name
+    path = mappings_folder() / FOLDERS.get(dialect, dialect) / name
     try:
         return _object(orjson.loads(path.read_bytes()))
     except FileNotFoundError:

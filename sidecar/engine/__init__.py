@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkOperation, BulkPolicy
-from sidecar.engine.dialect import Dialect, dialect_for, dialect_named
+from sidecar.engine.detection import DialectChoice, choose_dialect
+from sidecar.engine.dialect import DIALECTS, Dialect, dialect_for, dialect_named
 from sidecar.engine.engine import Engine
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.rank_features import RankFeatures
@@ -11,6 +12,7 @@ from sidecar.engine.responses import Hit, SearchResponse
 from sidecar.engine.versions import ClusterInfo, Distribution
 
 __all__ = [
+    "DIALECTS",
     "META_KEY",
     "BulkAction",
     "BulkItem",
@@ -18,12 +20,14 @@ __all__ = [
     "BulkPolicy",
     "ClusterInfo",
     "Dialect",
+    "DialectChoice",
     "Distribution",
     "Engine",
     "Hit",
     "IndexMeta",
     "RankFeatures",
     "SearchResponse",
+    "choose_dialect",
     "dialect_for",
     "dialect_named",
 ]

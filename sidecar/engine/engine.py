@@ -14,7 +14,7 @@ from sidecar.engine.failures import Cause, from_cause
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.responses import SearchResponse
 from sidecar.engine.transport import Access, Transport, path_of, to_json
-from sidecar.engine.versions import ClusterInfo
+from sidecar.engine.versions import ClusterInfo, parse_plugins
 from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, IndexNotPrepared
 
 __all__ = ["Engine"]
@@ -91,6 +91,44 @@ class Engine:
     async def close(self) -> None:
         """Close the connections; a second time does nothing."""
         await self._transport.close()
+
+    async def cluster(self) -> ClusterInfo:
+        """Return version and plugins; `plugins` None where this user may not list them."""
+        if self.info.plugins is not None:
+            return self.info
+        try:
+            answer = await self.read("GET", "/_nodes/plugins", {"filter_path": "nodes.*.plugins,nodes.*.modules"})
+        except EngineRejected:
+            return self.info
+        self.info = self.info.with_plugins(parse_plugins(answer))
+        return self.info
+
+    async def send(self, method: str, path: str, body: JsonObject | None = None, *, timeout: float = 60.0) -> JsonObject:
+        """Send any request, once, and return its answer; `path` is as the cluster's documentation has it."""
+        return await self._transport.send(method, path, body, timeout=timeout)
+
+    async def read(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> JsonObject:
+        """Send any request that changes nothing; again where the cluster was away for a moment."""
+        return await self._transport.read(method, path, body, parameters=parameters, timeout=timeout)
+
+    async def find(self, path: str, parameters: Mapping[str, str] | None = None) -> JsonObject | None:
+        """Return what `GET path` answers; None where there is nothing of that name (404)."""
+        try:
+            return await self.read("GET", path, parameters)
+        except IndexNotFound:
+            return None
+        except EngineRejected as error:
+            if "(404)" in error.message:
+                return None
+            raise
 
     async def search(self, index: str, body: JsonObject, timeout: float | None = None) -> SearchResponse:
         """Run one search. The vector field is left out of every hit, whatever the body's `_source` says."""
@@ -196,13 +234,8 @@ class Engine:
 
     async def get(self, index: str, document_id: str) -> JsonObject | None:
         """Return a document's whole `_source`, the vector included; None where there is none of that id."""
-        try:
-            answer = await self._transport.read("GET", path_of(index, "_doc", document_id))
-        except EngineRejected as error:
-            if "(404)" in error.message:
-                return None
-            raise
-        source = answer.get("_source")
+        answer = await self.find(path_of(index, "_doc", document_id))
+        source = None if answer is None else answer.get("_source")
         return source if isinstance(source, Mapping) else None
 
     async def index_size(self, index: str) -> int:

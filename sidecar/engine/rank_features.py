@@ -1,102 +1,97 @@
-"""The `rank_features` dialect: a plain field type of every OpenSearch and of Elasticsearch, no plugin.
+"""The `rank_features` dialects: a plain field type of every OpenSearch and of Elasticsearch, no plugin.
 
 The score of a `rank_feature` clause with the `linear` function is boost x stored weight, so that a `bool.should` of
 one clause per query term is the inner product. Stored weights keep nine significant bits (Lucene's FeatureField):
 scores are up to 0.4 % low, never high.
+
+Clusters from before `linear` (Elasticsearch 7.10, OpenSearch 1.x) know `saturation`, w / (w + pivot): with a large
+pivot and a boost of pivot x query weight it comes within w / pivot of the product.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from sidecar.domain import JsonObject, SparseVector
+from sidecar.engine.features import checked_document, escape, heaviest, sentinel, unescape
 from sidecar.engine.versions import ClusterInfo, Distribution
 from sidecar.errors import InvalidInput
 
-__all__ = ["MAX_CLAUSES", "RankFeatures", "escape", "sentinel", "unescape"]
+__all__ = ["SATURATION_PIVOT", "RankFeatures"]
 
-MAX_CLAUSES = 1_000
-"""Clauses per sparse query; below `indices.query.bool.max_clause_count` (1,024), to leave the rest of the body some."""
-
-MAX_TERM_BYTES = 32_766
-"""Lucene's limit for one term, in UTF-8 bytes."""
-
-SMALLEST_WEIGHT = 1.1754943508222875e-38
-"""The smallest positive normal float32."""
-
-LARGEST_WEIGHT = 3.4028234663852886e38
-"""The largest finite float32."""
+SATURATION_PIVOT = 2_048.0
+"""Where the two errors of `saturation` meet for weights from 0.1 to 4: w / pivot from the curve, and pivot / w ulps
+from Lucene's single-precision 1 - pivot / (w + pivot)."""
 
 
-def escape(term: str) -> str:
-    """Return the feature name of a term.
-
-    `rank_feature` splits its field at the last dot: a feature with a dot in its name is never found, without an error.
-    """
-    return term.replace("%", "%25").replace(".", "%2E")
-
-
-def unescape(feature: str) -> str:
-    """Return the term of a feature name; the inverse of `escape`."""
-    return feature.replace("%2E", ".").replace("%25", "%")
-
-
-def sentinel(fingerprint: str) -> str:
-    """Return the feature that every vector of the model holds with weight 1; no query scores it."""
-    return f"_splade_{fingerprint[:16]}"
-
-
+@dataclass(frozen=True, slots=True)
 class RankFeatures:
-    """One `rank_features` field; features are escaped term strings, and one sentinel."""
+    """One `rank_features` field; features are escaped term strings, and one sentinel.
+
+    `pivot` None scores by `linear`; a number, by `saturation` with that pivot.
+    """
+
+    pivot: float | None = None
 
     @property
     def name(self) -> str:
-        return "rank_features"
+        return "rank_features" if self.pivot is None else "rank_features_saturation"
 
     def unsupported_because(self, cluster: ClusterInfo) -> str | None:
-        """`linear` is in every OpenSearch from 2.0 on, and in Elasticsearch from 7.12 on."""
+        """`linear` is in every OpenSearch from 2.0 on, and in Elasticsearch from 7.12 on; `saturation` from 7.0 on."""
+        version = f"{cluster.title} {cluster.version}"
+        if self.pivot is not None:
+            old = cluster.distribution is Distribution.ELASTICSEARCH and cluster.release < (7, 0)
+            return f"{version} is too old: rank_features needs 7.0 or newer." if old else None
         if cluster.distribution is Distribution.OPENSEARCH and cluster.release < (2, 0):
-            return f"OpenSearch {cluster.version} is too old: rank_features with `linear` needs 2.0 or newer."
+            return f"{version} is too old: rank_features with `linear` needs 2.0 or newer."
         if cluster.distribution is Distribution.ELASTICSEARCH and cluster.release < (7, 12):
-            return (
-                f"Elasticsearch {cluster.version} can't score inner products: its rank_feature query has no `linear`"
-                " function. Use Elasticsearch 7.12 or newer, or OpenSearch 2.0 or newer."
-            )
+            return f"{version} has no `linear` in its rank_feature query: that came with 7.12."
+        return None
+
+    def unsuitable_because(self, vocabulary_size: int) -> str | None:
+        """Any vocabulary will do."""
         return None
 
     def field_mapping(self) -> JsonObject:
         return {"type": "rank_features"}
 
+    def written_fields(self, field: str) -> tuple[str, ...]:
+        return (field,)
+
+    def document_fields(self, field: str, vector: SparseVector, fingerprint: str) -> JsonObject:
+        return {field: self.document_features(vector, fingerprint)}
+
     def document_features(self, vector: SparseVector, fingerprint: str) -> dict[str, float]:
         """Return `{feature: weight}`; raise InvalidInput for a weight that Lucene would refuse."""
-        features: dict[str, float] = {}
-        for term, weight in vector.by_term().items():
-            if not (SMALLEST_WEIGHT <= weight <= LARGEST_WEIGHT):
-                raise InvalidInput("A document's weights must be finite positive normal floats.", field="vector")
-            feature = escape(term)
-            if len(feature.encode()) > MAX_TERM_BYTES:
-                raise InvalidInput(f"A term has more than {MAX_TERM_BYTES} bytes.", field="vector")
-            features[feature] = weight
+        features = checked_document((escape(term), weight) for term, weight in vector.by_term().items())
         features[sentinel(fingerprint)] = 1.0
         return features
 
-    def sparse_query(self, field: str, vector: SparseVector, boost: float = 1.0) -> JsonObject:
+    def sparse_query(
+        self, field: str, vector: SparseVector, boost: float = 1.0, depth: int | None = None
+    ) -> JsonObject:
         """Return a `bool.should` of at most MAX_CLAUSES clauses, the heaviest terms; matches nothing for no terms."""
-        heaviest = sorted(vector.by_term().items(), key=lambda item: -item[1])[:MAX_CLAUSES]
         clauses = []
-        for term, weight in heaviest:
+        for term, weight in heaviest(vector).by_term().items():
             weighted = weight * boost
             if not (math.isfinite(weighted) and weighted > 0.0):
                 raise InvalidInput("A query's weights, and its boost, must be finite and > 0.", field="vector")
-            clauses.append(_clause(field, escape(term), weighted))
+            clauses.append(self._clause(field, escape(term), weighted))
         if not clauses:
             return {"match_none": {}}
         return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
     def presence_filter(self, field: str, fingerprint: str) -> JsonObject:
         """`exists` does not work on rank_features: the sentinel stands in for it."""
-        return {"bool": {"filter": [_clause(field, sentinel(fingerprint), 1.0)]}}
+        return {"bool": {"filter": [self._clause(field, sentinel(fingerprint), 1.0)]}}
 
+    def term_of(self, feature: str, vector: SparseVector) -> str | None:
+        return unescape(feature)
 
-def _clause(field: str, feature: str, boost: float) -> JsonObject:
-    return {"rank_feature": {"field": f"{field}.{feature}", "linear": {}, "boost": boost}}
+    def _clause(self, field: str, feature: str, weight: float) -> JsonObject:
+        name = f"{field}.{feature}"
+        if self.pivot is None:
+            return {"rank_feature": {"field": name, "linear": {}, "boost": weight}}
+        return {"rank_feature": {"field": name, "saturation": {"pivot": self.pivot}, "boost": weight * self.pivot}}

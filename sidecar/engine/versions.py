@@ -1,16 +1,20 @@
-"""Which cluster answers: distribution and version, from `GET /`."""
+"""Which cluster answers: distribution and version, from `GET /`, and the plugins of its nodes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sidecar.domain import JsonObject
+from sidecar.domain import JsonObject, JsonValue
 from sidecar.errors import UnsupportedEngine
 
-__all__ = ["ClusterInfo", "Distribution"]
+__all__ = ["ML_COMMONS", "NEURAL_SEARCH", "ClusterInfo", "Distribution", "parse_plugins"]
+
+NEURAL_SEARCH = "opensearch-neural-search"
+ML_COMMONS = "opensearch-ml"
+"""Names of plugins, as the nodes list them."""
 
 _FIRST_LUCENE_OF_OPENSEARCH = {8: (1, 0), 9: (2, 0), 10: (3, 0)}
 
@@ -24,12 +28,31 @@ class Distribution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterInfo:
-    """What `GET /` told: distribution, version as printed, cluster name, version as numbers (major, minor)."""
+    """What `GET /` told: distribution, version as printed, cluster name, version as numbers (major, minor).
+
+    `plugins` are those that every node has, with their versions; None where nobody asked, or the answer was refused.
+    """
 
     distribution: Distribution
     version: str
     name: str
     release: tuple[int, int]
+    plugins: Mapping[str, str] | None = None
+
+    @property
+    def title(self) -> str:
+        """The distribution's name, for messages."""
+        return "OpenSearch" if self.distribution is Distribution.OPENSEARCH else "Elasticsearch"
+
+    def with_plugins(self, plugins: Mapping[str, str] | None) -> ClusterInfo:
+        """Return the same cluster, its plugins known."""
+        return replace(self, plugins=plugins)
+
+    def lacks(self, plugin: str) -> str | None:
+        """Say that the plugin is missing, or that its presence is unknown; None: it is there."""
+        if self.plugins is None:
+            return f"Which plugins the cluster has is not known, so {plugin} is not counted on."
+        return None if plugin in self.plugins else f"The plugin {plugin} is not on every node of the cluster."
 
     @classmethod
     def parse(cls, answer: JsonObject) -> ClusterInfo:
@@ -51,6 +74,25 @@ class ClusterInfo:
             name=str(answer.get("cluster_name", "")),
             release=release,
         )
+
+
+def parse_plugins(answer: JsonObject) -> dict[str, str]:
+    """Read the answer to `GET /_nodes/plugins`: the plugins and modules that all nodes have, with their versions."""
+    nodes = answer.get("nodes")
+    listed = [_plugins_of(node) for node in nodes.values()] if isinstance(nodes, Mapping) else []
+    if not listed:
+        return {}
+    return {name: version for name, version in listed[0].items() if all(name in other for other in listed[1:])}
+
+
+def _plugins_of(node: JsonValue) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for kind in ("modules", "plugins"):
+        listed = node.get(kind) if isinstance(node, Mapping) else None
+        for entry in listed if isinstance(listed, list) else ():
+            if isinstance(entry, Mapping):
+                found[str(entry.get("name", ""))] = str(entry.get("version", ""))
+    return found
 
 
 def _numbers(version: str) -> tuple[int, int]:

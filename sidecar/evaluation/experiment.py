@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sidecar.client import AsyncSidecarClient
 from sidecar.domain import Query, Side, Windows
 from sidecar.engine import Engine
-from sidecar.engine.rank_features import sentinel
+from sidecar.engine.features import sentinel
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.collection import Collection
 from sidecar.evaluation.measures import Effectiveness, measure

@@ -69,11 +69,15 @@ class FirstStage:
         return queries
 
     def sparse_clause(self, vector: SparseVector, meta: IndexMeta, boost: float = 1.0) -> JsonObject:
-        """Return the inner product, for documents that the same model encoded and for no others."""
+        """Return the inner product, for documents that the same model encoded and for no others.
+
+        It stands in `should`: a two-phase processor of the cluster's looks nowhere else for it.
+        """
         dialect = dialect_named(meta.dialect)
         return {
             "bool": {
-                "must": [dialect.sparse_query(meta.vector_field, vector, boost)],
+                "should": [dialect.sparse_query(meta.vector_field, vector, boost, self._profile.candidates)],
+                "minimum_should_match": 1,
                 "filter": [dialect.presence_filter(meta.vector_field, meta.fingerprint)],
             }
         }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from sidecar.domain import Candidate, JsonObject, SparseVector
-from sidecar.engine import Engine
+from sidecar.engine import Engine, dialect_named
 from sidecar.errors import ProfileInvalid
 from sidecar.search.augment import Augmented, Matching
 from sidecar.search.builtin import load_profile
@@ -187,10 +187,15 @@ class AsyncSearcher:
             }
             for query in self._first.queries(question).values()
         ]
+        dialect, vector = dialect_named(question.meta.dialect), question.vector or SparseVector()
         why: dict[str, tuple[Contribution, ...]] = {}
         for answer in await self._engine.multi_search(self.index, bodies, timeout=deadline.left()):
             for raw in raw_hits(answer.raw):
-                shares = contributions(raw.get("_explanation"), question.meta.fingerprint)
+                shares = contributions(
+                    raw.get("_explanation"),
+                    question.meta.fingerprint,
+                    lambda feature: dialect.term_of(feature, vector),
+                )
                 name = str(raw.get("_id"))
                 why[name] = why.get(name, ()) + shares
         return [replace(hit, why=why.get(hit.id, ())) for hit in page]

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain import SparseVector
 from sidecar.engine import ClusterInfo, Distribution, RankFeatures, dialect_for, dialect_named
-from sidecar.engine.rank_features import LARGEST_WEIGHT, MAX_CLAUSES, SMALLEST_WEIGHT, escape, sentinel, unescape
+from sidecar.engine.features import LARGEST_WEIGHT, MAX_CLAUSES, SMALLEST_WEIGHT, escape, sentinel, unescape
 from sidecar.errors import InvalidInput, UnsupportedEngine
+from tests.unit.engine.vectors import FINGERPRINT, terms, vectors
 
-FINGERPRINT = "0123456789abcdef" * 4
 DIALECT = RankFeatures()
-
-terms = st.text(st.characters(codec="utf-8"), max_size=30)
-weights = st.floats(SMALLEST_WEIGHT, 1e6, allow_subnormal=False)
-vectors = st.dictionaries(terms, weights, max_size=40).map(
-    lambda weighted: SparseVector(
-        tuple(range(len(weighted))), tuple(sorted(weighted.values(), reverse=True)), tuple(weighted)
-    )
-)
+SATURATION = dialect_named("rank_features_saturation")
 
 
 def clusters(distribution: Distribution, *releases: tuple[int, int]) -> list[ClusterInfo]:
@@ -117,7 +111,7 @@ def test_the_presence_filter_asks_for_the_sentinel_alone() -> None:
 
 @pytest.mark.parametrize(
     "cluster",
-    clusters(Distribution.OPENSEARCH, (2, 0), (2, 19), (3, 8)) + clusters(Distribution.ELASTICSEARCH, (7, 12), (9, 1)),
+    clusters(Distribution.OPENSEARCH, (2, 0), (2, 19), (3, 8)) + clusters(Distribution.ELASTICSEARCH, (7, 12), (8, 14)),
     ids=str,
 )
 def test_clusters_that_can(cluster: ClusterInfo) -> None:
@@ -125,16 +119,43 @@ def test_clusters_that_can(cluster: ClusterInfo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "reason"),
-    [
-        *((cluster, "linear") for cluster in clusters(Distribution.ELASTICSEARCH, (7, 10), (6, 8))),
-        *((cluster, "too old") for cluster in clusters(Distribution.OPENSEARCH, (1, 3))),
-    ],
+    "cluster",
+    clusters(Distribution.OPENSEARCH, (1, 3)) + clusters(Distribution.ELASTICSEARCH, (7, 0), (7, 10)),
     ids=str,
 )
-def test_clusters_that_cannot_are_told_why(cluster: ClusterInfo, reason: str) -> None:
-    with pytest.raises(UnsupportedEngine, match=reason):
-        dialect_for(cluster)
+def test_clusters_from_before_linear_get_saturation(cluster: ClusterInfo) -> None:
+    assert dialect_for(cluster).name == "rank_features_saturation"
+
+
+def test_a_cluster_that_cannot_is_told_why() -> None:
+    with pytest.raises(UnsupportedEngine, match="too old"):
+        dialect_for(clusters(Distribution.ELASTICSEARCH, (6, 8))[0])
+
+
+def test_saturation_comes_near_the_product() -> None:
+    """Lucene's formula, in its single precision: weight x (1 - pivot / (stored + pivot))."""
+    for stored in (0.1, 0.5, 1.0, 2.0, 4.0):
+        clause = SATURATION.sparse_query("vec", SparseVector((1,), (2.5,), ("t",)))["bool"]["should"][0]["rank_feature"]
+        pivot = np.float32(clause["saturation"]["pivot"])
+        score = np.float32(clause["boost"]) * (np.float32(1) - pivot / (np.float32(stored) + pivot))
+        assert float(score) == pytest.approx(2.5 * stored, rel=2.5e-3)
+
+
+def test_saturation_asks_for_presence_in_the_same_way() -> None:
+    (clause,) = SATURATION.presence_filter("vec", FINGERPRINT)["bool"]["filter"]
+    assert clause["rank_feature"]["field"] == f"vec.{sentinel(FINGERPRINT)}"
+    assert "linear" not in clause["rank_feature"]
+
+
+@given(vectors)
+def test_terms_come_back_from_an_explanation(vector: SparseVector) -> None:
+    for term in vector.terms:
+        assert DIALECT.term_of(escape(term), vector) == term
+    assert DIALECT.document_fields("vec", vector, FINGERPRINT) == {
+        "vec": DIALECT.document_features(vector, FINGERPRINT)
+    }
+    assert DIALECT.written_fields("vec") == ("vec",)
+    assert DIALECT.unsuitable_because(250_002) is None
 
 
 def test_an_unknown_dialect_lists_the_known_ones() -> None:
