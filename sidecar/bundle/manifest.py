@@ -16,6 +16,7 @@ from sidecar.errors import InvalidPruning, ManifestInvalid
 
 __all__ = [
     "CARD",
+    "FOLDS",
     "GRAPH",
     "MANIFEST",
     "QUERY_WEIGHTS",
@@ -24,6 +25,7 @@ __all__ = [
     "Activation",
     "Expansion",
     "GraphPorts",
+    "LexicalFloor",
     "Manifest",
     "ManifestDraft",
     "Pooling",
@@ -41,6 +43,7 @@ MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
 QUERY_WEIGHTS = "query_weights.json"
+FOLDS = "folds.json"
 CARD = "README.md"
 """Files of a bundle."""
 
@@ -122,6 +125,24 @@ class PruningRule(_Frozen):
         return Pruning(self.type, self.value)
 
 
+class LexicalFloor(_Frozen):
+    """BM25's term saturation of a text's own terms, times `weight`, added to a document's learned weights.
+
+    weight * tf (k1 + 1) / (tf + k1 (1 - b + b length / average_length)) (Robertson & Zaragoza 2009), lengths in terms.
+    With IDF as query weights the score is then BM25 plus what the model learned, in one field.
+    """
+
+    weight: float = Field(gt=0.0, le=16.0, allow_inf_nan=False)
+    k1: float = Field(default=1.2, ge=0.0, le=10.0, allow_inf_nan=False)
+    b: float = Field(default=0.75, ge=0.0, le=1.0, allow_inf_nan=False)
+    average_length: float = Field(gt=0.0, allow_inf_nan=False)
+
+    @property
+    def largest(self) -> float:
+        """What no term's floor exceeds, however often the text repeats it."""
+        return self.weight * (self.k1 + 1)
+
+
 class GraphPorts(_Frozen):
     """Names of the graph's inputs and of its one output.
 
@@ -161,6 +182,7 @@ class ManifestDraft(_Frozen):
     document_pruning: PruningRule | None = None
     query_pruning: PruningRule | None = None
     observed_max_weight: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    lexical_floor: LexicalFloor | None = None
 
     score_activation: ScoreActivation | None = None
 
@@ -187,6 +209,8 @@ class ManifestDraft(_Frozen):
             if self.score_activation is not None:
                 raise ValueError("score_activation belongs to cross-encoders")
         else:
+            if self.lexical_floor is not None:
+                raise ValueError("lexical_floor belongs to sparse-encoders")
             if any(value is not None for value in sparse):
                 raise ValueError("pooling, activation, expansion, query_mode, special_tokens belong to sparse-encoders")
             if self.score_activation is None:
@@ -205,6 +229,8 @@ class Manifest(ManifestDraft):
     def _files_are_complete(self) -> Self:
         if self.query_mode is QueryMode.IDF and QUERY_WEIGHTS not in self.files:
             raise ValueError("query_mode idf needs query_weights.json")
+        if FOLDS in self.files and self.kind is not ModelKind.SPARSE_ENCODER:
+            raise ValueError("folds.json belongs to sparse-encoders")
         if (self.graph is None) != (GRAPH not in self.files):
             raise ValueError("graph and model.onnx come together")
         if TOKENIZER not in self.files:

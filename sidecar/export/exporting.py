@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 import structlog
 
-from sidecar.bundle.manifest import CARD, GRAPH, QUERY_WEIGHTS, TOKENIZER, Quantization
+from sidecar.bundle.manifest import CARD, FOLDS, GRAPH, QUERY_WEIGHTS, TOKENIZER, Quantization
 from sidecar.bundle.writing import write_bundle
 from sidecar.errors import ExportError, ExportMismatch
 from sidecar.export.cards import model_card
@@ -47,6 +47,8 @@ def export_checkpoint(checkpoint: Path, out: Path, options: ExportOptions | None
         found.tokenizer.save(str(folder / TOKENIZER), pretty=False)
         if recipe.query_weights is not None:
             (folder / QUERY_WEIGHTS).write_bytes(orjson.dumps(dict(recipe.query_weights)))
+        if options.folds is not None:
+            (folder / FOLDS).write_bytes(orjson.dumps(dict(options.folds)))
         (folder / CARD).write_text(model_card(found, draft, options, fp32, int8), encoding="utf-8")
         manifest = write_bundle(folder, draft)
     report = ExportReport(

@@ -10,6 +10,7 @@ from typing import Final
 from sidecar.bundle.manifest import (
     Activation,
     Expansion,
+    LexicalFloor,
     Manifest,
     Pooling,
     PruningRule,
@@ -33,7 +34,8 @@ class ExportOptions:
 
     `tiles` is the number of pieces the vocabulary is cut into; it changes memory and speed, never the result.
     `tolerance` is the largest difference allowed between the fp32 graph and the checkpoint, on weights or logits.
-    `query_weights` (term -> weight) replace the checkpoint's own table.
+    `query_weights` (term -> weight) replace the checkpoint's own table. `folds` (token -> the token it counts as, None:
+    it is no term) fold the vocabulary, `lexical_floor` adds BM25's term saturation to every document.
 
     Usage:
         ExportOptions()
@@ -54,6 +56,8 @@ class ExportOptions:
     query_mode: QueryMode | None = None
     query_weights: Mapping[str, float] | None = None
     missing_idf: float | None = None
+    folds: Mapping[str, str | None] | None = None
+    lexical_floor: LexicalFloor | None = None
     special_tokens: SpecialTokens = SpecialTokens.DROP_ALL
     document_pruning: PruningRule = PRUNE_A_TENTH
     query_pruning: PruningRule | None = None

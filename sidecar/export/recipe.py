@@ -102,7 +102,10 @@ def draft_manifest(checkpoint: Checkpoint, recipe: Recipe, options: ExportOption
         Head.SCORE: ("logits", "score_logits"),
     }[recipe.head]
     idf = recipe.query_mode is QueryMode.IDF
-    observed = options.observed_max_weight if options.observed_max_weight is not None else (round(largest, 6) or None)
+    observed = options.observed_max_weight
+    if observed is None:
+        floor = options.lexical_floor
+        observed = round(largest + (floor.largest if floor else 0.0), 6) or None
     expansion = Expansion.OWN_TERMS if own_terms else Expansion.VOCABULARY
     return ManifestDraft.declare(
         {
@@ -131,6 +134,7 @@ def draft_manifest(checkpoint: Checkpoint, recipe: Recipe, options: ExportOption
             "document_pruning": options.document_pruning if sparse else None,
             "query_pruning": options.query_pruning if sparse else None,
             "observed_max_weight": observed if sparse else None,
+            "lexical_floor": options.lexical_floor,
             "score_activation": recipe.score_activation,
         }
     )

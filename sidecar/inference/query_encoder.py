@@ -9,20 +9,22 @@ import numpy.typing as npt
 import orjson
 
 from sidecar.bundle import Bundle
-from sidecar.bundle.manifest import QueryMode
+from sidecar.bundle.manifest import FOLDS, QUERY_WEIGHTS, QueryMode
 from sidecar.domain import Encoding, Pruning, SparseVector, Windows
 from sidecar.errors import BundleCorrupt
+from sidecar.inference.folds import Folds
 from sidecar.inference.tokens import TextTokenizer
 from sidecar.inference.vectors import Columns, to_vector
 from sidecar.inference.windows import cut
 
 __all__ = ["TableQueryEncoder", "load_query_weights"]
 
-QUERY_WEIGHTS = "query_weights.json"
-
 
 class TableQueryEncoder:
-    """Inference-free queries, `idf` or `binary`: presence, not count, decides; special tokens never enter."""
+    """Inference-free queries, `idf` or `binary`: presence, not count, decides; special tokens never enter.
+
+    Where the bundle folds its vocabulary, a token counts as the term it is folded onto.
+    """
 
     def __init__(self, bundle: Bundle, tokenizer: TextTokenizer) -> None:
         manifest = bundle.manifest
@@ -34,6 +36,7 @@ class TableQueryEncoder:
         else:
             self._weights = np.ones(size, dtype=np.float32)
         self._weights[[term_id for term_id in tokenizer.special_ids if term_id < size]] = 0.0
+        self._folds = Folds.load(bundle, tokenizer) if bundle.has(FOLDS) else None
 
     def encode(
         self, text: str, rule: Pruning, windows: Windows, *, return_terms: bool = False, field: str = "texts[0]"
@@ -41,7 +44,8 @@ class TableQueryEncoder:
         """Encode one query; terms whose weight is not above 0 are left out. Raises TextTooLong."""
         ids = self._tokenizer.ids(text)
         part = cut(len(ids), self._capacity, windows, field=field)
-        distinct = np.unique(ids[: part.tokens])
+        read = ids[: part.tokens]
+        distinct = np.unique(read if self._folds is None else self._folds.terms(read))
         weights = self._weights[distinct]
         kept = weights > 0.0
         if not kept.any():

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sidecar.bundle import Bundle
-from sidecar.bundle.manifest import SpecialTokens
+from sidecar.bundle.manifest import FOLDS, SpecialTokens
 from sidecar.errors import BundleCorrupt, InferenceFailed, SidecarError
 from sidecar.inference.calls import Item
+from sidecar.inference.folds import Folds
 from sidecar.inference.pooling import pool_logits, pool_own_terms
 from sidecar.inference.sessions import OnnxSession
 from sidecar.inference.tokens import TextTokenizer
@@ -34,6 +35,7 @@ class SparseRows:
         self._pooling = manifest.pooling
         self._activation = manifest.activation
         self._keep = _kept_terms(bundle, tokenizer)
+        self._folds = Folds.load(bundle, tokenizer) if bundle.has(FOLDS) else None
 
     def __call__(self, items: Sequence[Item]) -> list[Columns | SidecarError]:
         """Run a batch: the terms of each item, or InferenceFailed for an item whose output is not finite."""
@@ -53,7 +55,8 @@ class SparseRows:
         if not np.isfinite(weights).all():
             return InferenceFailed("The model gave a weight that is no finite number.")
         kept = np.flatnonzero((weights > 0.0) & keep)
-        return Columns(kept.astype(np.int32) if own is None else own[kept], weights[kept])
+        columns = Columns(kept.astype(np.int32) if own is None else own[kept], weights[kept])
+        return columns if self._folds is None else self._folds.fold(columns)
 
 
 def _kept_terms(bundle: Bundle, tokenizer: TextTokenizer) -> npt.NDArray[np.bool_]:

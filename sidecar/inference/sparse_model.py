@@ -12,6 +12,7 @@ from sidecar.errors import Cancelled, WrongModelKind
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item, Waits
 from sidecar.inference.deadlines import check_deadline
+from sidecar.inference.lexical_floor import load_floor
 from sidecar.inference.models import (
     Host,
     Stopwatch,
@@ -42,6 +43,7 @@ class SparseModel:
         self._tokenizer = load_tokenizer(bundle, host)
         self._buckets = Buckets(manifest.max_tokens)
         self._table = None if manifest.query_mode is QueryMode.NEURAL else TableQueryEncoder(bundle, self._tokenizer)
+        self._floor = load_floor(bundle, self._tokenizer)
         self._rows: SparseRows | None = None
         self.scheduler: Scheduler[Columns] | None = None
         if manifest.graph is not None:
@@ -78,9 +80,13 @@ class SparseModel:
         self.scheduler.check_room(lane)
         watch = Stopwatch()
 
+        floor = self._floor if side is Side.DOCUMENT else None
+
         def work(left: threading.Event) -> tuple[Encodings, list[Item]]:
-            cuts, items = self._items(tokenise(self._tokenizer, texts, left), side, windows)
-            return Encodings(cuts, rule, self._tokenizer.terms if return_terms else None), items
+            ids = tokenise(self._tokenizer, texts, left)
+            cuts, items = self._items(ids, side, windows)
+            floors = None if floor is None else [floor(own) for own in ids]
+            return Encodings(cuts, rule, self._tokenizer.terms if return_terms else None, floors), items
 
         encodings, items = await prepare(work, size=size, host=self._host, deadline=deadline)
         watch.tokenised()

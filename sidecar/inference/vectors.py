@@ -12,7 +12,7 @@ from sidecar.domain import Encoding, Pruning, SparseVector
 from sidecar.inference.pruning import descending, prune
 from sidecar.inference.windows import Cut
 
-__all__ = ["Columns", "Encodings", "merge_windows", "to_vector"]
+__all__ = ["Columns", "Encodings", "add", "merge_windows", "to_vector"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +33,14 @@ def merge_windows(parts: Sequence[Columns]) -> Columns:
     return Columns(ids, weights)
 
 
+def add(one: Columns, other: Columns) -> Columns:
+    """Add two vectors, neither of which has a term twice."""
+    ids, inverse = np.unique(np.concatenate((one.ids, other.ids)), return_inverse=True)
+    weights = np.zeros(ids.size, dtype=np.float32)
+    np.add.at(weights, inverse, np.concatenate((one.weights, other.weights)))
+    return Columns(ids, weights)
+
+
 def to_vector(columns: Columns, rule: Pruning, terms: Sequence[str | None] | None) -> SparseVector:
     """Sort, prune, and name the terms where `terms`, the vocabulary by id, is given."""
     ids, weights = prune(*descending(columns.ids, columns.weights), rule)
@@ -50,9 +58,17 @@ class Encodings:
     `deliver` runs in the scheduler's thread, so that pruning never holds the event loop up.
     """
 
-    def __init__(self, cuts: Sequence[Cut], rule: Pruning, terms: Sequence[str | None] | None) -> None:
+    def __init__(
+        self,
+        cuts: Sequence[Cut],
+        rule: Pruning,
+        terms: Sequence[str | None] | None,
+        floors: Sequence[Columns] | None = None,
+    ) -> None:
+        """`floors`, one per text, are added to what the model gives, before pruning."""
         self._cuts = cuts
         self._rule = rule
+        self._floors = floors
         self._terms = terms
         self._owners = [position for position, cut in enumerate(cuts) for _ in cut.spans]
         self._parts: list[list[Columns]] = [[] for _ in cuts]
@@ -64,7 +80,10 @@ class Encodings:
         cut, parts = self._cuts[position], self._parts[position]
         parts.append(row)
         if len(parts) == len(cut.spans):
-            vector = to_vector(merge_windows(parts), self._rule, self._terms)
+            columns = merge_windows(parts)
+            if self._floors is not None:
+                columns = add(columns, self._floors[position])
+            vector = to_vector(columns, self._rule, self._terms)
             self._done[position] = Encoding(vector, cut.truncated, len(cut.spans), cut.tokens)
             parts.clear()
 

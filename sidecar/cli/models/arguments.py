@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
-from sidecar.bundle import PruningRule, Quantization, QueryMode, ScoreActivation, SpecialTokens
+from sidecar.bundle import LexicalFloor, PruningRule, Quantization, QueryMode, ScoreActivation, SpecialTokens
 from sidecar.domain import PruningType
 from sidecar.errors import InvalidInput
 
@@ -24,6 +25,7 @@ __all__ = [
     "ScoreOption",
     "Source",
     "Specials",
+    "floor_of",
     "ratio_rule",
 ]
 
@@ -46,6 +48,17 @@ Ratio = Annotated[
     float | None,
     typer.Option("--document-max-ratio", help="Documents keep terms from this share of their largest weight on."),
 ]
+
+
+def floor_of(weight: float | None, average_length: float) -> LexicalFloor | None:
+    """Return the floor of a --lexical-floor; None: not given. Raises InvalidInput."""
+    if weight is None:
+        return None
+    try:
+        return LexicalFloor(weight=weight, average_length=average_length)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidInput(f"--lexical-floor with --average-length: {first['msg']}.", field="lexical_floor") from None
 
 
 def ratio_rule(value: float | None) -> PruningRule | None:

@@ -28,6 +28,7 @@ from sidecar.cli.models.arguments import (
     ScoreOption,
     Source,
     Specials,
+    floor_of,
     ratio_rule,
 )
 from sidecar.cli.models.output import prepare, print_json
@@ -85,6 +86,12 @@ def export_model(
     query_mode: QueryModeOption = None,
     query_weights: QueryWeights = None,
     missing_idf: Annotated[float | None, typer.Option(help="Weight of a query term the IDF table lacks.")] = None,
+    lexical_floor: Annotated[
+        float | None, typer.Option(help="Add BM25's saturation of a document's own terms, times this (0.7 is usual).")
+    ] = None,
+    average_length: Annotated[
+        float, typer.Option(help="With --lexical-floor: tokens of an average document of yours.")
+    ] = 150.0,
     special_tokens: Specials = SpecialTokens.DROP_ALL,
     document_max_ratio: Ratio = 0.1,
     score_activation: ScoreOption = None,
@@ -115,6 +122,7 @@ def export_model(
         query_mode=query_mode,
         query_weights=read_query_weights(query_weights) if query_weights else None,
         missing_idf=missing_idf,
+        lexical_floor=floor_of(lexical_floor, average_length),
         special_tokens=special_tokens,
         document_pruning=ratio_rule(document_max_ratio) or PruningRule(),
         score_activation=score_activation,

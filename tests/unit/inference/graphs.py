@@ -125,6 +125,7 @@ def sparse_bundle(
     kind: str = "weights",
     matrix: np.ndarray | None = None,
     query_weights: dict[str, float] | None = None,
+    folds: dict[str, str | None] | None = None,
     **manifest: object,
 ) -> Bundle:
     """Write and open a sparse encoder; `manifest` overrides the defaults below."""
@@ -137,6 +138,8 @@ def sparse_bundle(
         graph = {"output": outputs[kind], "output_kind": kind}
     if query_weights is not None:
         (folder / "query_weights.json").write_bytes(orjson.dumps(query_weights))
+    if folds is not None:
+        (folder / "folds.json").write_bytes(orjson.dumps(folds))
     values: dict = {
         "name": name,
         "kind": "sparse-encoder",
