@@ -6,9 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-__all__ = ["index_progress", "node_progress"]
+__all__ = ["index_progress", "node_progress", "reconcile_progress"]
 
 
 @contextmanager
@@ -50,5 +61,36 @@ def index_progress(console: Console, size: int | None) -> Iterator[Callable[[int
 
         def show(position: int, counts: str) -> None:
             bar.update(task, completed=position, counts=counts)
+
+        yield show
+
+
+class _RateColumn(ProgressColumn):
+    """Documents per second, as the bar itself measures them."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.0f} documents/s")
+
+
+@contextmanager
+def reconcile_progress(console: Console) -> Iterator[Callable[[str, int, int, str], None]]:
+    """Show how far reconciling is: what is done, documents read, of how many, and a line of counts."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[counts]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("connecting", total=None, counts="")
+
+        def show(doing: str, position: int, total: int, counts: str) -> None:
+            bar.update(task, description=doing, completed=position, total=total, counts=counts)
 
         yield show

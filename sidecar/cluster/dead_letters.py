@@ -18,11 +18,13 @@ class DeadLetters:
     """Writes one JSON object per line: `line`, `id`, `stage` (read, encode, write), `reason`, `message`, `document`.
 
     The file is made, or added to, with the first letter, and each one is on disk at once; `path` None only counts.
-    `id` is null where the line could not be read, and `document` absent.
+    `id` is null where the line could not be read, and `document` absent. `index` says where the documents were to go;
+    letters of documents that are in the index already name it and their `routing`, and have neither line nor document.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, index: str | None = None) -> None:
         self.path = path
+        self._index = index
         self.count = 0
         self._file: IO[bytes] | None = None
 
@@ -36,7 +38,16 @@ class DeadLetters:
             self._file.close()
 
     def add(
-        self, line: int, document_id: str | None, stage: str, reason: str, message: str, document: JsonObject | None
+        self,
+        line: int | None,
+        document_id: str | None,
+        stage: str,
+        reason: str,
+        message: str,
+        document: JsonObject | None,
+        *,
+        index: str | None = None,
+        routing: str | None = None,
     ) -> None:
         """Write one letter; raise EngineError where the file can't be written."""
         self.count += 1
@@ -49,8 +60,8 @@ class DeadLetters:
             "reason": reason,
             "message": message,
         }
-        if document is not None:
-            letter["document"] = document
+        where = {"index": index or self._index, "routing": routing, "document": document}
+        letter |= {name: value for name, value in where.items() if value is not None}
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,31 +6,34 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster.reading import Record
 from sidecar.domain import Encoding, Lane, Pruning, Side, Windows
 from sidecar.engine import IndexMeta
 from sidecar.errors import FingerprintMismatch, InferenceFailed, InvalidInput, SidecarError
 
 __all__ = ["Encoded", "Texts", "encode_documents"]
 
+RecordT = TypeVar("RecordT")
+"""Whatever stands for one document: a line of a file, a version in an index."""
+
 _BLAMED = re.compile(r"^texts\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Generic[RecordT]):
     """Documents with the texts to encode, in the same order."""
 
-    records: tuple[Record, ...]
+    records: tuple[RecordT, ...]
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(Generic[RecordT]):
     """One document with its encoding, or with the error that its text met."""
 
-    record: Record
+    record: RecordT
     text: str
     encoding: Encoding | None = None
     error: SidecarError | None = None
@@ -46,19 +49,19 @@ class _Call:
 
 async def encode_documents(
     sidecar: AsyncSidecarClient,
-    batches: AsyncIterator[Texts],
+    batches: AsyncIterator[Texts[RecordT]],
     meta: IndexMeta,
     *,
     model: str | None,
     windows: Windows,
     in_flight: int,
-) -> AsyncGenerator[list[Encoded], None]:
+) -> AsyncGenerator[list[Encoded[RecordT]], None]:
     """Encode batches, at most `in_flight` of them unanswered, and yield them as they come, in any order.
 
     Raises SidecarUnavailable where the sidecar is gone for good, and FingerprintMismatch where it serves another model.
     """
     call = _Call(model, meta.pruning, windows, meta.fingerprint)
-    open_batches: dict[int, Texts] = {}
+    open_batches: dict[int, Texts[RecordT]] = {}
 
     async def texts() -> AsyncIterator[Sequence[str]]:
         position = 0
@@ -87,9 +90,11 @@ async def encode_documents(
                 yield await _one_by_one(sidecar, batch, outcome.error, call)
 
 
-async def _one_by_one(sidecar: AsyncSidecarClient, batch: Texts, error: SidecarError, call: _Call) -> list[Encoded]:
+async def _one_by_one(
+    sidecar: AsyncSidecarClient, batch: Texts[RecordT], error: SidecarError, call: _Call
+) -> list[Encoded[RecordT]]:
     """Take the blamed text out and encode the rest, until the rest goes through."""
-    done: list[Encoded] = []
+    done: list[Encoded[RecordT]] = []
     left = list(zip(batch.records, batch.texts, strict=True))
     while True:
         place = _blamed(error, len(left))
@@ -130,7 +135,7 @@ def _blamed(error: SidecarError, count: int) -> int | None:
     return place if place is not None and place < count else None
 
 
-def _paired(batch: Texts, encodings: Sequence[Encoding]) -> list[Encoded]:
+def _paired(batch: Texts[RecordT], encodings: Sequence[Encoding]) -> list[Encoded[RecordT]]:
     return [
         Encoded(record, text, encoding)
         for record, text, encoding in zip(batch.records, batch.texts, encodings, strict=True)

@@ -21,6 +21,7 @@ from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.models import encoder_of_index
+from sidecar.cluster.pipeline import feed_and_write
 from sidecar.cluster.reading import Record, Source, Unreadable
 from sidecar.domain import JsonObject, WindowPolicy, Windows
 from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_named
@@ -134,20 +135,7 @@ class IndexRun:
         self._started = time.monotonic()
         inlet, outlet = create_memory_object_stream[list[_Ready]](self._options.queued_batches)
         with inlet, outlet:
-            feeding = asyncio.create_task(self._feed(inlet, meta, model.name))
-            writing = asyncio.create_task(self._write(outlet))
-            try:
-                await asyncio.wait({feeding, writing}, return_when=asyncio.FIRST_EXCEPTION)
-                if writing.done():
-                    feeding.cancel()
-                # Otherwise the inlet is closed: the writer ends by itself when it has written what is queued.
-                await asyncio.wait({feeding, writing})
-            finally:
-                feeding.cancel()
-                writing.cancel()
-                await asyncio.gather(feeding, writing, return_exceptions=True)
-        writing.result()
-        feeding.result()
+            await feed_and_write(self._feed(inlet, meta, model.name), self._write(outlet))
         if self._options.refresh:
             await self._engine.refresh(self._index)
         self._count()
@@ -173,7 +161,7 @@ class IndexRun:
                 if ready:
                     await inlet.send(ready)
 
-    async def _batches(self, inlet: _Inlet, meta: IndexMeta, dialect: Dialect) -> AsyncGenerator[Texts, None]:
+    async def _batches(self, inlet: _Inlet, meta: IndexMeta, dialect: Dialect) -> AsyncGenerator[Texts[Record], None]:
         """Read, put aside what can't be encoded, send what has no text past the sidecar, and batch the rest."""
         records: list[Record] = []
         texts: list[str] = []
@@ -205,7 +193,7 @@ class IndexRun:
         if texts:
             yield Texts(tuple(records), tuple(texts))
 
-    def _prepared(self, document: Encoded, meta: IndexMeta, dialect: Dialect) -> _Ready | None:
+    def _prepared(self, document: Encoded[Record], meta: IndexMeta, dialect: Dialect) -> _Ready | None:
         """Return the write of a document, or put it aside and return None."""
         if document.error is not None:
             self._put_aside(document)
@@ -256,7 +244,7 @@ class IndexRun:
         if refused is not None:
             raise EngineRejected(refused.reason)
 
-    def _put_aside(self, document: Encoded) -> None:
+    def _put_aside(self, document: Encoded[Record]) -> None:
         error = document.error
         if error is None:
             raise AssertionError("A document is put aside for an error; this is a bug.")

@@ -6,9 +6,12 @@ from sidecar.engine.bulk import BulkAction, BulkItem, BulkOperation, BulkPolicy
 from sidecar.engine.detection import DialectChoice, choose_dialect
 from sidecar.engine.dialect import DIALECTS, Dialect, dialect_for, dialect_named
 from sidecar.engine.engine import Engine
+from sidecar.engine.load import ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.rank_features import RankFeatures
 from sidecar.engine.responses import Hit, SearchResponse
+from sidecar.engine.scan import Scan, ScanSpec
+from sidecar.engine.stored import StoredDocument
 from sidecar.engine.versions import ClusterInfo, Distribution
 
 __all__ = [
@@ -19,6 +22,7 @@ __all__ = [
     "BulkOperation",
     "BulkPolicy",
     "ClusterInfo",
+    "ClusterLoad",
     "Dialect",
     "DialectChoice",
     "Distribution",
@@ -26,7 +30,10 @@ __all__ = [
     "Hit",
     "IndexMeta",
     "RankFeatures",
+    "Scan",
+    "ScanSpec",
     "SearchResponse",
+    "StoredDocument",
     "choose_dialect",
     "dialect_for",
     "dialect_named",

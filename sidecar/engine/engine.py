@@ -11,11 +11,14 @@ from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
 from sidecar.engine.dialect import Dialect, dialect_for
 from sidecar.engine.failures import Cause, from_cause
+from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.responses import SearchResponse
+from sidecar.engine.scan import Scan, ScanSpec
+from sidecar.engine.stored import StoredDocument
 from sidecar.engine.transport import Access, Transport, path_of, to_json
 from sidecar.engine.versions import ClusterInfo, parse_plugins
-from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, IndexNotPrepared
+from sidecar.errors import EngineRejected, EngineUnavailable, FingerprintMismatch, IndexNotFound, IndexNotPrepared
 
 __all__ = ["Engine"]
 
@@ -238,6 +241,30 @@ class Engine:
         source = None if answer is None else answer.get("_source")
         return source if isinstance(source, Mapping) else None
 
+    def scan(self, spec: ScanSpec) -> Scan:
+        """Return a scan of every document that matches; it reads nothing before it is entered."""
+        return Scan(self._transport, self.info, spec)
+
+    async def stored(
+        self, documents: Sequence[StoredDocument], fields: Sequence[str]
+    ) -> tuple[StoredDocument | None, ...]:
+        """Read documents again, as they are now, refreshed or not; None for one that is gone. In the order given."""
+        if not documents:
+            return ()
+        wanted: list[JsonValue] = []
+        for document in documents:
+            entry: JsonObject = {"_index": document.index, "_id": document.id, "_source": {"includes": list(fields)}}
+            wanted.append(entry if document.routing is None else {**entry, "routing": document.routing})
+        answer = await self._transport.read("POST", "/_mget", {"docs": wanted}, timeout=60.0)
+        entries = answer.get("docs")
+        if not isinstance(entries, list) or len(entries) != len(documents):
+            raise EngineUnavailable("The cluster answered another number of documents than it was asked for.")
+        return tuple(_present(entry) for entry in entries)
+
+    async def load(self) -> ClusterLoad:
+        """Return how busy the cluster is; raises EngineRejected where this user may not see it."""
+        return ClusterLoad.parse(await self._transport.read("GET", LOAD_PATH, parameters={"filter_path": LOAD_FILTER}))
+
     async def index_size(self, index: str) -> int:
         """Return the bytes of an index's primary shards on disk."""
         answer = await self._transport.read("GET", path_of(index, "_stats", "store"))
@@ -252,6 +279,13 @@ class Engine:
             fields = _vector_fields(await self.mappings(index))
             self._vector_fields[index] = fields
         return {**body, "_source": _excluding(body.get("_source"), fields)} if fields else body
+
+
+def _present(entry: JsonObject) -> StoredDocument | None:
+    cause = entry.get("error")
+    if cause is not None:
+        raise from_cause(Cause.parse(503, cause))
+    return StoredDocument.parse(entry)
 
 
 def _record(mapping: JsonObject) -> object:

@@ -1,0 +1,180 @@
+"""From findings to written vectors: encoding and writing side by side, in bounded memory, at the cluster's pace."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from anyio import EndOfStream, WouldBlock, create_memory_object_stream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster.encoding import Encoded, Texts, encode_documents
+from sidecar.cluster.pipeline import feed_and_write
+from sidecar.cluster.reconcile.finding import Finding
+from sidecar.cluster.reconcile.pace import Pace
+from sidecar.cluster.reconcile.summary import ReconcileOptions
+from sidecar.cluster.reconcile.tally import Tally
+from sidecar.cluster.reconcile.writing import Fate, Ready, VectorWriter, prepare
+from sidecar.engine import Dialect, Engine, IndexMeta
+from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput, TextTooLarge
+
+__all__ = ["Flow", "Target"]
+
+LOOK_SECONDS = 5.0
+"""Seconds between two looks at the nodes."""
+
+_Inlet: TypeAlias = MemoryObjectSendStream[list[Ready]]
+_Outlet: TypeAlias = MemoryObjectReceiveStream[list[Ready]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is written into an index: its record, the dialect, and the name of the model at the sidecar."""
+
+    meta: IndexMeta
+    dialect: Dialect
+    model: str
+
+
+class Flow:
+    """Takes findings through the sidecar into the index; what becomes of them goes into the tally."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sidecar: AsyncSidecarClient,
+        tally: Tally,
+        options: ReconcileOptions,
+        stopping: asyncio.Event,
+    ) -> None:
+        self.load_visible = True
+        """Whether this user may see how busy the nodes are; where not, only refused writes slow the run down."""
+        self._engine = engine
+        self._sidecar = sidecar
+        self._tally = tally
+        self._options = options
+        self._stopping = stopping
+        self._pace = Pace(options.limits)
+        self._looked = -LOOK_SECONDS
+        rate = options.limits.rate
+        # At a low rate, small batches: what is under way when a run is stopped is still written.
+        self._at_once = max(1, int(rate)) if rate is not None else options.write_documents
+
+    async def carry(self, findings: AsyncGenerator[list[Finding], None], target: Target) -> None:
+        """Encode and write every finding; raise EngineUnavailable or SidecarUnavailable where one went away."""
+        inlet, outlet = create_memory_object_stream[list[Ready]](2)
+        with inlet, outlet:
+            await feed_and_write(self._feed(inlet, findings, target), self._write(outlet, target))
+
+    async def _feed(self, inlet: _Inlet, findings: AsyncGenerator[list[Finding], None], target: Target) -> None:
+        batches = self._batches(inlet, findings, target)
+        encoded = encode_documents(
+            self._sidecar,
+            batches,
+            target.meta,
+            model=target.model,
+            windows=self._options.windows,
+            in_flight=min(self._options.in_flight, self._at_once),
+        )
+        async with inlet, aclosing(batches), aclosing(encoded) as stream:
+            async for documents in stream:
+                ready = [found for one in documents if (found := self._prepared(one, target)) is not None]
+                if ready:
+                    await inlet.send(ready)
+
+    async def _batches(
+        self, inlet: _Inlet, findings: AsyncGenerator[list[Finding], None], target: Target
+    ) -> AsyncGenerator[Texts[Finding], None]:
+        """Put aside what can't be encoded, send what has no text past the sidecar, and batch the rest."""
+        batch: list[Finding] = []
+        async for found in findings:
+            bare: list[Ready] = []
+            for finding in found:
+                if not finding.text:
+                    bare.append(prepare(Encoded(finding, ""), target.meta, target.dialect))
+                elif len(finding.text.encode("utf-8", "surrogatepass")) > self._options.max_text_bytes:
+                    self._tally.fail(
+                        finding, TextTooLarge(f"The text has more than {self._options.max_text_bytes} bytes.")
+                    )
+                else:
+                    if batch and self._is_full(batch, finding):
+                        yield _texts(batch)
+                        batch = []
+                    batch.append(finding)
+            if bare:
+                await inlet.send(bare)
+        if batch:
+            yield _texts(batch)
+
+    def _is_full(self, batch: Sequence[Finding], more: Finding) -> bool:
+        characters = sum(len(finding.text) for finding in batch) + len(more.text)
+        documents = min(self._options.batch_documents, self._at_once)
+        return len(batch) >= documents or characters > self._options.batch_characters
+
+    def _prepared(self, document: Encoded[Finding], target: Target) -> Ready | None:
+        error = document.error
+        if error is None:
+            try:
+                return prepare(document, target.meta, target.dialect)
+            except InvalidInput as refused:
+                error = refused
+        self._tally.fail(document.record, error)
+        return None
+
+    async def _write(self, outlet: _Outlet, target: Target) -> None:
+        writer = VectorWriter(self._engine, target.meta, target.dialect)
+        with outlet:
+            async for first in outlet:
+                ready = list(first)
+                while len(ready) < self._options.write_documents:
+                    try:
+                        ready += outlet.receive_nowait()
+                    except (WouldBlock, EndOfStream):
+                        break
+                for part in _parts(ready, self._at_once):
+                    await self._throttle(len(part))
+                    await self._write_part(writer, part)
+
+    async def _write_part(self, writer: VectorWriter, part: Sequence[Ready]) -> None:
+        overloaded = unreachable = False
+        async for group in writer.write(part):
+            for settled in group:
+                self._tally.settle(settled)
+                overloaded |= settled.repeated or settled.fate is Fate.TURNED_AWAY
+                unreachable |= settled.fate is Fate.UNREACHABLE
+        self._pace.answered(overloaded=overloaded)
+        if unreachable:
+            raise EngineUnavailable(
+                "The cluster, or a shard of the index, went away. Run the same command again when it is back: what is"
+                " written is not written again."
+            )
+
+    async def _throttle(self, documents: int) -> None:
+        if self.load_visible and time.monotonic() - self._looked >= LOOK_SECONDS:
+            try:
+                self._pace.observed(await self._engine.load())
+            except EngineRejected:
+                self.load_visible = False
+            self._looked = time.monotonic()
+        pause = self._pace.pause
+        self._tally.held_back(pause)
+        await self._rest(max(pause, self._pace.wait_by_rate(documents)))
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds > 0.0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _texts(batch: Sequence[Finding]) -> Texts[Finding]:
+    return Texts(tuple(batch), tuple(finding.text for finding in batch))
+
+
+def _parts(ready: Sequence[Ready], size: int) -> Iterator[Sequence[Ready]]:
+    for start in range(0, len(ready), size):
+        yield ready[start : start + size]

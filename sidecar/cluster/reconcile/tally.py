@@ -1,0 +1,154 @@
+"""Counting what became of documents, and remembering the few that have to be tried again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sidecar.cluster.dead_letters import DeadLetters
+from sidecar.cluster.reconcile.finding import Finding, Reason
+from sidecar.cluster.reconcile.summary import ReconcileSummary
+from sidecar.cluster.reconcile.writing import Fate, Settled
+from sidecar.engine import StoredDocument
+from sidecar.errors import EngineRejected, SidecarError, wire_error
+
+__all__ = ["PutOff", "Tally"]
+
+REMEMBERED = 50_000
+"""Documents that are remembered at most; what is beyond is found again by a scan, or by the next run."""
+
+HOPELESS = 100
+"""So many refused writes, and none that went through: it is not the documents."""
+
+Counted = Literal["scanned", "written", "without_vector", "truncated", "unneeded", "gone", "failed", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A document that is tried again later: where it is, why it needed a vector, and the hash it had then."""
+
+    document: StoredDocument
+    reason: Reason
+    hash: object
+
+
+class Tally:
+    """The summary as it grows, the dead letters, and what is to be tried again."""
+
+    def __init__(self, dead_letters: DeadLetters, progress: Callable[[ReconcileSummary], None] | None = None) -> None:
+        self._dead_letters = dead_letters
+        self._progress = progress
+        self._started = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._held_back = 0.0
+        self._put_off: OrderedDict[tuple[str, str], PutOff] = OrderedDict()
+        self._refused: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    @property
+    def summary(self) -> ReconcileSummary:
+        """What is done so far."""
+        counts = self._counts
+        return ReconcileSummary(
+            scanned=counts["scanned"],
+            missing=counts[Reason.MISSING],
+            outdated=counts[Reason.OUTDATED],
+            changed=counts[Reason.CHANGED],
+            written=counts["written"],
+            without_vector=counts["without_vector"],
+            truncated=counts["truncated"],
+            unneeded=counts["unneeded"],
+            gone=counts["gone"],
+            failed=counts["failed"],
+            left=counts["left"],
+            held_back=self._held_back,
+            seconds=time.monotonic() - self._started,
+        )
+
+    def scanned(self, count: int) -> None:
+        """Count documents that were read."""
+        self._count("scanned", count)
+        self._tell()
+
+    def held_back(self, seconds: float) -> None:
+        """Count time that was left to the cluster."""
+        self._held_back += seconds
+
+    def was_refused(self, document: StoredDocument) -> bool:
+        """Whether this version is in the dead letters of this run: it would be refused again."""
+        return self._refused.get((document.index, document.id)) == document.seq_no
+
+    def take_put_off(self) -> list[PutOff]:
+        """Return what was put off, and forget it."""
+        taken = list(self._put_off.values())
+        self._put_off.clear()
+        self._count("left", -len(taken))
+        return taken
+
+    def settle(self, settled: Settled) -> None:
+        """Count one write; raise EngineRejected where the cluster refuses everything."""
+        ready, finding = settled.ready, settled.ready.finding
+        match settled.fate:
+            case Fate.WRITTEN:
+                self._found(finding.reason, "written")
+                self._count("without_vector", int(not ready.has_vector))
+                self._count("truncated", int(ready.truncated))
+            case Fate.UNNEEDED:
+                self._found(finding.reason, "unneeded")
+            case Fate.GONE:
+                self._found(finding.reason, "gone")
+            case Fate.PUT_OFF | Fate.TURNED_AWAY:
+                self.put_off(PutOff(replace(finding.document, source={}), finding.reason, finding.hash_before))
+            case Fate.REFUSED:
+                self._letter(finding, "write", settled.error_type or "UNKNOWN", settled.reason)
+                self._require_hope(settled)
+            case Fate.UNREACHABLE:
+                pass
+        self._tell()
+
+    def settle_unwritten(self, put_off: PutOff, fate: Literal[Fate.UNNEEDED, Fate.GONE]) -> None:
+        """Count a document that was put off and needs nothing any more."""
+        self._found(put_off.reason, "gone" if fate is Fate.GONE else "unneeded")
+
+    def put_off(self, document: PutOff) -> None:
+        """Remember a document for later; beyond REMEMBERED it is only counted."""
+        key = (document.document.index, document.document.id)
+        if key not in self._put_off:
+            self._count("left")
+            if len(self._put_off) < REMEMBERED:
+                self._put_off[key] = document
+
+    def fail(self, finding: Finding, error: SidecarError) -> None:
+        """Put a document aside that could not be encoded."""
+        self._letter(finding, "encode", wire_error(error).reason, error.message)
+        self._tell()
+
+    def _require_hope(self, settled: Settled) -> None:
+        failed = self._counts["failed"]
+        if failed >= HOPELESS and not self._counts["written"]:
+            raise EngineRejected(
+                f"The cluster refused the first {failed} documents: {settled.error_type}: {settled.reason}"
+            )
+
+    def _letter(self, finding: Finding, stage: str, reason: str, message: str) -> None:
+        document = finding.document
+        self._dead_letters.add(
+            None, document.id, stage, reason, message, None, index=document.index, routing=document.routing
+        )
+        self._refused[(document.index, document.id)] = document.seq_no
+        if len(self._refused) > REMEMBERED:
+            self._refused.popitem(last=False)
+        self._found(finding.reason, "failed")
+
+    def _found(self, reason: Reason, outcome: Counted) -> None:
+        self._counts[reason] += 1
+        self._count(outcome)
+
+    def _count(self, what: Counted, by: int = 1) -> None:
+        self._counts[what] += by
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self.summary)
