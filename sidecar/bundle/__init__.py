@@ -2,6 +2,7 @@
 
 from sidecar.bundle.loading import Bundle
 from sidecar.bundle.locate import (
+    STARTER_NEURAL,
     STARTER_RERANKER,
     STARTER_SPARSE,
     STARTERS,
@@ -28,6 +29,7 @@ from sidecar.bundle.writing import write_bundle, zip_bundle
 
 __all__ = [
     "STARTERS",
+    "STARTER_NEURAL",
     "STARTER_RERANKER",
     "STARTER_SPARSE",
     "Activation",

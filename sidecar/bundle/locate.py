@@ -10,6 +10,7 @@ from sidecar.errors import BundleNotFound
 
 __all__ = [
     "STARTERS",
+    "STARTER_NEURAL",
     "STARTER_RERANKER",
     "STARTER_SPARSE",
     "bundle_folders",
@@ -19,9 +20,10 @@ __all__ = [
 ]
 
 STARTER_SPARSE = "splade-sidecar-starter-sparse-v1"
+STARTER_NEURAL = "splade-sidecar-starter-neural-v1"
 STARTER_RERANKER = "splade-sidecar-starter-reranker-v1"
 STARTERS = (STARTER_SPARSE, STARTER_RERANKER)
-"""Bundles that come with the package; what is served where nothing else is named."""
+"""Bundles that are served where nothing else is named. STARTER_NEURAL comes with the package too: to compare."""
 
 
 def bundle_folders() -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ from sidecar.engine.bulk import BulkAction, BulkItem, BulkOperation, BulkPolicy
 from sidecar.engine.detection import DialectChoice, choose_dialect
 from sidecar.engine.dialect import DIALECTS, Dialect, dialect_for, dialect_named
 from sidecar.engine.engine import Engine
+from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.rank_features import RankFeatures
@@ -23,6 +24,7 @@ __all__ = [
     "BulkPolicy",
     "ClusterInfo",
     "ClusterLoad",
+    "CollectionFrequencies",
     "Dialect",
     "DialectChoice",
     "Distribution",

@@ -11,6 +11,7 @@ from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
 from sidecar.engine.dialect import Dialect, dialect_for
 from sidecar.engine.failures import Cause, from_cause
+from sidecar.engine.frequencies import FREQUENCIES_KEY, CollectionFrequencies
 from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.responses import SearchResponse
@@ -95,6 +96,10 @@ class Engine:
         """Close the connections; a second time does nothing."""
         await self._transport.close()
 
+    def forget(self, index: str) -> None:
+        """Read the index's mapping again before it is searched next."""
+        self._vector_fields.pop(index, None)
+
     async def cluster(self) -> ClusterInfo:
         """Return version and plugins; `plugins` None where this user may not list them."""
         if self.info.plugins is not None:
@@ -106,7 +111,9 @@ class Engine:
         self.info = self.info.with_plugins(parse_plugins(answer))
         return self.info
 
-    async def send(self, method: str, path: str, body: JsonObject | None = None, *, timeout: float = 60.0) -> JsonObject:
+    async def send(
+        self, method: str, path: str, body: JsonObject | None = None, *, timeout: float = 60.0
+    ) -> JsonObject:
         """Send any request, once, and return its answer; `path` is as the cluster's documentation has it."""
         return await self._transport.send(method, path, body, timeout=timeout)
 
@@ -171,8 +178,15 @@ class Engine:
 
         Raises IndexNotFound, IndexNotPrepared, and FingerprintMismatch where an alias mixes models.
         """
+        return (await self.index_record(index))[0]
+
+    async def index_record(self, index: str) -> tuple[IndexMeta, CollectionFrequencies | None]:
+        """Return what `index_meta` returns, and the collection's document frequencies where they were counted.
+
+        Of several indices behind an alias, those with the largest sample speak for all. Raises as `index_meta`.
+        """
         mappings = await self.mappings(index)
-        metas = [IndexMeta.parse(name, _record(mapping)) for name, mapping in sorted(mappings.items())]
+        metas = [IndexMeta.parse(name, _record(mapping, META_KEY)) for name, mapping in sorted(mappings.items())]
         if not metas:
             raise IndexNotFound(f"The index does not exist: {index}.")
         first = metas[0]
@@ -181,7 +195,11 @@ class Engine:
                 raise FingerprintMismatch(
                     f"{index} stands for indices that were encoded by different models: search them one by one."
                 )
-        return first
+        tables = (
+            CollectionFrequencies.parse(name, _record(mapping, FREQUENCIES_KEY)) for name, mapping in mappings.items()
+        )
+        counted = [table for table in tables if table is not None and table.fingerprint == first.fingerprint]
+        return first, max(counted, key=lambda table: table.sampled, default=None)
 
     async def mappings(self, index: str) -> dict[str, JsonObject]:
         """Return the mapping of each concrete index behind a name."""
@@ -288,16 +306,16 @@ def _present(entry: JsonObject) -> StoredDocument | None:
     return StoredDocument.parse(entry)
 
 
-def _record(mapping: JsonObject) -> object:
+def _record(mapping: JsonObject, key: str) -> object:
     meta = mapping.get("_meta")
-    return meta.get(META_KEY) if isinstance(meta, Mapping) else None
+    return meta.get(key) if isinstance(meta, Mapping) else None
 
 
 def _vector_fields(mappings: Mapping[str, JsonObject]) -> tuple[str, ...]:
     fields: set[str] = set()
     for name, mapping in mappings.items():
         try:
-            fields.add(IndexMeta.parse(name, _record(mapping)).vector_field)
+            fields.add(IndexMeta.parse(name, _record(mapping, META_KEY)).vector_field)
         except IndexNotPrepared:
             continue
     return tuple(sorted(fields))

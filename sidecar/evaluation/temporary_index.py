@@ -12,6 +12,7 @@ import orjson
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexOptions, IndexRun, IndexSpec, IndexSummary, Source, pick_encoder, set_up
+from sidecar.cluster.frequencies import has_query_table, refresh_frequencies
 from sidecar.domain import Windows
 from sidecar.engine import Engine, IndexMeta
 from sidecar.errors import EvaluationError
@@ -63,6 +64,8 @@ async def indexed_collection(
             source = Source(io.BytesIO(lines), "_id", len(lines))
             run = IndexRun(engine, sidecar, name, source, letters, options, model=chosen.name, progress=progress)
             summary = await run.run()
+        if has_query_table(chosen):
+            await refresh_frequencies(engine, sidecar, name, model=chosen.name)
         await engine.force_merge(name)
         await engine.refresh(name)
         count = await engine.count(name)

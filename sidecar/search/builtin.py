@@ -14,17 +14,23 @@ __all__ = ["BUILT_IN", "load_profile"]
 
 RERANKED = "+rerank"
 
+COLLECTION_IDF = 0.5
+
 _RERANK = Rerank(depth=50, weight=0.5)
 
 _PLAIN = (
     Profile(name="lexical", retrievers=(Lexical(),)),
-    Profile(name="sparse", retrievers=(Sparse(),)),
+    Profile(name="sparse", retrievers=(Sparse(collection_idf=COLLECTION_IDF),)),
     Profile(
         name="hybrid",
-        retrievers=(Lexical(weight=0.5), Sparse(weight=0.5)),
+        retrievers=(Lexical(weight=0.5), Sparse(weight=0.5, collection_idf=COLLECTION_IDF)),
         fusion=LinearFusion(normalization=Normalization.MIN_MAX),
     ),
-    Profile(name="hybrid-rrf", retrievers=(Lexical(), Sparse()), fusion=ReciprocalRankFusion(rank_constant=20)),
+    Profile(
+        name="hybrid-rrf",
+        retrievers=(Lexical(), Sparse(collection_idf=COLLECTION_IDF)),
+        fusion=ReciprocalRankFusion(rank_constant=20),
+    ),
 )
 
 BUILT_IN: dict[str, Profile] = {

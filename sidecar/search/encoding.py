@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from sidecar.domain import Side, SparseVector
-from sidecar.engine import Engine, IndexMeta
+from sidecar.engine import CollectionFrequencies, Engine, IndexMeta
 from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
+from sidecar.search.collection_idf import adapted
 from sidecar.search.degradation import NO_QUERY_TERMS, Degraded, degraded_by, within
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Sparse
@@ -15,13 +16,16 @@ __all__ = ["IndexRecord", "QueryEncoder"]
 
 
 class IndexRecord:
-    """An index's `_meta`, read again when it is older than `seconds`, and when it turns out to be outdated."""
+    """An index's `_meta` and its document frequencies.
+
+    Both are read again when it is older than `seconds`, and when it turns out to be outdated."""
 
     def __init__(self, engine: Engine, index: str, *, seconds: float = 30.0) -> None:
         self._engine = engine
         self._index = index
         self._seconds = seconds
         self._meta: IndexMeta | None = None
+        self.frequencies: CollectionFrequencies | None = None
         self._read_at = 0.0
 
     async def get(self) -> IndexMeta:
@@ -32,7 +36,7 @@ class IndexRecord:
 
     async def read(self) -> IndexMeta:
         """Read the record from the cluster."""
-        self._meta = await self._engine.index_meta(self._index)
+        self._meta, self.frequencies = await self._engine.index_record(self._index)
         self._read_at = time.monotonic()
         return self._meta
 
@@ -65,7 +69,12 @@ class QueryEncoder:
             raise
         except SidecarError as error:
             return degraded_by("encode", error)
-        return vector if len(vector) else Degraded("encode", NO_QUERY_TERMS)
+        if not len(vector):
+            return Degraded("encode", NO_QUERY_TERMS)
+        share = self._retriever.collection_idf
+        if share and record.frequencies is not None:
+            return adapted(vector, record.frequencies, share)
+        return vector
 
     async def _encoded(self, text: str, meta: IndexMeta, timeout: float) -> SparseVector:
         pruning = self._retriever.pruning

@@ -66,6 +66,12 @@ class Sparse(_Frozen):
     weight: Weight = 1.0
     model: str | None = Field(default=None, description="Name of the encoder; none: the one the index was encoded by.")
     pruning: QueryPruning | None = Field(default=None, description="None: the model's own rule for queries.")
+    collection_idf: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the index's own IDF in the query weights, where the index has its frequencies counted.",
+    )
 
 
 Retriever: TypeAlias = Annotated[Lexical | Sparse, Field(discriminator="kind")]

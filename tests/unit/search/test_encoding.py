@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from sidecar.domain import EncodeResult, Encoding, Pruning, PruningType, RerankResult, Side, SparseVector, Windows
-from sidecar.engine import IndexMeta
+from sidecar.engine import CollectionFrequencies, IndexMeta
 from sidecar.errors import WIRE, FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
 from sidecar.search.degradation import NO_QUERY_TERMS, Degraded
 from sidecar.search.encoding import IndexRecord, QueryEncoder
@@ -25,11 +25,12 @@ class Mapping:
     def __init__(self, *fingerprints: str) -> None:
         self.fingerprints = list(fingerprints)
         self.asked = 0
+        self.frequencies: CollectionFrequencies | None = None
 
-    async def index_meta(self, index: str) -> IndexMeta:
+    async def index_record(self, index: str) -> tuple[IndexMeta, CollectionFrequencies | None]:
         self.asked += 1
         found = self.fingerprints.pop(0) if len(self.fingerprints) > 1 else self.fingerprints[0]
-        return IndexMeta(fingerprint=found, bundle="starter")
+        return IndexMeta(fingerprint=found, bundle="starter"), self.frequencies
 
 
 class Encoder:
@@ -138,3 +139,19 @@ async def test_every_error_is_raised_or_declared(kind: type[SidecarError]) -> No
             await call
     else:
         assert await call == Degraded("encode", WIRE[kind].reason)
+
+
+async def test_query_weights_are_adapted_where_the_profile_asks_and_the_index_was_counted():
+    mapping = Mapping(OLD)
+    record = IndexRecord(mapping, "articles")
+    adapting = QueryEncoder(Encoder(), Sparse(collection_idf=1.0), "articles")
+    plain = await adapting.encode("wolf", record, 1.0)
+    assert plain == VECTOR, "nothing was counted yet"
+    mapping.frequencies = CollectionFrequencies.of(
+        {7: 9}, fingerprint=OLD, documents=10, sampled=10, refreshed="2026-01-01T00:00:00+00:00"
+    )
+    await record.read()
+    found = await adapting.encode("wolf", record, 1.0)
+    assert isinstance(found, SparseVector)
+    assert found.terms == ("river", "wolf")
+    assert await QueryEncoder(Encoder(), Sparse(), "articles").encode("wolf", record, 1.0) == VECTOR
