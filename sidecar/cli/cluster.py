@@ -1,4 +1,4 @@
-"""Commands of the group `cluster`: setting indices up, and indexing documents."""
+"""Commands of the group `cluster`: indexing documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sidecar.cli.connections import (
 from sidecar.domain import WindowPolicy, Windows
 
 if TYPE_CHECKING:
-    from sidecar.cluster import IndexOptions, IndexSummary, SetupPlan
+    from sidecar.cluster import IndexOptions, IndexSummary
 
 __all__ = ["register"]
 
@@ -38,69 +38,7 @@ ModelOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
-    app.command("setup")(setup)
     app.command("index")(index)
-
-
-def setup(
-    index: Annotated[str, typer.Option("--index", help="Index to create, or to add the fields to.")],
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
-    model: ModelOption = None,
-    source_field: Annotated[
-        list[str] | None, typer.Option(help="Field whose text is encoded; may be given several times. title, text.")
-    ] = None,
-    lexical_field: Annotated[
-        str | None, typer.Option(help="Field that words are searched in. A new index gets `content`.")
-    ] = None,
-    vector_field: Annotated[str, typer.Option(help="Field of the vectors.")] = "splade",
-    hash_field: Annotated[str, typer.Option(help="Field of the hash of the encoded text.")] = "splade_hash",
-    shards: Annotated[int | None, typer.Option(min=1, help="Shards of a new index.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests and send nothing.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
-) -> None:
-    """Give an index the fields for sparse vectors, and the record of the model that fills them."""
-    import orjson
-
-    from sidecar.cluster import IndexSpec, pick_encoder, plan_setup
-
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
-
-    async def run() -> SetupPlan:
-        async with encoder.client() as client:
-            chosen = pick_encoder(await client.models(), model)
-        spec = IndexSpec(
-            index,
-            chosen,
-            source_fields=tuple(source_field or ("title", "text")),
-            lexical_field=lexical_field,
-            vector_field=vector_field,
-            hash_field=hash_field,
-            settings={} if shards is None else {"number_of_shards": shards},
-        )
-        async with await cluster.connect() as connected:
-            plan = await plan_setup(connected, spec)
-            if not dry_run:
-                await plan.apply(connected)
-            return plan
-
-    plan = asyncio.run(run())
-    console = Console(stderr=True)
-    if dry_run:
-        for request in plan.requests:
-            typer.echo(f"{request.method} {request.path}")
-            typer.echo(orjson.dumps(request.body, option=orjson.OPT_INDENT_2).decode())
-    if not plan.requests:
-        console.print(f"{plan.index} is set up for {plan.meta.bundle} already: nothing to do.", highlight=False)
-    elif not dry_run:
-        done = "created" if plan.creates else "extended"
-        console.print(f"{plan.index} {done} for {plan.meta.bundle} ({plan.meta.fingerprint[:16]}).", highlight=False)
 
 
 def index(

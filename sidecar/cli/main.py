@@ -18,7 +18,7 @@ from sidecar.errors import DocumentsNotWritten, SidecarError
 
 __all__ = ["app", "main"]
 
-GROUPS = ("demo", "serve", "models", "opensearch", "cluster", "reconcile", "search", "evaluate")
+GROUPS = ("demo", "serve", "models", "opensearch", "setup", "cluster", "reconcile", "search", "evaluate")
 """Modules of this package; each has `register(app)` and imports what it needs inside its commands."""
 
 EXTRA_OF_MODULE = {

@@ -1,97 +1,70 @@
-"""`sidecar setup`: gives an index the fields for sparse vectors, and the record of which model fills them."""
+"""`sidecar setup`: gives an index the fields for sparse vectors, and the record of which model fills them.
+
+With the neural-search plugin it also gets a search pipeline, with a connector models and an ingest pipeline; on request
+a template for indices to come. What was done is recorded in the index's mapping, for `sidecar teardown`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from sidecar.cluster.connectors import ConnectorSpec, plan_connectors, plan_settings
+from sidecar.cluster.pipelines import (
+    beside_index,
+    plan_index_template,
+    plan_ingest_pipeline,
+    plan_search_pipeline,
+)
+from sidecar.cluster.record import SETUP_KEY, SettingChange, SetupRecord
+from sidecar.cluster.requests import Request, send_all
+from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.templates import existing_template, index_template
-from sidecar.domain import JsonObject, JsonValue, ModelInfo, ModelKind, Pruning
-from sidecar.engine import META_KEY, Engine, IndexMeta
-from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, InvalidInput, WrongModelKind
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine import META_KEY, Dialect, DialectChoice, Engine, IndexMeta, choose_dialect
+from sidecar.engine.seismic import advised_ceiling
+from sidecar.engine.transport import path_of
+from sidecar.engine.versions import ML_COMMONS, NEURAL_SEARCH, ClusterInfo
+from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, InvalidInput, UnsupportedEngine
 
 __all__ = ["IndexSpec", "Request", "SetupPlan", "plan_setup", "set_up"]
 
-DEFAULT_LEXICAL_FIELD = "content"
 TEXT_TYPES = frozenset({"text", "match_only_text", "annotated_text"})
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSpec:
-    """What is wanted. `lexical_field` None: a new index gets `content`, with every source field copied into it.
-
-    `settings` are index settings that go over those of the file, e.g. `{"number_of_shards": 3}`.
-    """
-
-    index: str
-    model: ModelInfo
-    source_fields: tuple[str, ...] = ("title", "text")
-    lexical_field: str | None = None
-    vector_field: str = "splade"
-    hash_field: str = "splade_hash"
-    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.model.kind is not ModelKind.SPARSE_ENCODER:
-            raise WrongModelKind(f"{self.model.name} is no sparse encoder: an index is set up for one.", field="model")
-        if not self.source_fields or len(set(self.source_fields)) != len(self.source_fields):
-            raise InvalidInput("Name at least one source field, and each one once.", field="source_fields")
-        if any("." in name for name in (*self.source_fields, self.vector_field, self.hash_field)):
-            raise InvalidInput("Source, vector and hash fields lie at the top level: no dots.", field="source_fields")
-        taken = {*self.source_fields, self.lexical_field or DEFAULT_LEXICAL_FIELD}
-        if self.vector_field == self.hash_field or {self.vector_field, self.hash_field} & taken:
-            raise InvalidInput("Vector and hash field need names of their own.", field="vector_field")
-        if len(self.source_fields) > 1 and (self.lexical_field or DEFAULT_LEXICAL_FIELD) in self.source_fields:
-            raise InvalidInput(
-                "The lexical field takes copies of all source fields and can't be one of several: give another"
-                " --lexical-field.",
-                field="lexical_field",
-            )
-
-    @property
-    def lexical(self) -> str:
-        """The lexical field's name."""
-        return self.lexical_field or DEFAULT_LEXICAL_FIELD
-
-    def meta(self, dialect: str) -> IndexMeta:
-        """Return the record that the index gets."""
-        return IndexMeta(
-            fingerprint=self.model.fingerprint,
-            bundle=self.model.name,
-            dialect=dialect,
-            vector_field=self.vector_field,
-            hash_field=self.hash_field,
-            source_fields=self.source_fields,
-            lexical_field=self.lexical,
-            pruning=self.model.document_pruning or Pruning(),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request that changes the cluster."""
-
-    method: str
-    path: str
-    body: JsonObject
+IN_CLUSTER_DIALECTS = ("neural_sparse", "seismic")
+"""Dialects whose stored form is the one that a connector's answer has."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetupPlan:
-    """What has to be sent, and what the index will say about itself. No requests: it is set up already."""
+    """What has to be sent, and what the index will say about itself. No requests: it is set up already.
+
+    `reasons` tell why the dialect was taken; `creates`: the index does not exist yet.
+    """
 
     index: str
     meta: IndexMeta
     creates: bool
     requests: tuple[Request, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     async def apply(self, engine: Engine) -> None:
-        """Send the requests."""
-        for request in self.requests:
-            if self.creates:
-                await engine.create_index(self.index, request.body)
-            else:
-                await engine.put_mapping(self.index, request.body)
+        """Send the requests in order; what a failure leaves undone, the next setup does."""
+        await send_all(engine, self.requests)
+        engine.forget(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The index as it is: its own name, mapping, and what earlier setups recorded. Name None: it does not exist."""
+
+    name: str | None
+    mapping: JsonObject
+    record: SetupRecord | None
+
+    @property
+    def others(self) -> JsonObject:
+        """All of `_meta`."""
+        return _object(self.mapping.get("_meta"))
 
 
 async def set_up(engine: Engine, spec: IndexSpec) -> SetupPlan:
@@ -105,37 +78,108 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
     """Find out what has to be sent; sends nothing that changes anything.
 
     Raises FingerprintMismatch where the index was set up for another model, InvalidInput where it was set up with other
-    fields or lacks what is named, EngineRejected where a field of that name has another type.
+    fields or lacks what is named, EngineRejected where a field of that name has another type, UnsupportedEngine where
+    the cluster lacks what is asked for.
     """
-    meta = spec.meta(engine.dialect.name)
+    found = await _find(engine, spec.index)
+    index = found.name or spec.index
+    cluster = await engine.cluster()
+    choice = choose_dialect(cluster, spec.dialect or _recorded_dialect(found))
+    dialect = choice.dialect
+    _require_suitable(spec, dialect, cluster)
+    meta = spec.meta(dialect.name)
+    beside, record = await _plan_beside(engine, index, spec, meta, dialect, cluster, found.record or SetupRecord())
+    if found.name is None:
+        first = [_creation(spec, meta, dialect, record.model_copy(update={"created_index": True}))]
+    else:
+        if dialect.name == "seismic":
+            await _require_sparse_index(engine, index)
+        first = _addition(index, spec, meta, dialect, found, record)
+    return SetupPlan(index, meta, found.name is None, (*first, *beside), _reasons(choice))
+
+
+async def _find(engine: Engine, index: str) -> _Found:
     try:
-        mappings = await engine.mappings(spec.index)
+        mappings = await engine.mappings(index)
     except IndexNotFound:
-        return _creation(spec, meta)
+        return _Found(None, {}, None)
     if len(mappings) != 1:
-        raise InvalidInput(f"{spec.index} stands for {len(mappings)} indices: name one of them.", field="index")
+        raise InvalidInput(f"{index} stands for {len(mappings)} indices: name one of them.", field="index")
     name, mapping = next(iter(mappings.items()))
-    return _addition(name, spec, meta, mapping)
+    return _Found(name, mapping, SetupRecord.parse(name, mapping.get("_meta")))
 
 
-def _creation(spec: IndexSpec, meta: IndexMeta) -> SetupPlan:
-    body = index_template(meta.dialect, _names(spec), spec.source_fields)
+async def _plan_beside(
+    engine: Engine,
+    index: str,
+    spec: IndexSpec,
+    meta: IndexMeta,
+    dialect: Dialect,
+    cluster: ClusterInfo,
+    record: SetupRecord,
+) -> tuple[list[Request], SetupRecord]:
+    """Plan what is made beside the index, and enter it into the record."""
+    requests: list[Request] = []
+    known: dict[str, str] | None = None
+    connector = spec.connector
+    if connector is not None:
+        _require_connectable(connector, dialect, cluster, record)
+        settings, changes = await plan_settings(engine, connector)
+        made, known = await plan_connectors(
+            engine, index, connector, spec.model.name, by_term_id=dialect.name == "seismic"
+        )
+        requests += [*settings, *made, *await plan_ingest_pipeline(engine, index, meta, dialect, known)]
+        record = record.model_copy(
+            update={
+                "connector": connector.endpoint,
+                "ingest_pipeline": beside_index(index),
+                "cluster_settings": _merged(record.cluster_settings, changes),
+            }
+        )
+    if dialect.name in IN_CLUSTER_DIALECTS:
+        if known is not None or record.connector is None:
+            requests += await plan_search_pipeline(engine, index, known)
+        record = record.model_copy(update={"search_pipeline": beside_index(index)})
+    if spec.template is not None:
+        body = _index_body(spec, meta, dialect, {})
+        requests += await plan_index_template(engine, index, spec.template, body)
+        record = record.model_copy(update={"index_template": beside_index(index)})
+    return requests, record
+
+
+def _merged(before: Mapping[str, SettingChange], now: Mapping[str, SettingChange]) -> dict[str, SettingChange]:
+    """Keep what a setting was before the first of our changes."""
+    kept = dict(before)
+    for key, change in now.items():
+        first = kept.get(key)
+        kept[key] = change if first is None else first.model_copy(update={"after": change.after})
+    return kept
+
+
+def _creation(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, record: SetupRecord) -> Request:
+    return Request("PUT", path_of(spec.index), _index_body(spec, meta, dialect, record.to_mapping()))
+
+
+def _index_body(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, more_meta: JsonObject) -> JsonObject:
+    body = index_template(meta.dialect, _names(spec, dialect), spec.source_fields)
     mappings, settings = _object(body.get("mappings")), _object(body.get("settings"))
     if spec.settings:
         settings = {**settings, "index": {**_object(settings.get("index")), **spec.settings}}
-    created: JsonObject = {**body, "settings": settings, "mappings": {"_meta": meta.to_mapping(), **mappings}}
-    return SetupPlan(spec.index, meta, True, (Request("PUT", f"/{spec.index}", created),))
+    properties = _with_ceiling(_object(mappings.get("properties")), spec)
+    record = {**meta.to_mapping(), **more_meta}
+    return {**body, "settings": settings, "mappings": {"_meta": record, **mappings, "properties": properties}}
 
 
-def _addition(name: str, spec: IndexSpec, meta: IndexMeta, mapping: JsonObject) -> SetupPlan:
-    others = _object(mapping.get("_meta"))
-    recorded = others.get(META_KEY)
-    properties = _object(mapping.get("properties"))
+def _addition(
+    name: str, spec: IndexSpec, meta: IndexMeta, dialect: Dialect, found: _Found, record: SetupRecord
+) -> list[Request]:
+    recorded = found.others.get(META_KEY)
+    properties = _object(found.mapping.get("properties"))
     if recorded is not None:
         _require_same(name, IndexMeta.parse(name, recorded), meta)
     else:
         _require_lexical_field(name, spec, properties)
-    wanted = _object(existing_template(meta.dialect, _names(spec))["properties"])
+    wanted = _with_ceiling(_object(existing_template(meta.dialect, _names(spec, dialect))["properties"]), spec)
     missing: dict[str, JsonValue] = {}
     for field_name, definition in wanted.items():
         present = properties.get(field_name)
@@ -145,11 +189,67 @@ def _addition(name: str, spec: IndexSpec, meta: IndexMeta, mapping: JsonObject) 
             raise EngineRejected(
                 f"Index {name} has a field {field_name} of another type: give another --vector-field or --hash-field."
             )
-    if recorded is not None and not missing:
-        return SetupPlan(name, meta, False)
+    if not record.created_index:
+        record = record.model_copy(update={"added_fields": tuple(dict.fromkeys([*record.added_fields, *missing]))})
+    if recorded is not None and not missing and found.others.get(SETUP_KEY) == record.to_mapping()[SETUP_KEY]:
+        return []
     # The cluster replaces `_meta` as a whole: what others wrote there stays.
-    body: JsonObject = {"_meta": {**others, **meta.to_mapping()}, "properties": missing}
-    return SetupPlan(name, meta, False, (Request("PUT", f"/{name}/_mapping", body),))
+    entered = {**found.others, **({} if recorded is not None else meta.to_mapping()), **record.to_mapping()}
+    return [Request("PUT", path_of(name, "_mapping"), {"_meta": entered, "properties": missing})]
+
+
+def _with_ceiling(properties: JsonObject, spec: IndexSpec) -> JsonObject:
+    """Set the quantisation ceiling from the encoder's largest weight, where the field has one."""
+    vector = _object(properties.get(spec.vector_field))
+    method = _object(vector.get("method"))
+    if spec.largest_weight is None or not method:
+        return properties
+    ceiling = {"quantization_ceiling_ingest": advised_ceiling(spec.largest_weight)}
+    parameters: JsonObject = {**_object(method.get("parameters")), **ceiling}
+    return {**properties, spec.vector_field: {**vector, "method": {**method, "parameters": parameters}}}
+
+
+def _reasons(choice: DialectChoice) -> tuple[str, ...]:
+    return (choice.reason, *choice.passed_over)
+
+
+def _recorded_dialect(found: _Found) -> str | None:
+    recorded = found.others.get(META_KEY)
+    return IndexMeta.parse(found.name or "", recorded).dialect if recorded is not None else None
+
+
+def _require_suitable(spec: IndexSpec, dialect: Dialect, cluster: ClusterInfo) -> None:
+    reason = dialect.unsuitable_because(spec.model.vocabulary_size)
+    if reason is not None:
+        raise InvalidInput(reason, field="dialect")
+    if spec.connector is not None and cluster.lacks(ML_COMMONS) is not None:
+        raise UnsupportedEngine(f"A connector needs ml-commons. {cluster.lacks(ML_COMMONS)}")
+    if spec.connector is not None and cluster.lacks(NEURAL_SEARCH) is not None:
+        raise UnsupportedEngine(f"An ingest pipeline needs neural-search. {cluster.lacks(NEURAL_SEARCH)}")
+
+
+def _require_connectable(connector: ConnectorSpec, dialect: Dialect, cluster: ClusterInfo, record: SetupRecord) -> None:
+    if dialect.name not in IN_CLUSTER_DIALECTS:
+        raise InvalidInput(
+            f"A connector writes terms as they are, and {dialect.name} escapes them: take --dialect neural_sparse.",
+            field="connector",
+        )
+    if record.connector not in (None, connector.endpoint):
+        raise InvalidInput(
+            f"The index has a connector to {record.connector}: run `sidecar teardown` before giving another address.",
+            field="connector",
+        )
+
+
+async def _require_sparse_index(engine: Engine, name: str) -> None:
+    answer = await engine.read("GET", path_of(name, "_settings"), {"flat_settings": "true"})
+    settings = _object(_object(answer.get(name)).get("settings"))
+    if str(settings.get("index.sparse")).lower() != "true":
+        raise InvalidInput(
+            f"Index {name} was made without index.sparse, which can't be set later: a segment that reaches the"
+            " approximate threshold would fail every search. Make a new index, or take --dialect neural_sparse.",
+            field="dialect",
+        )
 
 
 def _require_same(name: str, recorded: IndexMeta, wanted: IndexMeta) -> None:
@@ -184,8 +284,9 @@ def _require_lexical_field(name: str, spec: IndexSpec, properties: JsonObject) -
         )
 
 
-def _names(spec: IndexSpec) -> dict[str, str]:
-    return {"content": spec.lexical, "splade": spec.vector_field, "splade_hash": spec.hash_field}
+def _names(spec: IndexSpec, dialect: Dialect) -> dict[str, str]:
+    vector = zip(dialect.written_fields("splade"), dialect.written_fields(spec.vector_field), strict=True)
+    return {"content": spec.lexical, **dict(vector), "splade_hash": spec.hash_field}
 
 
 def _object(value: JsonValue) -> JsonObject:

@@ -10,7 +10,7 @@ import orjson
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.errors import UnsupportedEngine
 
-__all__ = ["existing_template", "index_template", "mappings_folder"]
+__all__ = ["existing_template", "index_template", "json_file", "mappings_folder"]
 
 FOLDERS = {"neural_sparse": "rank_features", "rank_features_saturation": "rank_features"}
 """Dialects that differ from another one in their queries only."""
@@ -30,7 +30,7 @@ def index_template(dialect: str, fields: Mapping[str, str], source_fields: tuple
     names wanted. Every source field gets the mapping that `text` has in the file; a lexical field that is a source
     field itself gets no copies.
     """
-    body = _read(dialect, "index.json")
+    body = json_file(FOLDERS.get(dialect, dialect), "index.json")
     mappings = _object(body["mappings"])
     given = _object(mappings["properties"])
     properties: dict[str, JsonValue] = {}
@@ -50,16 +50,17 @@ def index_template(dialect: str, fields: Mapping[str, str], source_fields: tuple
 
 def existing_template(dialect: str, fields: Mapping[str, str]) -> JsonObject:
     """Return the fields that an index which exists is given; `fields` as for `index_template`."""
-    given = _object(_read(dialect, "existing.json")["properties"])
+    given = _object(json_file(FOLDERS.get(dialect, dialect), "existing.json")["properties"])
     return {"properties": {fields[name]: mapping for name, mapping in given.items()}}
 
 
-def _read(dialect: str, name: str) -> JsonObject:
-    path = mappings_folder() / FOLDERS.get(dialect, dialect) / name
+def json_file(folder: str, name: str) -> JsonObject:
+    """Return a file of `mappings/` as it is."""
+    path = mappings_folder() / folder / name
     try:
         return _object(orjson.loads(path.read_bytes()))
     except FileNotFoundError:
-        raise UnsupportedEngine(f"There is no {name} for the dialect {dialect} in {path.parent.parent}.") from None
+        raise UnsupportedEngine(f"There is no {name} for {folder} in {path.parent.parent}.") from None
     except orjson.JSONDecodeError as error:
         raise UnsupportedEngine(f"{path} is no valid JSON: {error}.") from None
 

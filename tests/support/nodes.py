@@ -12,11 +12,15 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from sidecar.engine import BulkPolicy, Engine
 from sidecar.engine.local import LocalNode
+from sidecar.engine.local.install import Lock
+
+ELASTICSEARCH_LOCK = Path(__file__).with_name("elasticsearch.lock.json")
 
 IMAGE = "opensearchproject/opensearch:3"
 
@@ -88,6 +92,14 @@ def opensearch_three() -> Iterator[Node]:
     """Three nodes in one cluster."""
     with running_node(3) as node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> Iterator[Node]:
+    """One node of Elasticsearch 7.10.2, the newest that can be had as jars; it has no `linear` in rank_feature."""
+    lock = Lock.model_validate_json(ELASTICSEARCH_LOCK.read_bytes())
+    with LocalNode(port=0, heap="512m", lock=lock) as local:
+        yield Node(local.url, local)
 
 
 @pytest.fixture

@@ -77,12 +77,13 @@ def read_lock() -> Lock:
     return Lock.model_validate_json((files("sidecar.engine.local") / "opensearch.lock.json").read_bytes())
 
 
-def install(progress: Progress | None = None) -> Installation:
+def install(progress: Progress | None = None, lock: Lock | None = None) -> Installation:
     """Make sure that every jar is there, and return how to start. Safe to run in several processes at once.
 
-    Raises LocalNodeError where something can't be downloaded, written, or is not what it should be.
+    `lock` None is the OpenSearch that this version runs. Raises LocalNodeError where something can't be downloaded,
+    written, or is not what it should be.
     """
-    lock = read_lock()
+    lock = lock or read_lock()
     settings = GlobalSettings.load()
     context = MavenContext(repo_cache=settings.repo_cache, remote_repos=_repositories(settings))
     paths: dict[Jar, Path] = {}

@@ -20,7 +20,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from sidecar.engine.local import ports, watchdog
-from sidecar.engine.local.install import Installation, Progress, install
+from sidecar.engine.local.install import Installation, Lock, Progress, install
 from sidecar.errors import LocalNodeError
 
 __all__ = ["LocalNode"]
@@ -46,7 +46,8 @@ class LocalNode:
     """A local cluster of `nodes` nodes on ports from `port` on, bound to the loopback interface only.
 
     `port` 0 takes the first free ones (9200 to 9299). `path` keeps the data; without it they live in a temporary folder
-    and go when the node stops. `heap` is the Java heap of the one process that holds all nodes.
+    and go when the node stops. `heap` is the Java heap of the one process that holds all nodes. `lock` lists the jars of
+    another server than this version's OpenSearch, whose runner takes the same arguments.
 
     Usage:
         with LocalNode(port=0) as node:
@@ -61,6 +62,7 @@ class LocalNode:
         heap: str = "1g",
         *,
         progress: Progress | None = None,
+        lock: Lock | None = None,
     ) -> None:
         if not re.fullmatch(r"[1-9][0-9]*[mMgG]", heap):
             raise LocalNodeError("The heap is a number of megabytes or gigabytes, like 512m or 2g.", field="heap")
@@ -69,6 +71,7 @@ class LocalNode:
         self._wanted_port = port
         self._keep = path
         self._progress = progress
+        self._lock = lock
         self._ports: ports.PortRange | None = None
         self._base: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -112,7 +115,7 @@ class LocalNode:
         """
         if self._process is not None:
             raise LocalNodeError("The local node was already started.")
-        installation = install(self._progress)
+        installation = install(self._progress, self._lock)
         atexit.register(self.stop)
         try:
             self._ports = ports.choose(self._wanted_port, self.nodes)

@@ -1,0 +1,170 @@
+"""Commands that prepare a cluster's index for the sidecar, and that take it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sidecar.cli.connections import (
+    DEFAULT_ENGINE,
+    DEFAULT_SIDECAR,
+    CaOption,
+    ClusterAddress,
+    EngineOption,
+    InsecureOption,
+    PasswordOption,
+    SidecarAddress,
+    SidecarCaOption,
+    SidecarOption,
+    TokenOption,
+    UserOption,
+)
+
+if TYPE_CHECKING:
+    from sidecar.cluster import SetupPlan, TeardownPlan
+    from sidecar.cluster.requests import Request
+
+__all__ = ["register"]
+
+SECRET = "***"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to `app`."""
+    app.command("setup")(setup)
+    app.command("teardown")(teardown)
+
+
+def setup(
+    index: Annotated[str, typer.Option("--index", help="Index to create, or to add the fields to.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Sparse encoder at the sidecar; default: the one it serves by default."),
+    ] = None,
+    source_field: Annotated[
+        list[str] | None, typer.Option(help="Field whose text is encoded; may be given several times. title, text.")
+    ] = None,
+    lexical_field: Annotated[
+        str | None, typer.Option(help="Field that words are searched in. A new index gets `content`.")
+    ] = None,
+    vector_field: Annotated[str, typer.Option(help="Field of the vectors.")] = "splade",
+    hash_field: Annotated[str, typer.Option(help="Field of the hash of the encoded text.")] = "splade_hash",
+    shards: Annotated[int | None, typer.Option(min=1, help="Shards of a new index.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="Kind of field and query; default: the index's own, or what fits the cluster.")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Also make a template: indices of this pattern get the fields, e.g. 'news-*'.")
+    ] = None,
+    connector: Annotated[
+        str | None,
+        typer.Option(help="The sidecar's HTTP address as the cluster sees it: ml-commons encodes through it."),
+    ] = None,
+    connector_token: Annotated[
+        str | None, typer.Option(envvar="SIDECAR_CONNECTOR_TOKEN", help="Bearer token that the connector sends.")
+    ] = None,
+    largest_weight: Annotated[
+        float | None, typer.Option(help="The encoder's largest weight, for the quantisation of the dialect seismic.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests and send nothing.")] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+) -> None:
+    """Give an index the fields for sparse vectors, and the record of the model that fills them."""
+    from sidecar.cluster import ConnectorSpec, IndexSpec, pick_encoder, plan_setup
+
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+    encoder = SidecarAddress(sidecar, token, sidecar_ca)
+
+    async def run() -> SetupPlan:
+        async with encoder.client() as client:
+            chosen = pick_encoder(await client.models(), model)
+        spec = IndexSpec(
+            index,
+            chosen,
+            source_fields=tuple(source_field or ("title", "text")),
+            lexical_field=lexical_field,
+            vector_field=vector_field,
+            hash_field=hash_field,
+            settings={} if shards is None else {"number_of_shards": shards},
+            dialect=dialect,
+            template=template,
+            connector=None if connector is None else ConnectorSpec(connector, connector_token),
+            largest_weight=largest_weight,
+        )
+        async with await cluster.connect() as connected:
+            plan = await plan_setup(connected, spec)
+            if not dry_run:
+                await plan.apply(connected)
+            return plan
+
+    plan = asyncio.run(run())
+    console = Console(stderr=True)
+    for reason in plan.reasons:
+        console.print(reason, highlight=False)
+    if dry_run:
+        _print_requests(plan.requests)
+    if not plan.requests:
+        console.print(f"{plan.index} is set up for {plan.meta.bundle} already: nothing to do.", highlight=False)
+    elif not dry_run:
+        done = "created" if plan.creates else "extended"
+        console.print(f"{plan.index} {done} for {plan.meta.bundle} ({plan.meta.fingerprint[:16]}).", highlight=False)
+
+
+def teardown(
+    index: Annotated[str, typer.Option("--index", help="Index that setup made, or added the fields to.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+    delete_documents: Annotated[
+        bool, typer.Option("--delete-documents", help="Delete an index that setup made, with what is in it.")
+    ] = False,
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="Take vectors and hashes out of the documents of an index that existed.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests and send nothing.")] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> None:
+    """Undo what setup did to the cluster, and nothing else."""
+    from sidecar.cluster import plan_teardown
+
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+
+    async def run() -> TeardownPlan:
+        async with await cluster.connect() as connected:
+            plan = await plan_teardown(connected, index, delete_documents=delete_documents, vectors=vectors)
+            if not dry_run:
+                await plan.apply(connected)
+            return plan
+
+    plan = asyncio.run(run())
+    console = Console(stderr=True)
+    if dry_run:
+        _print_requests(plan.requests)
+    else:
+        console.print(f"What setup did for {plan.index} is undone.", highlight=False)
+    for line in plan.left:
+        console.print(line, highlight=False)
+
+
+def _print_requests(requests: Sequence[Request]) -> None:
+    import orjson
+
+    for request in requests:
+        typer.echo(f"{request.method} {request.path}")
+        if request.body is not None:
+            body = dict(request.body)
+            if "credential" in body:
+                body["credential"] = {"token": SECRET}
+            typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())

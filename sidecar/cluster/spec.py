@@ -1,0 +1,76 @@
+"""What an index is asked to become."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sidecar.cluster.connectors import ConnectorSpec
+from sidecar.domain import ModelInfo, ModelKind, Pruning
+from sidecar.engine import IndexMeta
+from sidecar.errors import InvalidInput, WrongModelKind
+
+__all__ = ["DEFAULT_LEXICAL_FIELD", "IndexSpec"]
+
+DEFAULT_LEXICAL_FIELD = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """What is wanted. `lexical_field` None: a new index gets `content`, with every source field copied into it.
+
+    `settings` are index settings that go over those of the file, e.g. `{"number_of_shards": 3}`. `dialect` None: what
+    the index has, or what fits the cluster. `template`: a pattern of index names that are to get the same fields when
+    they are created. `connector`: by which the cluster's own ml-commons calls the sidecar. `largest_weight`: the
+    encoder's, for dialects that quantise (`sidecar models` shows it).
+    """
+
+    index: str
+    model: ModelInfo
+    source_fields: tuple[str, ...] = ("title", "text")
+    lexical_field: str | None = None
+    vector_field: str = "splade"
+    hash_field: str = "splade_hash"
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    dialect: str | None = None
+    template: str | None = None
+    connector: ConnectorSpec | None = None
+    largest_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.model.kind is not ModelKind.SPARSE_ENCODER:
+            raise WrongModelKind(f"{self.model.name} is no sparse encoder: an index is set up for one.", field="model")
+        if not self.source_fields or len(set(self.source_fields)) != len(self.source_fields):
+            raise InvalidInput("Name at least one source field, and each one once.", field="source_fields")
+        if any("." in name for name in (*self.source_fields, self.vector_field, self.hash_field)):
+            raise InvalidInput("Source, vector and hash fields lie at the top level: no dots.", field="source_fields")
+        taken = {*self.source_fields, self.lexical_field or DEFAULT_LEXICAL_FIELD}
+        if self.vector_field == self.hash_field or {self.vector_field, self.hash_field} & taken:
+            raise InvalidInput("Vector and hash field need names of their own.", field="vector_field")
+        if self.largest_weight is not None and not (math.isfinite(self.largest_weight) and self.largest_weight > 0.0):
+            raise InvalidInput("The largest weight must be finite and > 0.", field="largest_weight")
+        if len(self.source_fields) > 1 and (self.lexical_field or DEFAULT_LEXICAL_FIELD) in self.source_fields:
+            raise InvalidInput(
+                "The lexical field takes copies of all source fields and can't be one of several: give another"
+                " --lexical-field.",
+                field="lexical_field",
+            )
+
+    @property
+    def lexical(self) -> str:
+        """The lexical field's name."""
+        return self.lexical_field or DEFAULT_LEXICAL_FIELD
+
+    def meta(self, dialect: str) -> IndexMeta:
+        """Return the record that the index gets."""
+        return IndexMeta(
+            fingerprint=self.model.fingerprint,
+            bundle=self.model.name,
+            dialect=dialect,
+            vector_field=self.vector_field,
+            hash_field=self.hash_field,
+            source_fields=self.source_fields,
+            lexical_field=self.lexical,
+            pruning=self.model.document_pruning or Pruning(),
+        )

@@ -1,0 +1,177 @@
+"""`sidecar teardown`: undoes what `sidecar setup` did to a cluster, and nothing else.
+
+What it did is in the index's record. No cluster removes a field from a mapping: an index that existed before keeps
+the definitions of the added fields, without a value in them where `vectors` is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
+from sidecar.cluster.record import SetupRecord
+from sidecar.cluster.requests import Request, Wait, send_all
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_named
+from sidecar.engine.transport import path_of
+from sidecar.errors import EngineRejected, IndexNotPrepared, InvalidInput
+
+__all__ = ["TeardownPlan", "plan_teardown", "tear_down"]
+
+REMOVE_FIELDS = "for (name in params.fields) { ctx._source.remove(name); }"
+
+
+@dataclass(frozen=True, slots=True)
+class TeardownPlan:
+    """What has to be sent, and what will be left behind, in words."""
+
+    index: str
+    requests: tuple[Request, ...]
+    left: tuple[str, ...] = ()
+
+    async def apply(self, engine: Engine) -> None:
+        """Send the requests in order; the record goes last, so that a teardown that was cut short can be repeated."""
+        await send_all(engine, self.requests)
+        engine.forget(self.index)
+
+
+async def tear_down(
+    engine: Engine, index: str, *, delete_documents: bool = False, vectors: bool = False
+) -> TeardownPlan:
+    """Undo what setup did for `index`; see `plan_teardown`."""
+    plan = await plan_teardown(engine, index, delete_documents=delete_documents, vectors=vectors)
+    await plan.apply(engine)
+    return plan
+
+
+async def plan_teardown(
+    engine: Engine, index: str, *, delete_documents: bool = False, vectors: bool = False
+) -> TeardownPlan:
+    """Find out what has to be undone; sends nothing that changes anything.
+
+    An index that setup made is deleted, with documents in it only if `delete_documents`. From one that existed before,
+    `vectors` also takes the vectors and hashes out of every document.
+
+    Raises IndexNotFound, IndexNotPrepared where setup did nothing to the index, InvalidInput where it holds documents.
+    """
+    mappings = await engine.mappings(index)
+    if len(mappings) != 1:
+        raise InvalidInput(f"{index} stands for {len(mappings)} indices: name one of them.", field="index")
+    name, mapping = next(iter(mappings.items()))
+    others = _object(mapping.get("_meta"))
+    meta = IndexMeta.parse(name, others.get(META_KEY))
+    record = SetupRecord.parse(name, others)
+    if record is None:
+        raise IndexNotPrepared(
+            f"Index {name} was set up by a version that kept no record: run `sidecar setup` once more, then teardown."
+        )
+    requests, left = await _beside(engine, name, record)
+    if record.created_index:
+        documents = await engine.count(name)
+        if documents and not delete_documents:
+            raise InvalidInput(
+                f"Index {name} was made by setup and holds {documents} documents now: give --delete-documents to delete"
+                " them with it.",
+                field="index",
+            )
+        return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left))
+    ours = (*dialect_named(meta.dialect).written_fields(meta.vector_field), meta.hash_field)
+    if vectors:
+        requests += _without_vectors(name, ours)
+    elif await engine.count(name, {"exists": {"field": meta.hash_field}}):
+        left.append(f"Documents of {name} still hold vectors: --vectors takes them out.")
+    left.append(
+        f"{name} keeps the definitions of {', '.join(ours)}: no cluster removes a field from a mapping; reindexing into"
+        " an index without them does."
+    )
+    kept = {key: value for key, value in others.items() if not key.startswith(META_KEY)}
+    forgotten: JsonObject = {"_meta": kept}
+    return TeardownPlan(name, (*requests, Request("PUT", path_of(name, "_mapping"), forgotten)), tuple(left))
+
+
+async def _beside(engine: Engine, index: str, record: SetupRecord) -> tuple[list[Request], list[str]]:
+    requests: list[Request] = []
+    for kind, made in (
+        ("_index_template", record.index_template),
+        ("_search/pipeline", record.search_pipeline),
+        ("_ingest/pipeline", record.ingest_pipeline),
+    ):
+        if made is not None and await engine.find(f"/{kind}/{made}"):
+            requests.append(Request("DELETE", f"/{kind}/{made}"))
+    if record.connector is None:
+        return requests, []
+    for side in SIDES:
+        for model in await find_named(engine, "models", resource_name(index, side)):
+            requests.append(Request("POST", f"/_plugins/_ml/models/{model}/_undeploy"))
+            requests.append(Request("DELETE", f"/_plugins/_ml/models/{model}"))
+        for connector in await find_named(engine, "connectors", resource_name(index, side)):
+            requests.append(Request("DELETE", f"/_plugins/_ml/connectors/{connector}"))
+    settings, left = await _settings(engine, index, record)
+    return [*requests, *settings], left
+
+
+async def _settings(engine: Engine, index: str, record: SetupRecord) -> tuple[list[Request], list[str]]:
+    if not record.cluster_settings:
+        return [], []
+    users = await _other_users(engine, index)
+    if users:
+        return [], [f"The cluster settings stay as they are: {', '.join(users)} has a connector too."]
+    answer = await engine.read("GET", "/_cluster/settings", {"flat_settings": "true"})
+    persistent = _object(answer.get("persistent"))
+    restored: dict[str, JsonValue] = {}
+    left: list[str] = []
+    for key, change in record.cluster_settings.items():
+        before: JsonValue = change.before
+        now = persistent.get(key)
+        if _same(now, change.after):
+            restored[key] = before
+        elif key == TRUSTED and isinstance(now, list) and isinstance(change.after, list):
+            ours = change.after[-1]
+            restored[key] = [pattern for pattern in now if pattern != ours]
+        else:
+            left.append(f"{key} was changed by somebody else since, and stays as it is.")
+    return ([Request("PUT", "/_cluster/settings", {"persistent": restored})] if restored else []), left
+
+
+async def _other_users(engine: Engine, index: str) -> list[str]:
+    """Return the other indices that have a connector."""
+    found: list[str] = []
+    try:
+        mappings = await engine.mappings("*")
+    except EngineRejected:
+        return found
+    for name, mapping in sorted(mappings.items()):
+        try:
+            other = SetupRecord.parse(name, mapping.get("_meta"))
+        except IndexNotPrepared:
+            continue
+        if name != index and other is not None and other.connector is not None:
+            found.append(name)
+    return found
+
+
+def _without_vectors(index: str, fields: tuple[str, ...]) -> list[Request]:
+    body: JsonObject = {
+        "query": {"exists": {"field": fields[-1]}},
+        "script": {"lang": "painless", "source": REMOVE_FIELDS, "params": {"fields": list(fields)}},
+    }
+    path = path_of(index, "_update_by_query")
+    return [
+        Request("POST", f"{path_of(index, '_refresh')}"),
+        # A document that is written meanwhile is a conflict: it is taken in the next round.
+        Request(
+            "POST",
+            f"{path}?conflicts=proceed&refresh=true&slices=auto",
+            body,
+            wait=Wait("version_conflicts", 0, seconds=600.0),
+        ),
+    ]
+
+
+def _same(now: JsonValue, after: JsonValue | object) -> bool:
+    return now == after or str(now).lower() == str(after).lower()
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, Mapping) else {}

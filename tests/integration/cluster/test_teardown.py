@@ -1,0 +1,165 @@
+"""Setup and teardown on a real node: what was there before is there afterwards, compared by the cluster's state."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from sidecar.cluster import IndexSpec, plan_teardown, set_up, tear_down
+from sidecar.cluster.documents import write_action
+from sidecar.domain import SparseVector
+from sidecar.engine import BulkAction, Engine, dialect_named
+from sidecar.errors import IndexNotFound, IndexNotPrepared, InvalidInput
+from tests.support.dialects import any_model
+from tests.support.faults import faulty_proxy
+from tests.support.nodes import Node
+from tests.support.state import cluster_state
+
+pytestmark = pytest.mark.integration
+
+EXISTING = {
+    "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+    "mappings": {"_meta": {"owner": "shop team"}, "properties": {"name": {"type": "text"}, "price": {"type": "float"}}},
+}
+VECTOR = SparseVector((1, 2), (1.5, 0.5), ("lamp", "u.s."))
+
+
+def spec(index: str, **more: object) -> IndexSpec:
+    return IndexSpec(index, any_model(), source_fields=("name",), lexical_field="name", **more)
+
+
+async def existing(engine: Engine, index: str) -> None:
+    await engine.create_index(index, EXISTING)
+    await engine.bulk([BulkAction(index, "1", {"name": "lamp", "price": 9.5})], refresh=True)
+
+
+async def test_an_index_that_setup_made_goes(engine: Engine, index_name: str) -> None:
+    before = await cluster_state(engine)
+    await set_up(engine, IndexSpec(index_name, any_model(), template=f"{index_name}-*"))
+    assert await cluster_state(engine) != before
+    plan = await tear_down(engine, index_name)
+    assert plan.left == ()
+    assert await cluster_state(engine) == before
+    with pytest.raises(IndexNotFound):
+        await tear_down(engine, index_name)
+
+
+async def test_documents_are_deleted_only_where_that_is_said(engine: Engine, index_name: str) -> None:
+    await set_up(engine, IndexSpec(index_name, any_model()))
+    await engine.bulk([BulkAction(index_name, "1", {"title": "a"})], refresh=True)
+    with pytest.raises(InvalidInput, match="--delete-documents"):
+        await tear_down(engine, index_name)
+    assert await engine.count(index_name) == 1
+    await tear_down(engine, index_name, delete_documents=True)
+    assert not await engine.index_exists(index_name)
+
+
+async def test_an_index_that_existed_keeps_two_definitions_and_nothing_else(engine: Engine, index_name: str) -> None:
+    await existing(engine, index_name)
+    before = await cluster_state(engine)
+    await set_up(engine, spec(index_name, template=f"{index_name}-*"))
+    plan = await tear_down(engine, index_name)
+    assert "splade, splade_hash" in plan.left[0]
+    mapping = (await engine.mappings(index_name))[index_name]
+    assert mapping["_meta"] == {"owner": "shop team"}
+    expected = copy.deepcopy(before)
+    definitions = {"splade": {"type": "rank_features"}, "splade_hash": {"type": "keyword"}}
+    expected["indices"][index_name]["mappings"]["_doc"]["properties"].update(definitions)
+    assert await cluster_state(engine) == expected
+    assert await engine.get(index_name, "1") == {"name": "lamp", "price": 9.5}
+    with pytest.raises(IndexNotPrepared):
+        await tear_down(engine, index_name)
+
+
+async def test_a_mapping_without_meta_is_without_meta_again(engine: Engine, index_name: str) -> None:
+    body = {**EXISTING, "mappings": {"properties": EXISTING["mappings"]["properties"]}}
+    await engine.create_index(index_name, body)
+    await set_up(engine, spec(index_name))
+    await tear_down(engine, index_name)
+    assert not (await engine.mappings(index_name))[index_name].get("_meta")
+    await set_up(engine, spec(index_name))
+    assert (await engine.index_meta(index_name)).bundle == "starter"
+
+
+async def test_vectors_are_taken_out_on_request(engine: Engine, index_name: str) -> None:
+    await existing(engine, index_name)
+    meta = (await set_up(engine, spec(index_name))).meta
+    dialect = dialect_named(meta.dialect)
+    documents = [
+        write_action(index_name, str(number), {"name": "lamp", "price": number}, "lamp", VECTOR, meta, dialect)
+        for number in range(2, 30)
+    ]
+    await engine.bulk(documents, refresh=True)
+    there = dialect.presence_filter(meta.vector_field, meta.fingerprint)
+    assert await engine.count(index_name, there) == 28
+    assert any("--vectors" in line for line in (await plan_teardown(engine, index_name)).left)
+    await tear_down(engine, index_name, vectors=True)
+    assert await engine.count(index_name, there) == 0
+    assert await engine.count(index_name) == 29
+    assert await engine.get(index_name, "7") == {"name": "lamp", "price": 7}
+
+
+async def test_planning_sends_nothing_that_changes_anything(opensearch: Node, index_name: str) -> None:
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url) as engine:
+        await set_up(engine, IndexSpec(index_name, any_model()))
+        before = await cluster_state(engine)
+        proxy.requests.clear()
+        plan = await plan_teardown(engine, index_name)
+        assert [(request.method, request.path) for request in plan.requests] == [("DELETE", f"/{index_name}")]
+        assert {method for method, path in proxy.requests if not path.endswith("/_count")} == {"GET"}
+        assert await cluster_state(engine) == before
+
+
+async def test_what_setup_did_twice_is_undone_once(engine: Engine, index_name: str) -> None:
+    before = await cluster_state(engine)
+    await set_up(engine, IndexSpec(index_name, any_model()))
+    await set_up(engine, IndexSpec(index_name, any_model(), template=f"{index_name}-*"))
+    once = await cluster_state(engine)
+    assert (await set_up(engine, IndexSpec(index_name, any_model(), template=f"{index_name}-*"))).requests == ()
+    assert await cluster_state(engine) == once
+    await tear_down(engine, index_name)
+    assert await cluster_state(engine) == before
+
+
+async def test_a_teardown_that_was_cut_short_is_repeated(engine: Engine, index_name: str) -> None:
+    before = await cluster_state(engine)
+    await set_up(engine, IndexSpec(index_name, any_model(), template=f"{index_name}-*"))
+    plan = await plan_teardown(engine, index_name)
+    first = plan.requests[0]
+    await engine.send(first.method, first.path)
+    await tear_down(engine, index_name)
+    assert await cluster_state(engine) == before
+
+
+async def test_an_index_made_by_the_template_is_prepared(engine: Engine, index_name: str) -> None:
+    await set_up(engine, IndexSpec(index_name, any_model(), template=f"{index_name}-*"))
+    child = f"{index_name}-2026"
+    await engine.bulk([BulkAction(child, "1", {"title": "wing", "text": "lift"})], refresh=True)
+    try:
+        assert await engine.index_meta(child) == await engine.index_meta(index_name)
+        with pytest.raises(IndexNotPrepared, match="setup"):
+            await tear_down(engine, child)
+    finally:
+        await engine.delete_index(child)
+        await tear_down(engine, index_name)
+
+
+async def test_a_template_of_somebody_elses_is_not_hidden(engine: Engine, index_name: str) -> None:
+    other = f"other-{index_name}"
+    await engine.send("PUT", f"/_index_template/{other}", {"index_patterns": [f"{index_name}-*"], "priority": 5})
+    try:
+        with pytest.raises(InvalidInput, match=other):
+            await set_up(engine, IndexSpec(index_name, any_model(), template=f"{index_name}-2026*"))
+        assert not await engine.index_exists(index_name)
+    finally:
+        await engine.send("DELETE", f"/_index_template/{other}")
+
+
+async def test_elasticsearch(elasticsearch: Node) -> None:
+    async with await Engine.connect(elasticsearch.url) as engine:
+        before = await cluster_state(engine)
+        await set_up(engine, IndexSpec("test-teardown", any_model(), template="test-teardown-*"))
+        assert (await engine.index_meta("test-teardown")).dialect == "rank_features_saturation"
+        await tear_down(engine, "test-teardown")
+        assert await cluster_state(engine) == before
