@@ -1,4 +1,7 @@
-"""Train the starter bundles: prepare, sparse, reranker, publish (export, measure, write the cards), or all."""
+"""Train the starter bundles, step by step or all at once.
+
+prepare, sparse, reranker, publish (export, ingredients, slices, cards), evaluate (on a real OpenSearch), cards.
+"""
 
 import argparse
 import logging
@@ -11,12 +14,14 @@ from scripts.starter import publish, steps
 from scripts.starter.recipe import RerankerRecipe, SparseRecipe
 from scripts.starter.workspace import Workspace
 
+STEPS = ("all", "prepare", "sparse", "reranker", "publish", "evaluate", "cards")
+
 log = logging.getLogger("train-starter")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-starter", description=__doc__)
-    parser.add_argument("step", nargs="?", default="all", choices=["all", "prepare", "sparse", "reranker", "publish"])
+    parser.add_argument("step", nargs="?", default="all", choices=STEPS)
     parser.add_argument("--work", type=Path, default=Path("build/starter"), help="caches, checkpoints and results")
     parser.add_argument("--pairs", type=Path, default=Path("../shared/training/pairs"), help="training pairs")
     parser.add_argument("--collections", type=Path, default=Path("../shared/collections"), help="judged collections")
@@ -33,13 +38,18 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     log.info(steps.space_needed(arguments.work))
     work = Workspace(arguments.work, arguments.pairs, log.info, torch.device(arguments.device))
+    wanted = STEPS[1:-1] if arguments.step == "all" else (arguments.step,)
     steps.prepare(work)
-    if arguments.step in ("all", "sparse"):
+    if "sparse" in wanted:
         steps.train_sparse(work, replace(SparseRecipe(), steps=arguments.sparse_steps))
-    if arguments.step in ("all", "reranker"):
+    if "reranker" in wanted:
         steps.train_reranker(work, replace(RerankerRecipe(), steps=arguments.reranker_steps))
-    if arguments.step in ("all", "publish"):
-        publish.publish(work, arguments.collections, arguments.models, reranker=work.reranker_folder.exists())
+    if "publish" in wanted:
+        publish.publish(work, arguments.collections, arguments.models)
+    if "evaluate" in wanted:
+        publish.evaluate(work, arguments.collections, arguments.models)
+    if "cards" in wanted:
+        publish.write_cards(work, arguments.models)
 
 
 if __name__ == "__main__":

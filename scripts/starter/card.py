@@ -1,7 +1,10 @@
 """Model cards: what a starter bundle was trained on, how, and what it was measured to score."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
+
+from scripts.starter.variants import ANALYSED, SHIPPED
 
 # Source file (or its prefix up to an underscore and a star) -> what it is, licence.
 SOURCES = {
@@ -33,6 +36,24 @@ SOURCES = {
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 Figures = Mapping[str, Mapping[str, float]]
+Curve = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the cards report.
+
+    `profiles`: nDCG@10 by collection and profile on a real OpenSearch; `collections`: by collection and variant with
+    exact dot products; `slices`: MRR@10 by slice and variant; `quantization`: nDCG@10 of fp32 and int8 by collection.
+    """
+
+    collections: Figures
+    slices: Figures
+    terms: Mapping[str, float]
+    flops: Mapping[str, float]
+    profiles: Figures = field(default_factory=dict)
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    quantization: Figures = field(default_factory=dict)
 
 
 def describe_source(name: str) -> tuple[str, str]:
@@ -51,94 +72,189 @@ def source_table(documents: Iterable[str]) -> str:
     return "\n".join(rows)
 
 
-def figure_table(figures: Figures, columns: Mapping[str, str]) -> str:
-    """nDCG@10 by collection and their mean, as Markdown; `columns` maps a figure's name to its heading."""
-    rows = [f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
-    for name, values in figures.items():
-        rows.append(f"| {name} | {' | '.join(_shown(values[column], column) for column in columns)} |")
-    means = {column: sum(values[column] for values in figures.values()) / len(figures) for column in columns}
-    rows.append(f"| mean | {' | '.join(_shown(means[column], column) for column in columns)} |")
+def across(figures: Figures, *, mean_of: Sequence[str] = ()) -> str:
+    """A Markdown table with a row for each variant and a column for each collection; `mean_of` names those averaged."""
+    names = list(figures)
+    heads = [*names, *(["mean of the tests"] if mean_of else [])]
+    rows = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for variant in figures[names[0]]:
+        values = [figures[name][variant] for name in names]
+        if mean_of:
+            values.append(sum(figures[name][variant] for name in mean_of) / len(mean_of))
+        shown = " | ".join(_shown(value) for value in values)
+        label = f"**{variant}**" if variant == SHIPPED else variant
+        rows.append(f"| {label} | {shown} |")
     return "\n".join(rows)
 
 
-def _shown(value: float, column: str) -> str:
-    return f"{value:.0f}" if column == "terms" else f"{value:.3f}".lstrip("0")
+def _shown(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
 
 
-def sparse_card(name: str, documents: Iterable[str], trained: str, figures: Figures) -> str:
+def _tests(figures: Figures) -> list[str]:
+    return [name for name in figures if name.endswith("/test")]
+
+
+def _trained(curve: Curve) -> str:
+    return f"{curve[-1]['step']:,} steps, to a divergence from the teacher of {curve[-1]['divergence']:.2f}"
+
+
+def _curve_table(curve: Curve, columns: Mapping[str, str]) -> str:
+    every = max(1, len(curve) // 10)
+    rows = [row for index, row in enumerate(curve) if (index + 1) % every == 0]
+    lines = [f"| step | {' | '.join(str(row['step']) for row in rows)} |", "|---" * (len(rows) + 1) + "|"]
+    for name, title in columns.items():
+        lines.append(f"| {title} | {' | '.join(f'{row[name]:.2f}' for row in rows)} |")
+    return "\n".join(lines)
+
+
+def _on_opensearch(found: Measured) -> str:
+    if not found.profiles:
+        return "Not measured for this build."
+    return across(found.profiles, mean_of=list(found.profiles))
+
+
+def sparse_card(name: str, documents: Iterable[str], curve: Curve, found: Measured) -> str:
     """README.md of the sparse encoder."""
-    columns = {"bm25": "BM25", "sparse": "this model", "hybrid": "BM25 + this model", "terms": "terms per document"}
+    tests = _tests(found.collections)
+    cost = {
+        "terms per document": {name: f"{value:.0f}" for name, value in found.terms.items()},
+        "query FLOPS": {name: f"{value:.2f}" for name, value in found.flops.items()},
+    }
+    costs = [f"| | {' | '.join(found.terms)} |", "|---" * (len(found.terms) + 1) + "|"]
+    costs += [f"| {title} | {' | '.join(values.values())} |" for title, values in cost.items()]
+    quantization = across(found.quantization) if found.quantization else "Not measured for this build."
     return f"""# {name}
 
 An inference-free learned-sparse encoder for English: documents go through the graph, queries need only the tokenizer
-and the table `query_weights.json`. It comes with splade-sidecar so that everything works on the first day; a larger
-published model ranks better.
+and the table `query_weights.json`. It comes with splade-sidecar, so that a cluster without access to a model hub has
+one; a larger published model ranks better.
 
 - Licence: Apache-2.0
 - Base: [{BASE}](https://huggingface.co/{BASE}) (Apache-2.0), 6 layers of 384
-- Documents: word pieces, max pooling, log(1 + relu), weights under a tenth of the largest dropped
-- Queries: each distinct word piece with its weight: the training passages' IDF, adjusted in training
+- Vocabulary: word pieces folded by English stem (`folds.json`); function words and punctuation are no terms
+- Documents: max pooling, log(1 + relu), plus the lexical floor: BM25's saturation of the document's own terms, over its
+  whole length; weights under a tenth of the largest dropped
+- Queries: each distinct term with its weight: IDF on a broad corpus, adjusted in training, and blended with the
+  index's own document frequencies where they were counted (`sidecar frequencies`)
 - int8 graph
-
-## Training
-
-{trained} Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added.
-The recipe is in the project's `docs/training.md`, in one command.
-
-{source_table(documents)}
 
 ## Scores
 
-nDCG@10 of the int8 bundle, documents as title + text cut to the model's length, exact dot products. BM25: English
-stems and stop words, k1 1.2, b 0.75. BM25 + this model: min-max over the first 100 of each, added.
-None of these collections was trained on.
+nDCG@10 on a real OpenSearch 3.8 through `sidecar evaluate`; lexical is its own BM25 (`english` analyzer, defaults),
+reranked are the first 100 by splade-sidecar-starter-reranker-v1. None of these collections was trained on, and nothing
+was chosen by them.
 
-{figure_table(figures, columns)}
+{_on_opensearch(found)}
+
+## What each ingredient is worth
+
+nDCG@10 of the int8 bundle with exact dot products, documents as title + text. Choices were made on the dev splits.
+
+{across(found.collections, mean_of=tests)}
+
+{chr(10).join(costs)}
+
+## Robustness
+
+MRR@10 on {len(found.slices)} slices of held-out training pairs, each against the held-out passages. BM25 has English
+stems and stop words. Pages are held out whole, but from the same sources as the training pairs.
+
+{across(found.slices)}
+
+## fp32 against int8
+
+nDCG@10 as above, shipped variant.
+
+{quantization}
+
+## Training
+
+{_trained(curve)}. Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added.
+The recipe is in the project's `docs/training.md`, in one command.
+
+{_curve_table(curve, {"divergence": "divergence", "terms": "terms per document in the batch", "floor": "floor"})}
+
+{source_table(documents)}
 
 ## Limits
 
-- English only; a document is read to 512 tokens, and training saw at most 288.
-- Trained for under an hour on two CPU cores: alone it is no replacement for BM25. Combine the two.
+- English only; the encoder reads a document to 512 tokens, and training saw at most 288. The floor reads all of it.
 - Rare names that the tokenizer splits into pieces are matched by their pieces.
-- The table of query weights is frozen; a narrow collection gains from blending in its own document frequencies.
+- sentence-transformers loads the checkpoint, but knows neither folds nor floor.
 """
 
 
-def reranker_card(name: str, documents: Iterable[str], trained: str, figures: Figures) -> str:
-    """README.md of the cross-encoder."""
-    columns = {
-        "bm25": "BM25",
-        "bm25_reranked": "BM25, reranked",
-        "hybrid": "BM25 + sparse",
-        "hybrid_reranked": "BM25 + sparse, reranked",
+def neural_card(name: str, found: Measured) -> str:
+    """README.md of the bundle with neural queries."""
+    chosen = {"inference-free queries": SHIPPED, "neural queries": "neural queries", "BM25": ANALYSED}
+    figures = {
+        collection: {title: values[variant] for title, variant in chosen.items()}
+        for collection, values in found.collections.items()
     }
     return f"""# {name}
 
+The encoder of splade-sidecar-starter-sparse-v1, its graph byte for byte, on both sides: queries go through the model
+too and are expanded. It is here to be compared with the inference-free bundle on your own data; a query costs one
+inference, and no IDF of the collection is needed.
+
+- Licence: Apache-2.0
+- Training, sources, vocabulary and document vectors: see splade-sidecar-starter-sparse-v1
+
+## Scores
+
+nDCG@10 with exact dot products.
+
+{across(figures, mean_of=_tests(figures))}
+
+## Limits
+
+- Trained for inference-free queries first: one step in two also saw a few neural queries.
+- English only; queries are read to 512 tokens.
+"""
+
+
+def reranker_card(name: str, documents: Iterable[str], curve: Curve, found: Measured) -> str:
+    """README.md of the cross-encoder."""
+    calibration = found.calibration
+    return f"""# {name}
+
 A small cross-encoder for English: it reads query and document together and gives one score, a sigmoid of its logit.
-It comes with splade-sidecar so that everything works on the first day; a larger published model ranks better.
+It comes with splade-sidecar, so that a cluster without access to a model hub has one; a larger published model ranks
+better.
 
 - Licence: Apache-2.0
 - Base: [{BASE}](https://huggingface.co/{BASE}) (Apache-2.0), 6 layers of 384
 - Input: [CLS] query [SEP] document [SEP] with token types
 - int8 graph
 
-## Training
-
-{trained} Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added; and the
-labels of the pairs. The recipe is in the project's `docs/training.md`, in one command.
-
-{source_table(documents)}
-
 ## Scores
 
-nDCG@10 of the int8 bundle, the first 20 reranked, half of its min-max score and half of the first stage's. "sparse" is
-splade-sidecar-starter-sparse-v1. None of these collections was trained on.
+nDCG@10 on a real OpenSearch 3.8 through `sidecar evaluate`; hybrid+rerank scores the first 100 of hybrid, half of its
+min-max score and half of the first stage's. None of these collections was trained on, and nothing was chosen by them.
 
-{figure_table(figures, columns)}
+{_on_opensearch(found)}
+
+## Calibration
+
+Platt scaling on half of {int(2 * calibration["pairs"]):,} pairs of held-out questions with their passage and the first
+stage's best others; on the other half the expected calibration error (15 bins) is
+{calibration["error after"]:.3f} ({calibration["error before"]:.3f} before scaling), and the passage comes first in
+{calibration["label first"]:.0%} of the lists. A score is the probability of being the one relevant passage among such
+neighbours; where several documents are relevant, or none, it is off.
+
+## Training
+
+{_trained(curve)}. Candidates come from the sparse encoder's own first stage and, as lexical traps, from BM25; questions
+whose passage BM25 does not find first come first. Teacher: the cosine of {BASE} and BM25 over English stems,
+standardised and added; and the labels of the pairs. The recipe is in the project's `docs/training.md`, in one command.
+
+{_curve_table(curve, {"divergence": "divergence", "label first": "label first of 8"})}
+
+{source_table(documents)}
 
 ## Limits
 
 - English only; training saw pairs of at most 256 tokens.
 - Meant to be interpolated with the first stage, not to replace its order.
-- Its scores are comparable within a query; as probabilities they are rough.
 """

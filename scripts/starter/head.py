@@ -8,12 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from scripts.starter.folding import Folding
 from scripts.starter.pooling import token_maxima, without_padding
 from scripts.starter.student import SparseStudent
 from scripts.starter.tokens import TokenTable
 
 # GELU is the identity to 1e-6 above 5; LayerNorm subtracts the shift again.
 SHIFT = 12.0
+# IDF above which a term says what a document is about.
+RARE = 2.0
 
 
 class States(NamedTuple):
@@ -26,36 +29,51 @@ class States(NamedTuple):
 def build_student(
     base: Path,
     tokens: TokenTable,
+    folding: Folding,
     idf: NDArray[np.float32],
+    floor: float,
     rows: NDArray[np.int64] | None,
     device: torch.device,
-    active: float = 300.0,
+    active: float = 200.0,
 ) -> SparseStudent:
-    """all-MiniLM-L6-v2's body, with a head fitted on the documents `rows` where they are given."""
+    """all-MiniLM-L6-v2's body, with a head fitted on the documents `rows` where they are given.
+
+    `idf` [columns] is that of the folding's columns, `floor` the first weight of the lexical floor.
+    """
     from transformers import BertForMaskedLM
 
     encoder = BertForMaskedLM.from_pretrained(
         base, attn_implementation="eager", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
-    student = SparseStudent(encoder, torch.from_numpy(idf)).to(device)
+    student = SparseStudent(encoder, torch.from_numpy(idf), torch.from_numpy(folding.columns), floor).to(device)
     if rows is not None:
-        initialise_head(student, tokens, rows, device, active)
+        initialise_head(student, tokens, folding, rows, device, active)
     return student
 
 
 def initialise_head(
-    student: SparseStudent, tokens: TokenTable, rows: NDArray[np.int64], device: torch.device, active: float
+    student: SparseStudent,
+    tokens: TokenTable,
+    folding: Folding,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    active: float,
 ) -> None:
-    """Ridge regression from a token's last hidden state to its own centred word embedding, then a bias per term.
+    """Ridge regression from a token's last hidden state to its term's centred word embedding, then a bias per term.
+
+    Tokens that are no term are left out.
 
     The transform is dense + GELU + LayerNorm; a constant added to the dense layer's bias keeps GELU linear.
     """
     predictions = student.encoder.cls.predictions
     embeddings = predictions.decoder.weight.detach()
     states = _states(student.encoder.bert, tokens, rows, device)
-    target = embeddings[states.pieces] - embeddings.mean(dim=0)
-    solution, centre = ridge(states.hidden, target, student.idf[states.pieces])
-    fitted = (states.hidden - centre) @ solution
+    canonical = torch.from_numpy(folding.canonical.astype(np.int64)).to(device)
+    terms = canonical[states.pieces]
+    hidden, terms = states.hidden[terms >= 0], terms[terms >= 0]
+    target = embeddings[terms] - embeddings.mean(dim=0)
+    solution, centre = ridge(hidden, target, student.idf[torch.searchsorted(student.columns, terms)])
+    fitted = (hidden - centre) @ solution
     scale = 1.0 / fitted.std()
     with torch.no_grad():
         predictions.transform.dense.weight.copy_(scale * solution.T)
@@ -63,7 +81,7 @@ def initialise_head(
         predictions.transform.LayerNorm.weight.fill_(1.0)
         predictions.transform.LayerNorm.bias.zero_()
         predictions.decoder.bias.zero_()
-    _calibrate(student, tokens, rows[:256], device, active)
+    _calibrate(student, tokens, canonical, rows[:256], device, active)
 
 
 def ridge(
@@ -98,28 +116,36 @@ def _states(body: nn.Module, tokens: TokenTable, rows: NDArray[np.int64], device
 
 @torch.no_grad()
 def _calibrate(
-    student: SparseStudent, tokens: TokenTable, rows: NDArray[np.int64], device: torch.device, active: float
+    student: SparseStudent,
+    tokens: TokenTable,
+    canonical: torch.Tensor,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    active: float,
 ) -> None:
     """Set each term's bias k standard deviations below its mean maximum, k such that a document has `active` terms.
 
     The gain then makes the weight of a document's own terms 1 on average.
     """
     predictions = student.encoder.cls.predictions
-    weight = predictions.decoder.weight
+    weight = predictions.decoder.weight[student.columns]
     maxima, owned = [], []
     for batch in np.array_split(rows, max(1, len(rows) // 16)):
         ids, mask = tokens.batch(batch, 128, device)
         states = student.head_states(ids, mask)
         filled = without_padding(states, mask)
         maxima.append(token_maxima(filled, weight).values)
-        owned.append(torch.zeros_like(maxima[-1]).scatter_(1, ids, 1.0).bool())
+        terms = canonical[ids]
+        places = torch.searchsorted(student.columns, terms.clamp_min(0))
+        present = torch.zeros_like(maxima[-1]).scatter_reduce_(1, places, (terms >= 0).float(), "amax")
+        owned.append(present.bool())
     logits, own = torch.cat(maxima), torch.cat(owned)
     mean, spread = logits.mean(dim=0), logits.std(dim=0) + 1e-3
     standard = (logits - mean) / spread
     threshold = torch.quantile(standard[::8].flatten(), 1 - active / logits.shape[1])
     bias = -(mean + threshold * spread)
-    content = own & (student.idf > 2.0)
+    content = own & (student.idf > min(RARE, 0.9 * float(student.idf.median())))
     excess = (logits + bias)[content].clamp_min(0)
     gain = (torch.e - 1) / excess.mean().clamp_min(1e-6)
     predictions.transform.LayerNorm.weight.mul_(gain)
-    predictions.decoder.bias.copy_(gain * bias)
+    predictions.decoder.bias[student.columns] = gain * bias

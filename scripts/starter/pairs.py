@@ -41,6 +41,15 @@ def read_pairs(folder: Path) -> dict[str, list[Pair]]:
     return {path.name.removesuffix(".jsonl.gz"): list(read_source(path)) for path in paths}
 
 
+def passages(folder: Path, most: int, weights: Mapping[str, float] = SOURCE_WEIGHTS) -> Iterator[str]:
+    """Distinct passages of a folder, at most `most` of a source times its weight: no source decides what is rare."""
+    for source, rows in sorted(read_pairs(folder).items()):
+        distinct = list(dict.fromkeys(pair.passage for pair in rows))
+        random = np.random.default_rng([*source.encode()])
+        take = round(most * weights.get(source, 1.0))
+        yield from (distinct[index] for index in random.permutation(len(distinct))[:take])
+
+
 def quota(size: int, weight: float, tempering: float) -> int:
     """How many pairs a source of `size` pairs gives."""
     return round(min(size, tempering * math.sqrt(size)) * weight)

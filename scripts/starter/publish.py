@@ -1,82 +1,116 @@
 """From checkpoint folders to the bundles in `models/`, with cards that hold what was measured."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from scripts.starter.card import Figures, reranker_card, sparse_card
+import numpy as np
+
+from scripts.starter.card import Measured, neural_card, reranker_card, sparse_card
 from scripts.starter.checkpoint import replace_file
-from scripts.starter.report import Reranking, report
+from scripts.starter.export import export_neural, export_reranker, export_sparse
+from scripts.starter.report import report
+from scripts.starter.variants import Model
 from scripts.starter.workspace import Workspace
-from sidecar.bundle.locate import STARTER_RERANKER, STARTER_SPARSE
-from sidecar.bundle.manifest import Quantization, ScoreActivation
-from sidecar.domain import ModelKind
-from sidecar.export import ExportOptions, export_checkpoint
+from sidecar.bundle import STARTER_NEURAL, STARTER_RERANKER, STARTER_SPARSE, Bundle, ManifestDraft, write_bundle
 
 # Judged, but never trained on or chosen by: what the cards report.
-REPORTED = ("cranfield", "cystic_fibrosis", "med", "nfcorpus", "time")
+REPORTED = ("cranfield", "med", "cystic_fibrosis", "nfcorpus", "time")
+# What choices may be made by.
+CHOSEN_BY = (("nfcorpus", "dev"), ("checkthat2020", "dev"))
+
+EVALUATION, REPORT, CALIBRATION = "evaluation.json", "report.json", "calibration.json"
+PROFILES = ("lexical", "sparse", "hybrid", "hybrid+rerank")
+DEPTH_100 = """name: hybrid+rerank
+retrievers:
+  - {kind: lexical, weight: 0.5}
+  - {kind: sparse, weight: 0.5, collection_idf: 0.5}
+fusion: {method: linear, normalization: min_max}
+rerank: {depth: 100, weight: 0.5}
+encode_timeout: 600
+timeout: 600
+"""
 
 
-def export_sparse(work: Workspace, out: Path, card: str | None = None) -> Path:
-    """The sparse encoder's int8 bundle in `out`."""
-    options = ExportOptions(
-        kind=ModelKind.SPARSE_ENCODER,
-        quantize=Quantization.INT8,
-        name=STARTER_SPARSE,
-        license="Apache-2.0",
-        source="scripts/train-starter",
-        base_model="sentence-transformers/all-MiniLM-L6-v2",
-        max_tokens=512,
-        model_card=card,
-        replace=True,
-    )
-    export_checkpoint(work.sparse_folder, out / STARTER_SPARSE, options)
-    return out / STARTER_SPARSE
+def publish(work: Workspace, collections: Path, out: Path) -> None:
+    """Export the three bundles to `out`, measure ingredients and slices, and write the cards."""
+    for export in (export_sparse, export_neural, export_reranker):
+        work.progress(f"exported {export(work, out)}")
+    measure(work, collections, out)
+    write_cards(work, out)
 
 
-def export_reranker(work: Workspace, out: Path, card: str | None = None) -> Path:
-    """The cross-encoder's int8 bundle in `out`."""
-    options = ExportOptions(
-        kind=ModelKind.CROSS_ENCODER,
-        quantize=Quantization.INT8,
-        name=STARTER_RERANKER,
-        license="Apache-2.0",
-        source="scripts/train-starter",
-        base_model="sentence-transformers/all-MiniLM-L6-v2",
-        score_activation=ScoreActivation.SIGMOID,
-        max_tokens=256,
-        query_max_tokens=64,
-        model_card=card,
-        replace=True,
-    )
-    export_checkpoint(work.reranker_folder, out / STARTER_RERANKER, options)
-    return out / STARTER_RERANKER
+def measure(work: Workspace, collections: Path, out: Path) -> None:
+    """Ablation and slices of the sparse encoder, with exact dot products."""
+    judged = [*((collections / name, "test") for name in REPORTED), *((collections / n, s) for n, s in CHOSEN_BY)]
+    found = report(work, out / STARTER_SPARSE, model_of(work, out / STARTER_SPARSE), judged)
+    with replace_file(work.folder / REPORT) as partial:
+        partial.write_text(json.dumps(asdict(found), indent=2), encoding="utf-8")
 
 
-def publish(work: Workspace, collections: Path, out: Path, *, reranker: bool = True) -> None:
-    """Export, measure, and export again with the figures on the cards.
-
-    The card is among the hashed files, so a bundle cannot get its card afterwards; graph and weights are the same.
-    """
-    trial = work.folder / "bundles"
-    bundles = [export_sparse(work, trial)]
-    if reranker:
-        bundles.append(export_reranker(work, trial))
-    reported = [(collections / name, "test") for name in REPORTED]
-    figures = report(bundles, reported, work.folder / "vectors", work.progress, Reranking() if reranker else None)
-    with replace_file(work.folder / "figures.json") as partial:
-        partial.write_text(json.dumps(figures, indent=2), encoding="utf-8")
-    publish_cards(work, figures, out, reranker=reranker)
+def model_of(work: Workspace, bundle: Path) -> Model:
+    """What a bundle says about floor and query weights."""
+    opened = Bundle.open(bundle)
+    floor = opened.manifest.lexical_floor
+    if floor is None:
+        raise ValueError(f"{bundle} has no lexical floor")
+    table = json.loads(opened.file("query_weights.json").read_bytes())
+    names = [work.tokenizer.id_to_token(int(column)) for column in work.folding.columns]
+    weights = np.asarray([table.get(name, 0.0) for name in names], dtype=np.float32)
+    return Model(work.tokenizer, work.folding, work.query_weights, weights, floor.weight, floor.average_length)
 
 
-def publish_cards(work: Workspace, figures: Figures, out: Path, *, reranker: bool) -> None:
-    """The final bundles, with `figures` on their cards."""
+def evaluate(work: Workspace, collections: Path, out: Path) -> None:
+    """Run `sidecar evaluate` with the bundles on a real OpenSearch, depth 100, and write the cards again."""
+    profile = work.folder / "hybrid+rerank.yaml"
+    profile.write_text(DEPTH_100, encoding="utf-8")
+    command = [sys.executable, "-m", "sidecar", "evaluate", *(str(collections / name) for name in REPORTED)]
+    command += ["--profiles", ",".join([*PROFILES[:3], str(profile)]), "--json", str(work.folder / EVALUATION)]
+    command += [part for name in (STARTER_SPARSE, STARTER_RERANKER) for part in ("--model", str(out / name))]
+    subprocess.run(command, check=True)
+    write_cards(work, out)
+
+
+def write_cards(work: Workspace, out: Path) -> None:
+    """Write the cards from what has been measured so far; a card changes no fingerprint."""
     sources = [document.source for document in work.corpus.documents if not document.held_out]
-    export_sparse(work, out, sparse_card(STARTER_SPARSE, sources, _trained(work, "sparse"), figures))
-    if reranker:
-        export_reranker(work, out, reranker_card(STARTER_RERANKER, sources, _trained(work, "reranker"), figures))
+    found = Measured(
+        **_read(work.folder / REPORT),
+        profiles=_profiles(_read(work.folder / EVALUATION)) if (work.folder / EVALUATION).exists() else {},
+        calibration=_read(work.folder / CALIBRATION),
+        quantization=_read(work.folder / "quantization.json") if (work.folder / "quantization.json").exists() else {},
+    )
+    sparse, reranker = _curve(work, "sparse"), _curve(work, "reranker")
+    _replace_card(out / STARTER_SPARSE, sparse_card(STARTER_SPARSE, sources, sparse, found))
+    _replace_card(out / STARTER_NEURAL, neural_card(STARTER_NEURAL, found))
+    _replace_card(out / STARTER_RERANKER, reranker_card(STARTER_RERANKER, sources, reranker, found))
 
 
-def _trained(work: Workspace, name: str) -> str:
-    rows = [json.loads(line) for line in (work.folder / f"{name}.curve.jsonl").read_text().splitlines()]
-    last = rows[-1]
-    return f"{last['step']:,} steps on two CPU cores, to a divergence from the teacher of {last['divergence']:.2f}."
+def _replace_card(folder: Path, card: str) -> None:
+    manifest = Bundle.open(folder, verify=False).manifest
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    after = write_bundle(folder, ManifestDraft.model_validate(manifest.model_dump(exclude={"files"})))
+    if after.fingerprint != manifest.fingerprint:
+        raise ValueError(f"{folder} has changed: export it again")
+
+
+def _profiles(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """nDCG@10 by collection and profile."""
+    return {
+        one["collection"]: {found["profile"]: found["means"]["nDCG@10"] for found in one["profiles"]}
+        for one in report["collections"]
+    }
+
+
+def _curve(work: Workspace, name: str) -> Sequence[Mapping[str, float]]:
+    lines = (work.folder / f"{name}.curve.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

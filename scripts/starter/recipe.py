@@ -30,6 +30,7 @@ class CorpusRecipe:
     held_out_share: float = 0.02
     sentence_queries: int = 8_000
     title_queries: int = 6_000
+    frequency_passages: int = 8_000
     seed: int = SEED
 
 
@@ -51,22 +52,37 @@ class TeacherRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class FloorRecipe:
+    """The lexical floor: BM25's term saturation, its weight learned from `weight` on."""
+
+    weight: float = 0.7
+    k1: float = 1.2
+    b: float = 0.75
+
+
+@dataclass(frozen=True, slots=True)
 class SparseRecipe:
     """The sparse encoder's training. A fraction is of `steps`."""
 
-    steps: int = 800
+    steps: int = 1_600
     documents: int = 24
     queries: int = 128
-    max_tokens: int = 128
-    long_every: int = 8
+    max_tokens: int = 160
+    long_every: int = 6
     long_tokens: int = 288
-    body_rate: float = 7e-5
+    padded_share: float = 0.15
+    neural_queries: int = 16
+    neural_every: int = 2
+    neural_weight: float = 0.5
+    body_rate: float = 1e-4
     head_rate: float = 1e-3
     query_rate: float = 2e-3
+    floor_rate: float = 2e-3
     warm_up: float = 0.05
     teacher_sharpness: float = 1.6
     temperature: float = 2.5
-    target_terms: float = 150.0
+    target_terms: float = 140.0
+    target_query_terms: float = 32.0
     prune_ratio: float = 0.1
     penalty_start: float = 3e-4
     penalty_gain: float = 0.05
@@ -79,8 +95,10 @@ class SparseRecipe:
 class RerankerRecipe:
     """The cross-encoder's training. A fraction is of `steps`."""
 
-    steps: int = 650
+    steps: int = 500
+    passages: int = 10_000
     pool: int = 6_000
+    calibration: int = 400
     queries: int = 4
     candidates: int = 8
     max_tokens: int = 112

@@ -41,13 +41,12 @@ class RerankerTrainer:
         model: PreTrainedModel,
         teacher: Teacher,
         candidates: Candidates,
-        documents: NDArray[np.int64],
         pairs: PairTable,
         recipe: RerankerRecipe,
         device: torch.device,
     ) -> None:
         self.model = model
-        self._teacher, self._candidates, self._documents = teacher, candidates, documents
+        self._teacher, self._candidates = teacher, candidates
         self._pairs, self._recipe, self._device = pairs, recipe, device
         head = [parameter for name, parameter in model.named_parameters() if name.startswith("classifier.")]
         body = [parameter for name, parameter in model.named_parameters() if not name.startswith("classifier.")]
@@ -70,7 +69,7 @@ class RerankerTrainer:
         rows = random.choice(len(self._candidates.queries), size=count, replace=False)
         queries = self._candidates.queries[rows]
         lists = [
-            draw(self._candidates, int(row), label, recipe.candidates, self._documents, random)
+            draw(self._candidates, int(row), label, recipe.candidates, random)
             for row, label in zip(rows, self._teacher.labels[queries].tolist(), strict=True)
         ]
         wanted = torch.from_numpy(
@@ -110,6 +109,24 @@ def logits_of(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.T
     with torch.autocast(batch["input_ids"].device.type, torch.bfloat16):
         logits: torch.Tensor = model(**batch).logits
     return logits.float().squeeze(1)
+
+
+@torch.no_grad()
+def score_lists(
+    model: PreTrainedModel,
+    pairs: PairTable,
+    queries: NDArray[np.int64],
+    lists: NDArray[np.int64],
+    max_tokens: int,
+    device: torch.device,
+) -> NDArray[np.float32]:
+    """Logits [queries, candidates] of each query's list of documents."""
+    model.eval()
+    rows = [
+        logits_of(model, pairs.batch(np.repeat(query, len(documents)), documents, max_tokens, device)).cpu().numpy()
+        for query, documents in zip(queries, lists, strict=True)
+    ]
+    return np.stack(rows)
 
 
 def label_loss(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix  # type: ignore[import-untyped,unused-ignore]
 from torch.nn import functional
 
 from scripts.starter.batches import Batch, Batcher
 from scripts.starter.pooling import pruned_terms
-from scripts.starter.recipe import SparseRecipe
+from scripts.starter.recipe import FloorRecipe, SparseRecipe
+from scripts.starter.sparse_texts import SparseTexts
 from scripts.starter.student import SparseStudent
 from scripts.starter.teacher import Teacher
 from scripts.starter.tokens import TokenTable
@@ -20,11 +22,13 @@ PENALTY_RANGE = (1e-5, 0.3)
 
 
 class SparseTrainer:
-    """KL divergence from the teacher over each batch, and a sparsity penalty that finds its own weight.
+    """KL divergence from the teacher over each batch, and sparsity penalties that find their own weights.
 
     The penalty is FLOPS (Paria et al., arXiv 2004.05665) plus a little L1, each term divided by its IDF: terms that
-    every document has cost most and tell least. Its weight rises while documents have more terms than wanted and
-    falls while they have fewer, so that nothing has to be tuned against a moving target.
+    every document has cost most and tell least. A document's own terms cost nothing, since the lexical floor has their
+    postings anyway. Its weight rises while documents have more terms than wanted and falls while they have fewer, so
+    that nothing has to be tuned against a moving target. Now and then some queries go through the encoder too, so that
+    the same weights serve neural queries.
     """
 
     def __init__(
@@ -32,85 +36,110 @@ class SparseTrainer:
         student: SparseStudent,
         teacher: Teacher,
         batcher: Batcher,
-        document_tokens: TokenTable,
-        query_tokens: TokenTable,
+        texts: SparseTexts,
         recipe: SparseRecipe,
+        floor: FloorRecipe,
         device: torch.device,
     ) -> None:
         self.model = student
         self.optimiser = _optimiser(student, recipe)
-        self._student, self._teacher, self._batcher = student, teacher, batcher
-        self._documents, self._queries = document_tokens, query_tokens
-        self._recipe, self._device = recipe, device
+        self._student, self._teacher, self._batcher, self._texts = student, teacher, batcher, texts
+        self._recipe, self._floor, self._device = recipe, floor, device
         self._cost = (student.idf.mean() / student.idf.clamp_min(student.idf.mean() / 5)).detach()
-        self.penalty = recipe.penalty_start
+        self.penalty = self.query_penalty = recipe.penalty_start
 
     def step(self, step: int) -> dict[str, float]:
-        """Gradients of one step; divergence, penalty and terms per document of the batch."""
+        """Gradients of one step; divergences, penalty and terms per document of the batch."""
         recipe = self._recipe
         long = step % recipe.long_every == recipe.long_every - 1
         size = recipe.documents // 2 if long else recipe.documents
         batch = self._batcher.batch(step, size, recipe.queries, long=long)
         self._student.train()
-        documents = self._encode(batch.documents, recipe.long_tokens if long else recipe.max_tokens)
-        divergence = self._divergence(batch, documents)
+        tokens = self._texts.document_tokens
+        learned = self._encode(tokens, batch.documents, recipe.long_tokens if long else recipe.max_tokens)
+        saturated = self._dense(
+            self._texts.documents.saturated(batch.documents, self._floor, self._texts.average_length)
+        )
+        documents = learned + self._student.floor() * saturated
+        wanted = torch.from_numpy(self._teacher.scores(batch.queries, batch.documents)).to(self._device)
+        divergence = self._divergence(self._student.scores(self._queries(batch, step), documents), wanted)
         terms = float(pruned_terms(documents.detach(), recipe.prune_ratio).float().mean())
-        mean = documents.mean(dim=0)
+        mean = (learned * (saturated == 0)).mean(dim=0)
         penalty = ((mean.square() + 0.1 * mean) * self._cost).sum()
-        anchor = self._student.adjustment.square().mean()
-        (divergence + self.penalty * penalty + recipe.query_decay * anchor).backward()  # type: ignore[no-untyped-call]
+        loss = divergence + self.penalty * penalty + recipe.query_decay * self._student.adjustment.square().mean()
+        values = {"divergence": float(divergence.detach()), "terms": terms, "penalty": self.penalty}
+        if step % recipe.neural_every == 0:
+            neural, query_terms = self._neural(batch, documents, wanted)
+            loss = loss + neural
+            values |= {"query terms": query_terms}
+        loss.backward()  # type: ignore[no-untyped-call]
         if not long:
-            self._steer(terms)
-        return {"divergence": float(divergence.detach()), "terms": terms, "penalty": self.penalty}
-
-    def _steer(self, terms: float) -> None:
-        error = max(-1.0, min(1.0, terms / self._recipe.target_terms - 1))
-        low, high = PENALTY_RANGE
-        self.penalty = min(high, max(low, self.penalty * (1 + self._recipe.penalty_gain * error)))
+            self.penalty = _steered(self.penalty, terms / recipe.target_terms, recipe.penalty_gain)
+        return values | {"floor": float(self._student.floor().detach())}
 
     def extra_state(self) -> dict[str, Any]:
-        return {"penalty": self.penalty}
+        return {"penalty": self.penalty, "query penalty": self.query_penalty}
 
     def restore(self, extra: dict[str, Any]) -> None:
-        self.penalty = extra["penalty"]
+        self.penalty, self.query_penalty = extra["penalty"], extra["query penalty"]
 
-    def _encode(self, rows: NDArray[np.int64], max_tokens: int) -> torch.Tensor:
-        order = np.argsort(self._documents.lengths[rows], kind="stable")
+    def _encode(self, tokens: TokenTable, rows: NDArray[np.int64], max_tokens: int) -> torch.Tensor:
+        order = np.argsort(tokens.lengths[rows], kind="stable")
         parts = [
-            self._student.documents(*self._documents.batch(rows[part], max_tokens, self._device))
+            self._student.learned(*tokens.batch(rows[part], max_tokens, self._device))
             for part in np.array_split(order, max(1, len(order) // MICRO_BATCH))
         ]
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self._device)]
 
-    def _divergence(self, batch: Batch, documents: torch.Tensor) -> torch.Tensor:
+    def _queries(self, batch: Batch, step: int) -> torch.Tensor:
+        """Terms of the queries, a share of them padded with filler; the teacher scores them as they were."""
+        present = self._dense(self._texts.queries.present(batch.queries))
+        random = np.random.default_rng([self._recipe.seed, step, 1])
+        padded = np.flatnonzero(random.random(len(batch.queries)) < self._recipe.padded_share)
+        fillers = random.integers(self._texts.fillers.shape[0], size=len(padded))
+        present[padded] = torch.maximum(present[padded], self._dense(self._texts.fillers[fillers]))
+        return present
+
+    def _neural(self, batch: Batch, documents: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Weighted loss of some queries that go through the encoder, and their mean number of terms."""
         recipe = self._recipe
-        rows = [np.unique(self._queries.pieces(int(query))) for query in batch.queries]
-        columns = np.unique(np.concatenate(rows))
-        present = np.zeros((len(rows), len(columns)), dtype=np.float32)
-        for line, pieces in enumerate(rows):
-            present[line, np.searchsorted(columns, pieces)] = 1.0
-        scores = self._student.scores(
-            torch.from_numpy(present).to(self._device),
-            torch.from_numpy(columns.astype(np.int64)).to(self._device),
-            documents,
-        )
-        wanted = torch.from_numpy(self._teacher.scores(batch.queries, batch.documents)).to(self._device)
+        count = min(recipe.neural_queries, len(batch.queries))
+        queries = self._encode(self._texts.query_tokens, batch.queries[:count], recipe.max_tokens)
+        scores = self._student.query_scale.exp() * queries @ documents.T
+        mean = queries.mean(dim=0)
+        penalty = ((mean.square() + 0.1 * mean) * self._cost).sum()
+        terms = float(pruned_terms(queries.detach(), recipe.prune_ratio).float().mean())
+        loss = self._divergence(scores, wanted[:count]) + self.query_penalty * penalty
+        self.query_penalty = _steered(self.query_penalty, terms / recipe.target_query_terms, recipe.penalty_gain)
+        return recipe.neural_weight * loss, terms
+
+    def _divergence(self, scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         return functional.kl_div(
-            functional.log_softmax(scores / recipe.temperature, dim=1),
-            functional.log_softmax(recipe.teacher_sharpness * wanted, dim=1),
+            functional.log_softmax(scores / self._recipe.temperature, dim=1),
+            functional.log_softmax(self._recipe.teacher_sharpness * wanted, dim=1),
             reduction="batchmean",
             log_target=True,
         )
+
+    def _dense(self, matrix: csr_matrix) -> torch.Tensor:
+        return torch.from_numpy(matrix.toarray().astype(np.float32)).to(self._device)
+
+
+def _steered(penalty: float, excess: float, gain: float) -> float:
+    low, high = PENALTY_RANGE
+    return min(high, max(low, penalty * (1 + gain * max(-1.0, min(1.0, excess - 1)))))
 
 
 def _optimiser(student: SparseStudent, recipe: SparseRecipe) -> torch.optim.AdamW:
     predictions = student.encoder.cls.predictions
     head = [*predictions.transform.parameters(), predictions.decoder.bias]
-    apart = {id(parameter) for parameter in (*head, student.adjustment)}
+    scalars = [student.floor_logarithm, student.query_scale]
+    apart = {id(parameter) for parameter in (*head, student.adjustment, *scalars)}
     body = [parameter for parameter in student.parameters() if id(parameter) not in apart]
     groups = [
         {"params": body, "initial": recipe.body_rate, "weight_decay": 0.01},
         {"params": head, "initial": recipe.head_rate, "weight_decay": 0.0},
         {"params": [student.adjustment], "initial": recipe.query_rate, "weight_decay": 0.0},
+        {"params": scalars, "initial": recipe.floor_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.body_rate, betas=(0.9, 0.98), fused=True)

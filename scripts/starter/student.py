@@ -1,30 +1,43 @@
-"""The sparse student: a standard BertForMaskedLM for documents, and one weight per word piece for queries."""
+"""The sparse student: a standard BertForMaskedLM for documents, and one weight per term for queries."""
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import BertForMaskedLM
 
 from scripts.starter.pooling import active_terms
 
+# A decoder bias that no hidden state can lift above 0: the term never enters a vector.
+NEVER = -1e4
+
 
 class SparseStudent(nn.Module):
-    """Document encoder and inference-free query weights, trained together.
+    """Document encoder, weight of the lexical floor, and inference-free query weights, trained together.
 
-    A query is the set of its word pieces, each with its IDF times exp(adjustment): the adjustment learns what IDF
-    cannot know, above all that question words and filler words say nothing about the topic.
+    Vectors have one column per term of the folded vocabulary: `columns` [columns] holds the term ids. A query is the
+    set of its terms, each with its IDF times exp(adjustment): the adjustment learns what IDF cannot know, above all
+    that filler words say nothing about the topic.
     """
 
     idf: torch.Tensor
+    columns: torch.Tensor
 
-    def __init__(self, encoder: BertForMaskedLM, idf: torch.Tensor) -> None:
+    def __init__(self, encoder: BertForMaskedLM, idf: torch.Tensor, columns: torch.Tensor, floor: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.register_buffer("idf", idf)
+        self.register_buffer("columns", columns)
         self.adjustment = nn.Parameter(torch.zeros_like(idf))
+        self.floor_logarithm = nn.Parameter(torch.tensor(float(floor)).log())
+        self.query_scale = nn.Parameter(torch.zeros(()))
 
     def query_weights(self) -> torch.Tensor:
-        """Weights [vocabulary] of word pieces in a query."""
+        """Weights [columns] of terms in a query."""
         return self.idf * torch.exp(self.adjustment.clamp(-4.0, 2.0))
+
+    def floor(self) -> torch.Tensor:
+        """What one unit of term saturation adds to a document's weight; a scalar."""
+        return self.floor_logarithm.exp()
 
     def head_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What the decoder multiplies with the word embeddings [texts, length, hidden]."""
@@ -34,12 +47,20 @@ class SparseStudent(nn.Module):
         states: torch.Tensor = self.encoder.cls.predictions.transform(hidden.float())
         return states
 
-    def documents(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Sparse document vectors [texts, vocabulary]."""
+    def learned(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Sparse vectors [texts, columns] without the floor."""
         decoder = self.encoder.cls.predictions.decoder
-        return active_terms(self.head_states(ids, mask), mask, decoder.weight, decoder.bias)
+        rows = functional.embedding(self.columns, decoder.weight)
+        return active_terms(self.head_states(ids, mask), mask, rows, decoder.bias[self.columns])
 
-    def scores(self, query_terms: torch.Tensor, columns: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Dot products [queries, texts]; `query_terms` [queries, columns] is 1 where a query has the word piece
-        `columns` [columns] names."""
-        return (query_terms * self.query_weights()[columns]) @ documents[:, columns].T
+    def scores(self, query_terms: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        """Dot products [queries, texts]; `query_terms` [queries, columns] is 1 where a query has the term."""
+        return (query_terms * self.query_weights()) @ documents.T
+
+    def close_dead_columns(self) -> None:
+        """Let the decoder itself never give a term that is no column, as the checkpoint is used without them."""
+        with torch.no_grad():
+            bias = self.encoder.cls.predictions.decoder.bias
+            dead = torch.ones_like(bias, dtype=torch.bool)
+            dead[self.columns] = False
+            bias[dead] = NEVER

@@ -11,30 +11,24 @@ from scripts.starter.tokens import TokenTable
 
 @torch.no_grad()
 def encode_documents(
-    student: SparseStudent,
-    tokens: TokenTable,
-    rows: NDArray[np.int64],
-    max_tokens: int,
-    ratio: float,
-    device: torch.device,
+    student: SparseStudent, tokens: TokenTable, rows: NDArray[np.int64], max_tokens: int, device: torch.device
 ) -> csr_matrix:
-    """Document vectors [len(rows), vocabulary], pruned below `ratio` of each document's largest weight."""
+    """Learned document vectors [len(rows), columns], without the floor and not pruned."""
     student.eval()
     order = np.argsort(tokens.lengths[rows], kind="stable")
     parts = []
     for part in np.array_split(order, max(1, len(order) // 16)):
-        vectors = student.documents(*tokens.batch(rows[part], max_tokens, device))
-        vectors *= vectors >= ratio * vectors.max(dim=1, keepdim=True).values
-        parts.append(csr_matrix(vectors.cpu().numpy()))
+        parts.append(csr_matrix(student.learned(*tokens.batch(rows[part], max_tokens, device)).cpu().numpy()))
     return csr_matrix(vstack(parts))[np.argsort(order)]
 
 
-def query_matrix(tokens: TokenTable, rows: NDArray[np.int64], weights: NDArray[np.float32]) -> csr_matrix:
-    """Inference-free query vectors [len(rows), vocabulary]: each distinct word piece with its weight."""
-    pieces = [np.unique(tokens.pieces(int(row))) for row in rows]
-    starts = np.cumsum([0, *map(len, pieces)])
-    columns = np.concatenate(pieces)
-    return csr_matrix((weights[columns], columns, starts), shape=(len(rows), len(weights)))
+def pruned(vectors: csr_matrix, ratio: float) -> csr_matrix:
+    """Vectors without what is below `ratio` of each row's largest weight."""
+    found = csr_matrix(vectors, copy=True)
+    largest = found.max(axis=1).toarray().ravel()
+    found.data[found.data < ratio * np.repeat(largest, np.diff(found.indptr))] = 0
+    found.eliminate_zeros()
+    return found
 
 
 def dot(queries: csr_matrix, documents: csr_matrix) -> NDArray[np.float32]:

@@ -13,9 +13,11 @@ from transformers import BertModel
 
 from scripts.starter import corpus, idf
 from scripts.starter.checkpoint import Checkpoints
+from scripts.starter.folding import Folding, english_folding
 from scripts.starter.lexical import LexicalTeacher, english_analyser
-from scripts.starter.pairs import read_pairs, select
+from scripts.starter.pairs import passages, read_pairs, select
 from scripts.starter.recipe import CorpusRecipe, TeacherRecipe
+from scripts.starter.sparse_texts import SparseTexts
 from scripts.starter.teacher import Teacher, dense_vectors
 from scripts.starter.tokens import TokenTable, open_tokenizer
 
@@ -68,10 +70,28 @@ class Workspace:
         return TokenTable([row.text for row in self.corpus.queries], self.tokenizer)
 
     @cached_property
+    def broad(self) -> idf.Frequencies:
+        """Document frequencies over far more passages than the training corpus takes."""
+
+        def count() -> idf.Frequencies:
+            self.progress("document frequencies: reading the passages")
+            return idf.Frequencies.count(passages(self.pairs, CorpusRecipe().frequency_passages), self.tokenizer)
+
+        return idf.Frequencies.kept(self.folder / "frequencies.npz", count)
+
+    @cached_property
+    def folding(self) -> Folding:
+        return english_folding(self.tokenizer.get_vocab(), self.broad.tokens)
+
+    @cached_property
     def query_weights(self) -> NDArray[np.float32]:
-        tokens = self.document_tokens
-        frequencies = idf.document_frequencies(tokens, self.tokenizer.get_vocab_size())
-        return idf.inverse_document_frequencies(frequencies, len(tokens))
+        """IDF of the folding's columns [columns]."""
+        frequencies = self.broad.terms(self.folding)
+        return idf.inverse_document_frequencies(frequencies, self.broad.documents)
+
+    @cached_property
+    def texts(self) -> SparseTexts:
+        return SparseTexts.of(self.document_tokens, self.query_tokens, self.folding, self.tokenizer)
 
     @cached_property
     def teacher(self) -> Teacher:

@@ -12,9 +12,11 @@ from transformers import BertConfig, BertForMaskedLM
 
 from scripts.starter.batches import Batcher
 from scripts.starter.corpus import Corpus, Document, TrainingQuery
-from scripts.starter.idf import document_frequencies, inverse_document_frequencies
+from scripts.starter.folding import Folding, fold_by_stem
+from scripts.starter.idf import Frequencies, inverse_document_frequencies
 from scripts.starter.lexical import LexicalTeacher
-from scripts.starter.recipe import SparseRecipe, TeacherRecipe
+from scripts.starter.recipe import FloorRecipe, SparseRecipe, TeacherRecipe
+from scripts.starter.sparse_texts import SparseTexts
 from scripts.starter.student import SparseStudent
 from scripts.starter.teacher import Teacher
 from scripts.starter.tokens import TokenTable
@@ -25,7 +27,16 @@ TOPICS = [
     "query index shard cluster mapping token analyzer segment",
 ]
 CPU = torch.device("cpu")
-RECIPE = SparseRecipe(steps=6, documents=8, queries=12, max_tokens=16, long_every=3, long_tokens=24, checkpoint_every=2)
+RECIPE = SparseRecipe(
+    steps=6,
+    documents=8,
+    queries=12,
+    max_tokens=16,
+    long_every=3,
+    long_tokens=24,
+    neural_queries=4,
+    checkpoint_every=2,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class Miniature:
     corpus: Corpus
     documents: TokenTable
     queries: TokenTable
+    folding: Folding
+    texts: SparseTexts
     teacher: Teacher
     idf: np.ndarray
     tokenizer: Tokenizer
@@ -49,7 +62,8 @@ class Miniature:
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         )
-        student = SparseStudent(BertForMaskedLM(config), torch.from_numpy(self.idf))
+        columns = torch.from_numpy(self.folding.columns)
+        student = SparseStudent(BertForMaskedLM(config), torch.from_numpy(self.idf), columns, FloorRecipe().weight)
         torch.nn.init.constant_(student.encoder.cls.predictions.decoder.bias, 0.05)
         return student
 
@@ -60,7 +74,7 @@ class Miniature:
 @pytest.fixture(scope="session")
 def miniature() -> Miniature:
     random = np.random.default_rng(5)
-    words = sorted({word for topic in TOPICS for word in topic.split()} | {"the", "of"})
+    words = sorted({word for topic in TOPICS for word in topic.split()} | {"the", "of", "wings", "topic", "question"})
     tokenizer = Tokenizer(
         WordLevel({w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}, "[UNK]")
     )
@@ -69,6 +83,7 @@ def miniature() -> Miniature:
     for position in range(60):
         topic = TOPICS[position % 3].split()
         text = " of the ".join(random.choice(topic, size=4 + 6 * (position % 2)).tolist())
+        text = text.replace("wing", "wings") if position % 6 == 0 else text
         documents.append(Document(text, "made", held_out=position % 10 == 9))
         queries.append(TrainingQuery(" ".join(text.split(" of the ")[:2]), position, "asked"))
     corpus = Corpus(documents, queries)
@@ -79,7 +94,9 @@ def miniature() -> Miniature:
     made /= np.linalg.norm(made, axis=1, keepdims=True)
     recipe = TeacherRecipe()
     lexical = LexicalTeacher.count(texts, asked, str.split, recipe)
-    frequencies = document_frequencies(document_tokens, tokenizer.get_vocab_size())
-    idf = inverse_document_frequencies(frequencies, len(texts))
+    counted = Frequencies.count(texts, tokenizer)
+    folding = fold_by_stem(tokenizer.get_vocab(), counted.tokens, lambda word: word.removesuffix("s"))
+    idf = inverse_document_frequencies(counted.terms(folding), counted.documents)
+    both = SparseTexts.of(document_tokens, query_tokens, folding, tokenizer)
     teacher = Teacher(made, made, lexical, list(range(60)), recipe)
-    return Miniature(corpus, document_tokens, query_tokens, teacher, idf, tokenizer)
+    return Miniature(corpus, document_tokens, query_tokens, folding, both, teacher, idf, tokenizer)

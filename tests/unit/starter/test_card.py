@@ -2,13 +2,29 @@
 
 import pytest
 
-from scripts.starter.card import describe_source, figure_table, reranker_card, source_table, sparse_card
+from scripts.starter.card import (
+    Measured,
+    across,
+    describe_source,
+    neural_card,
+    reranker_card,
+    source_table,
+    sparse_card,
+)
+from scripts.starter.variants import ANALYSED, SHIPPED
 
-COLUMNS = ("bm25", "sparse", "hybrid", "terms", "bm25_reranked", "hybrid_reranked")
-FIGURES = {
-    "med/test": dict(zip(COLUMNS, (0.69, 0.5, 0.7, 120.4, 0.7, 0.71), strict=True)),
-    "time/test": dict(zip(COLUMNS, (0.71, 0.6, 0.8, 200.0, 0.7, 0.81), strict=True)),
-}
+CURVE = [
+    {"step": 20 * place, "divergence": 1 / place, "terms": 130.0, "floor": 0.6, "label first": 0.5}
+    for place in range(1, 21)
+]
+VARIANTS = {ANALYSED: 0.4, SHIPPED: 0.5, "neural queries": 0.45}
+MEASURED = Measured(
+    collections={"med/test": VARIANTS, "time/test": VARIANTS | {SHIPPED: 0.7}, "nfcorpus/dev": VARIANTS},
+    slices={"padded": VARIANTS},
+    terms={"med/test": 120.4},
+    flops={"med/test": 1.234},
+    calibration={"pairs": 1600, "error before": 0.2, "error after": 0.02, "label first": 0.61},
+)
 
 
 def test_sources_are_counted_together_with_their_licence() -> None:
@@ -22,14 +38,42 @@ def test_a_source_that_nobody_described_is_refused() -> None:
         describe_source("unknown")
 
 
-def test_the_mean_stands_below_the_collections() -> None:
-    table = figure_table(FIGURES, {"sparse": "sparse", "terms": "terms"}).splitlines()
-    assert table[2] == "| med/test | .500 | 120 |"
-    assert table[-1] == "| mean | .550 | 160 |"
+def test_the_mean_is_that_of_the_tests_alone() -> None:
+    table = across(MEASURED.collections, mean_of=["med/test", "time/test"]).splitlines()
+    assert table[0] == "| | med/test | time/test | nfcorpus/dev | mean of the tests |"
+    assert table[3] == f"| **{SHIPPED}** | .500 | .700 | .500 | .600 |"
 
 
-@pytest.mark.parametrize("card", [sparse_card, reranker_card])
-def test_cards_name_licence_training_and_scores(card) -> None:
-    text = card("a-bundle", ["medquad"], "800 steps.", FIGURES)
-    for wanted in ("# a-bundle", "Apache-2.0", "800 steps.", "MedQuAD", "| mean |", "## Limits"):
+def test_the_encoders_card() -> None:
+    text = sparse_card("a-bundle", ["medquad"], CURVE, MEASURED)
+    for wanted in (
+        "# a-bundle",
+        "Apache-2.0",
+        "400 steps",
+        "MedQuAD",
+        "mean of the tests",
+        "| 120 |",
+        "| 1.23 |",
+        "## Limits",
+    ):
         assert wanted in text
+    assert text.count("Not measured for this build.") == 2
+
+
+def test_what_opensearch_gave_is_shown_where_it_was_measured() -> None:
+    found = Measured(
+        **{**{name: getattr(MEASURED, name) for name in Measured.__slots__}, "profiles": {"med": {"sparse": 0.75}}}
+    )
+    assert "| sparse | .750 | .750 |" in sparse_card("a-bundle", ["medquad"], CURVE, found)
+
+
+def test_the_rerankers_card() -> None:
+    text = reranker_card("a-bundle", ["medquad"], CURVE, MEASURED)
+    for wanted in ("400 steps", "0.020 (0.200 before scaling)", "3,200 pairs", "61%", "label first of 8"):
+        assert wanted in text
+
+
+def test_the_neural_card_compares_both_kinds_of_queries() -> None:
+    text = neural_card("a-bundle", MEASURED)
+    assert "| inference-free queries | .500 | .700 | .500 | .600 |" in text
+    assert "| neural queries | .450 | .450 | .450 | .450 |" in text

@@ -10,6 +10,7 @@ from sentence_transformers import CrossEncoder, SparseEncoder
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from scripts.starter.folders import save_reranker, save_sparse
+from scripts.starter.recipe import FloorRecipe
 from scripts.starter.reranker import logits_of
 from scripts.starter.tokens import PairTable
 from tests.unit.starter.conftest import CPU, Miniature
@@ -35,18 +36,24 @@ def test_a_sparse_encoder_gives_the_vectors_of_the_student(
 ) -> None:
     student = miniature.student()
     torch.nn.init.normal_(student.adjustment, std=0.3)
-    save_sparse(student, tokenizer_folder, tmp_path / "sparse", max_tokens=64)
+    folder = tmp_path / "sparse"
+    save_sparse(student, miniature.folding, FloorRecipe(), 12.5, tokenizer_folder, folder, max_tokens=64)
     loaded = SparseEncoder(str(tmp_path / "sparse"), device="cpu")
     texts = [row.text for row in miniature.corpus.documents[:4]]
     with torch.no_grad():
-        expected = student.documents(*miniature.documents.batch(np.arange(4), 64, CPU))
+        expected = student.learned(*miniature.documents.batch(np.arange(4), 64, CPU))
     found = loaded.encode_document(texts, convert_to_tensor=True).to_dense()
-    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.02)
+    torch.testing.assert_close(found[:, student.columns], expected, rtol=0.05, atol=0.02)
+    assert (found > 0).sum() == (found[:, student.columns] > 0).sum(), "what is folded away never enters a vector"
     query = loaded.encode_query([miniature.corpus.queries[0].text], convert_to_tensor=True).to_dense()[0]
     table = json.loads((tmp_path / "sparse" / "query_weights.json").read_text())
-    weights = student.query_weights().detach()
+    weights = torch.zeros(miniature.tokenizer.get_vocab_size())
+    weights[student.columns] = student.query_weights().detach()
+    assert json.loads((folder / "folds.json").read_text())["wings" if "wing" in table else "wing"] in table
+    assert json.loads((folder / "lexical_floor.json").read_text())["average_length"] == 12.5
     for word in miniature.corpus.queries[0].text.split():
-        piece = miniature.tokenizer.token_to_id(word)
+        piece = int(miniature.folding.canonical[miniature.tokenizer.token_to_id(word)])
+        word = miniature.tokenizer.id_to_token(piece)
         assert query[piece] == pytest.approx(float(weights[piece]), rel=1e-4)
         assert table[word] == pytest.approx(float(weights[piece]), abs=1e-4)
 

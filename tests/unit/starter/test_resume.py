@@ -10,7 +10,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from scripts.starter.candidates import mine
 from scripts.starter.checkpoint import Checkpoints, replace_file
 from scripts.starter.loop import Schedule, Trainer, train
-from scripts.starter.recipe import RerankerRecipe
+from scripts.starter.recipe import FloorRecipe, RerankerRecipe
 from scripts.starter.reranker import RerankerTrainer
 from scripts.starter.sparse import SparseTrainer
 from scripts.starter.tokens import PairTable
@@ -19,7 +19,7 @@ from tests.unit.starter.conftest import CPU, RECIPE, Miniature
 
 def sparse_trainer(miniature: Miniature) -> SparseTrainer:
     return SparseTrainer(
-        miniature.student(), miniature.teacher, miniature.batcher(), miniature.documents, miniature.queries, RECIPE, CPU
+        miniature.student(), miniature.teacher, miniature.batcher(), miniature.texts, RECIPE, FloorRecipe(), CPU
     )
 
 
@@ -39,10 +39,19 @@ def reranker_trainer(miniature: Miniature, folder: Path) -> RerankerTrainer:
         )
     )
     allowed = np.asarray([not row.held_out for row in miniature.corpus.documents])
-    mined = mine(folder / "candidates.npz", miniature.teacher, np.flatnonzero(allowed), allowed, lambda _: None)
+    rows, teacher = np.flatnonzero(allowed), miniature.teacher
+    mined = mine(
+        folder / "candidates.npz",
+        rows,
+        rows,
+        teacher.labels[rows],
+        lambda queries: teacher.scores(queries, rows),
+        lambda queries: teacher.lexical.scores(queries, rows),
+        lambda _: None,
+    )
     recipe = RerankerRecipe(steps=6, queries=2, candidates=5, max_tokens=32, long_tokens=48)
     pairs = PairTable(miniature.queries, miniature.documents)
-    return RerankerTrainer(model, miniature.teacher, mined, np.flatnonzero(allowed), pairs, recipe, CPU)
+    return RerankerTrainer(model, miniature.teacher, mined, pairs, recipe, CPU)
 
 
 def run(trainer: Trainer, folder: Path, stop_at: int | None = None) -> dict[str, torch.Tensor]:
@@ -70,8 +79,8 @@ def test_training_changes_every_part_of_the_student(miniature: Miniature, tmp_pa
     before = miniature.student().state_dict()
     after = run(sparse_trainer(miniature), tmp_path)
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
-    assert "adjustment" in changed
-    assert "idf" not in changed
+    assert {"adjustment", "floor_logarithm", "query_scale"} <= changed
+    assert not {"idf", "columns"} & changed
     assert {name for name in changed if "transform.dense" in name}
     assert {name for name in changed if "layer.0" in name}
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 
 from scripts.starter.head import initialise_head, ridge
 from scripts.starter.pooling import active_terms, pruned_terms, without_padding
-from scripts.starter.vectors import encode_documents, query_matrix, reciprocal_rank
+from scripts.starter.vectors import encode_documents, pruned, reciprocal_rank
 from tests.unit.starter.conftest import CPU, Miniature
 
 
@@ -58,11 +59,11 @@ def test_the_first_head_gives_documents_their_own_terms(miniature: Miniature) ->
     with torch.no_grad():
         student.encoder.bert.embeddings.word_embeddings.weight.mul_(20)
     rows = np.arange(len(miniature.documents))
-    initialise_head(student, miniature.documents, rows, CPU, active=9.0)
+    initialise_head(student, miniature.documents, miniature.folding, rows, CPU, active=9.0)
     with torch.no_grad():
         ids, mask = miniature.documents.batch(rows, 64, CPU)
-        vectors = student.documents(ids, mask)
-    own = torch.zeros_like(vectors).scatter_(1, ids, 1.0).bool()
+        vectors = student.learned(ids, mask)
+    own = torch.from_numpy(miniature.texts.documents.present(rows).toarray()).bool()
     held = (vectors > 0).float()
     assert held[own].mean() > 3 * held[~own].mean()
     assert vectors[own].mean() > 5 * vectors[~own].mean()
@@ -71,17 +72,25 @@ def test_the_first_head_gives_documents_their_own_terms(miniature: Miniature) ->
 def test_vectors_come_back_in_the_order_of_the_rows(miniature: Miniature) -> None:
     student = miniature.student()
     rows = np.asarray([7, 2, 30, 11])
-    together = encode_documents(student, miniature.documents, rows, 64, 0.1, CPU).toarray()
-    alone = [encode_documents(student, miniature.documents, rows[i : i + 1], 64, 0.1, CPU).toarray() for i in range(4)]
+    together = encode_documents(student, miniature.documents, rows, 64, CPU).toarray()
+    alone = [encode_documents(student, miniature.documents, rows[i : i + 1], 64, CPU).toarray() for i in range(4)]
     np.testing.assert_allclose(together, np.concatenate(alone), rtol=0.05, atol=0.02)
 
 
-def test_a_query_is_the_set_of_its_word_pieces(miniature: Miniature) -> None:
-    weights = np.arange(miniature.tokenizer.get_vocab_size(), dtype=np.float32)
-    row = query_matrix(miniature.queries, np.asarray([3]), weights).toarray()[0]
-    pieces = {miniature.tokenizer.token_to_id(word) for word in miniature.corpus.queries[3].text.split()}
-    assert set(np.flatnonzero(row)) == pieces
-    assert all(row[piece] == piece for piece in pieces)
+def test_pruned_vectors_keep_what_is_near_the_largest() -> None:
+    vectors = csr_matrix(np.asarray([[4.0, 1.0, 0.3], [0.0, 0.0, 0.0]], dtype=np.float32))
+    assert pruned(vectors, 0.2).toarray().tolist() == [[4.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    assert vectors.nnz == 3, "the argument stays as it was"
+
+
+def test_scores_are_those_of_the_query_weights(miniature: Miniature) -> None:
+    student = miniature.student()
+    documents = torch.rand(3, len(miniature.folding.columns))
+    present = torch.zeros(1, len(miniature.folding.columns))
+    present[0, [2, 5]] = 1.0
+    weights = student.query_weights().detach()
+    expected = weights[2] * documents[:, 2] + weights[5] * documents[:, 5]
+    torch.testing.assert_close(student.scores(present, documents).detach()[0], expected)
 
 
 def test_ties_count_against_the_reciprocal_rank() -> None:

@@ -1,10 +1,12 @@
 """The teacher's two halves, IDF, and the batches and candidate lists that are scored."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from scripts.starter.candidates import draw, mine
-from scripts.starter.idf import document_frequencies, inverse_document_frequencies
+from scripts.starter.candidates import Candidates, draw, mine
+from scripts.starter.idf import Frequencies, inverse_document_frequencies
 from scripts.starter.lexical import LexicalTeacher
 from scripts.starter.recipe import TeacherRecipe
 from scripts.starter.teacher import standardise
@@ -21,10 +23,28 @@ def test_idf_sends_what_is_everywhere_to_nothing_and_caps_the_unknown() -> None:
 
 
 def test_document_frequency_counts_texts_not_occurrences(miniature: Miniature) -> None:
-    counted = document_frequencies(miniature.documents, miniature.tokenizer.get_vocab_size())
+    texts = [row.text for row in miniature.corpus.documents]
+    counted = Frequencies.count(texts, miniature.tokenizer)
     piece = miniature.tokenizer.token_to_id("the")
-    assert counted[piece] == sum("the" in row.text.split() for row in miniature.corpus.documents)
-    assert counted[miniature.tokenizer.token_to_id("[PAD]")] == 0
+    assert counted.tokens[piece] == sum("the" in text.split() for text in texts)
+    assert counted.tokens[miniature.tokenizer.token_to_id("[PAD]")] == 0
+
+
+def test_frequencies_of_folded_terms(tmp_path: Path, miniature: Miniature) -> None:
+    """A text with both forms of a word has the term once; what was counted is kept."""
+    texts = ["wing wings drag", "wings", "the of", "drag drag"]
+    counted = Frequencies.kept(tmp_path / "f.npz", lambda: Frequencies.count(texts, miniature.tokenizer))
+    again = Frequencies.kept(tmp_path / "f.npz", lambda: pytest.fail("counted twice"))
+    for found in (counted, again):
+        terms = dict(zip(miniature.folding.columns.tolist(), found.terms(miniature.folding).tolist(), strict=True))
+        names = {miniature.tokenizer.id_to_token(term): count for term, count in terms.items() if count}
+        assert names == {names_of(miniature, "wing"): 2, "drag": 2}
+        assert found.documents == 4
+
+
+def names_of(miniature: Miniature, word: str) -> str:
+    piece = miniature.tokenizer.token_to_id(word)
+    return str(miniature.tokenizer.id_to_token(int(miniature.folding.canonical[piece])))
 
 
 def test_bm25_matches_the_formula_by_hand() -> None:
@@ -82,17 +102,38 @@ def test_long_batches_take_long_documents_only(miniature: Miniature) -> None:
     assert (miniature.documents.lengths[batch.documents] >= RECIPE.max_tokens).all()
 
 
-def test_candidate_lists_start_with_the_label_and_never_hold_it_twice(miniature: Miniature, tmp_path) -> None:
+def test_candidate_lists_start_with_the_label_and_never_hold_it_twice(miniature: Miniature, tmp_path: Path) -> None:
     allowed = np.asarray([not row.held_out for row in miniature.corpus.documents])
-    mined = mine(tmp_path / "c.npz", miniature.teacher, np.flatnonzero(allowed), allowed, lambda _: None)
-    kept = mine(tmp_path / "c.npz", miniature.teacher, np.zeros(0, np.int64), allowed, lambda _: None)
-    assert (kept.ensemble == mined.ensemble).all()
+    rows, teacher = np.flatnonzero(allowed), miniature.teacher
+
+    def mined_again(queries: np.ndarray) -> Candidates:
+        return mine(
+            tmp_path / "c.npz",
+            queries,
+            rows,
+            teacher.labels[queries],
+            lambda some: teacher.scores(some, rows),
+            lambda some: teacher.lexical.scores(some, rows),
+            lambda _: None,
+        )
+
+    mined = mined_again(rows)
+    assert (mined_again(np.zeros(0, np.int64)).near == mined.near).all(), "kept, not computed again"
     random = np.random.default_rng(1)
     for row, query in enumerate(mined.queries):
-        label = int(miniature.teacher.labels[query])
-        assert label not in mined.ensemble[row]
+        label = int(teacher.labels[query])
+        assert label not in mined.near[row]
         assert label not in mined.traps[row]
-        drawn = draw(mined, row, label, 7, np.flatnonzero(allowed), random)
+        drawn = draw(mined, row, label, 7, random)
         assert drawn[0] == label
         assert len(set(drawn.tolist())) == 7
         assert allowed[drawn].all()
+
+
+def test_questions_that_bm25_gets_wrong_come_first() -> None:
+    rank = np.asarray([1, 1, 5, 1, 2])
+    many = Candidates(np.arange(5), np.arange(9), np.zeros((5, 1), int), np.zeros((5, 1), int), rank)
+    chosen = many.hardest_first(3, np.random.default_rng(0))
+    assert sorted(chosen.lexical_rank[:2].tolist()) == [2, 5]
+    assert chosen.lexical_rank[2] == 1
+    assert (many.lexical_rank[chosen.queries] == chosen.lexical_rank).all()

@@ -1,0 +1,69 @@
+"""From checkpoint folders to bundles: what each of the starter bundles is."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.starter.folders import FLOOR, FOLDS
+from scripts.starter.workspace import Workspace
+from sidecar.bundle import STARTER_NEURAL, STARTER_RERANKER, STARTER_SPARSE, LexicalFloor
+from sidecar.bundle.manifest import Quantization, QueryMode, ScoreActivation
+from sidecar.domain import ModelKind
+from sidecar.export import ExportOptions, export_checkpoint
+
+BASE = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def sparse_options(work: Workspace) -> ExportOptions:
+    """The sparse encoder in int8: folded vocabulary, lexical floor, inference-free queries."""
+    return ExportOptions(
+        kind=ModelKind.SPARSE_ENCODER,
+        quantize=Quantization.INT8,
+        name=STARTER_SPARSE,
+        license="Apache-2.0",
+        source="scripts/train-starter",
+        base_model=BASE,
+        max_tokens=512,
+        missing_idf=0.0,
+        folds=json.loads((work.sparse_folder / FOLDS).read_text(encoding="utf-8")),
+        lexical_floor=LexicalFloor.model_validate_json((work.sparse_folder / FLOOR).read_bytes()),
+        replace=True,
+    )
+
+
+def export_sparse(work: Workspace, out: Path, card: str | None = None) -> Path:
+    """The inference-free bundle in `out`."""
+    return _export(work.sparse_folder, out, replace(sparse_options(work), model_card=card))
+
+
+def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
+    """The bundle in `out` whose queries go through the same encoder; the graph is byte for byte the other's."""
+    options = replace(
+        sparse_options(work), name=STARTER_NEURAL, query_mode=QueryMode.NEURAL, missing_idf=None, model_card=card
+    )
+    return _export(work.sparse_folder, out, options)
+
+
+def export_reranker(work: Workspace, out: Path, card: str | None = None) -> Path:
+    """The cross-encoder's int8 bundle in `out`."""
+    options = ExportOptions(
+        kind=ModelKind.CROSS_ENCODER,
+        quantize=Quantization.INT8,
+        name=STARTER_RERANKER,
+        license="Apache-2.0",
+        source="scripts/train-starter",
+        base_model=BASE,
+        score_activation=ScoreActivation.SIGMOID,
+        max_tokens=256,
+        query_max_tokens=64,
+        model_card=card,
+        replace=True,
+    )
+    return _export(work.reranker_folder, out, options)
+
+
+def _export(checkpoint: Path, out: Path, options: ExportOptions) -> Path:
+    if options.name is None:
+        raise ValueError("a starter bundle has a name")
+    export_checkpoint(checkpoint, out / options.name, options)
+    return out / options.name
