@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -20,9 +20,12 @@ from pydantic_settings import (
 
 from sidecar.errors import SettingsInvalid
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Provider", "Settings", "load_settings"]
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+Provider: TypeAlias = Literal["cpu", "cuda", "openvino"]
+"""onnxruntime's execution providers, by the names that settings have for them."""
 
 
 class Settings(BaseSettings):
@@ -42,8 +45,19 @@ class Settings(BaseSettings):
     auth_token: SecretStr | None = Field(default=None, description="Bearer token required on both data ports.")
     reflection: bool = Field(default=True, description="gRPC server reflection; off hides the schema.")
     threads: int = Field(default=0, ge=0, description="Threads for inference; 0: from CPU affinity and cgroup quota.")
+    providers: Annotated[tuple[Provider, ...], NoDecode] = Field(
+        default=("cpu",),
+        min_length=1,
+        description="Where graphs run, in order of preference: cpu, cuda, openvino; comma-separated.",
+    )
     max_batch_tokens: int = Field(default=1_024, ge=16, description="Padded tokens per micro-batch.")
     max_queue_tokens: int = Field(default=262_144, ge=256, description="Tokens waiting per model before 429.")
+    rerank_cache_bytes: int = Field(
+        default=8_388_608, ge=0, description="Bytes of token ids kept per reranker, of documents read lately; 0: none."
+    )
+    rerank_score_cache: int = Field(
+        default=0, ge=0, description="Scores kept per reranker, of query and document; 0: every pair is run."
+    )
     max_texts: int = Field(default=16_384, ge=1, description="Texts per call; above: refused, nothing is encoded.")
     max_text_bytes: int = Field(default=1_048_576, ge=1, description="UTF-8 bytes per text; above: refused.")
     max_request_bytes: int = Field(default=67_108_864, ge=1_024, description="Bytes per message or HTTP body.")
@@ -55,11 +69,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _split_models(cls, data: object) -> object:
-        if isinstance(data, dict) and isinstance(data.get("models"), str):
-            names = tuple(part.strip() for part in data["models"].split(",") if part.strip())
-            return {**data, "models": names}
-        return data
+    def _split_lists(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        lists = {name: data[name] for name in ("models", "providers") if isinstance(data.get(name), str)}
+        split = {name: tuple(part.strip() for part in text.split(",") if part.strip()) for name, text in lists.items()}
+        return {**data, **split}
 
     @model_validator(mode="after")
     def _budget_fits(self) -> Self:

@@ -94,4 +94,6 @@ def _plain_type(annotation: object) -> type:
 
 
 def _shown(default: object) -> str:
+    if isinstance(default, tuple):
+        return ",".join(str(part) for part in default)
     return ("on" if default else "off") if isinstance(default, bool) else str(default)

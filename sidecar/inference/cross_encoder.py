@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +17,16 @@ from sidecar.inference.sessions import OnnxSession
 from sidecar.inference.tokens import TextTokenizer
 from sidecar.inference.windows import Cut, cut
 
-__all__ = ["PairItems", "ScoreRows", "Scores", "sigmoid"]
+__all__ = ["PairItems", "ScoreRows", "Scored", "Scores", "ranked", "sigmoid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a model said of one document: the largest logit of its windows, and how much of it was read."""
+
+    logit: float
+    truncated: bool
+    windows: int
 
 
 class ScoreRows:
@@ -44,10 +54,12 @@ class PairItems:
         max_tokens: int,
         query_max_tokens: int | None,
         windows: Windows,
+        positions: Sequence[int] | None = None,
     ) -> None:
         """`max_tokens` counts the special tokens of a pair; the query gets half of the rest, or `query_max_tokens`.
 
-        Raises TextTooLong where the policy refuses to cut.
+        `positions` are the documents' places in the call, for errors; None: they are all of it. Raises TextTooLong
+        where the policy refuses to cut.
         """
         room = max_tokens - tokenizer.pair_specials
         share = max(1, min(room // 2, query_max_tokens or room))
@@ -60,7 +72,7 @@ class PairItems:
         buckets = Buckets(max_tokens)
         self.items: list[Item] = []
         self.cuts: list[Cut] = []
-        for position, document in enumerate(documents):
+        for position, document in zip(positions or range(len(documents)), documents, strict=True):
             part = cut(len(document), room - len(query), windows, field=f"documents[{position}]")
             self.cuts.append(part)
             for start, end in part.spans or ((0, 0),):
@@ -82,21 +94,32 @@ class Scores:
         position = self._owners[slot]
         self._logits[position] = max(self._logits[position], logit)
 
-    def result(self) -> tuple[RankedDocument, ...]:
-        """Return every document by descending logit, ties by index; the activations keep that order."""
-        order = sorted(range(len(self._logits)), key=lambda position: (-self._logits[position], position))
-        return tuple(self._document(position) for position in order)
+    def scored(self) -> list[Scored]:
+        """Return what was said of each of the pairs' documents, in their order."""
+        return [
+            Scored(logit, part.truncated or self._pairs.query_cut, max(1, len(part.spans)))
+            for logit, part in zip(self._logits, self._pairs.cuts, strict=True)
+        ]
 
-    def _document(self, position: int) -> RankedDocument:
-        logit = self._logits[position]
-        part = self._pairs.cuts[position]
-        return RankedDocument(
-            index=position,
-            score=sigmoid(logit) if self._activation is ScoreActivation.SIGMOID else logit,
-            logit=logit,
-            truncated=part.truncated or self._pairs.query_cut,
-            windows=max(1, len(part.spans)),
-        )
+    def result(self) -> tuple[RankedDocument, ...]:
+        """Return every document by descending logit; see `ranked`."""
+        return ranked(self.scored(), self._activation)
+
+
+def ranked(scored: Sequence[Scored], activation: ScoreActivation) -> tuple[RankedDocument, ...]:
+    """Return every document by descending logit, ties by position; the activations keep that order."""
+    order = sorted(range(len(scored)), key=lambda position: (-scored[position].logit, position))
+    return tuple(_document(position, scored[position], activation) for position in order)
+
+
+def _document(position: int, scored: Scored, activation: ScoreActivation) -> RankedDocument:
+    return RankedDocument(
+        index=position,
+        score=sigmoid(scored.logit) if activation is ScoreActivation.SIGMOID else scored.logit,
+        logit=scored.logit,
+        truncated=scored.truncated,
+        windows=scored.windows,
+    )
 
 
 def sigmoid(logit: float) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sidecar.bundle import Bundle
 from sidecar.domain import Lane, RankedDocument, Timings, Windows
-from sidecar.inference.cross_encoder import PairItems, ScoreRows, Scores
+from sidecar.inference.content_cache import CacheFigures
+from sidecar.inference.cross_encoder import PairItems, Scored, ScoreRows, Scores, ranked
 from sidecar.inference.deadlines import check_deadline
 from sidecar.inference.models import (
     Host,
@@ -15,13 +17,23 @@ from sidecar.inference.models import (
     load_session,
     load_tokenizer,
     prepare,
-    tokenise,
     warm_tokenizer,
     warm_up,
 )
+from sidecar.inference.rerank_caches import DocumentTokens, PairScores
 from sidecar.inference.scheduler import Scheduler
 
 __all__ = ["CrossEncoderModel"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A call before inference: each pair's key, the scores that are known, and the pairs that are wanted, by place."""
+
+    keys: list[bytes]
+    known: dict[int, Scored]
+    wanted: list[int]
+    pairs: PairItems
 
 
 class CrossEncoderModel:
@@ -36,6 +48,8 @@ class CrossEncoderModel:
         self._activation = bundle.manifest.score_activation
         self._tokenizer = load_tokenizer(bundle, host)
         self._rows = ScoreRows(load_session(bundle, self._tokenizer, host))
+        self._documents = DocumentTokens(self._tokenizer, host.settings.rerank_cache_bytes)
+        self._pairs = PairScores(host.settings.rerank_score_cache)
         self._budget = host.settings.max_batch_tokens
         self.scheduler: Scheduler[float] = Scheduler(
             self._rows,
@@ -54,27 +68,43 @@ class CrossEncoderModel:
         lane: Lane,
         deadline: float | None,
     ) -> tuple[tuple[RankedDocument, ...], Timings]:
-        """Score checked texts of `size` bytes in all. Raises TextTooLong and what `Scheduler.run` raises."""
+        """Score checked texts of `size` bytes in all. Raises TextTooLong and what `Scheduler.run` raises.
+
+        Documents whose score for this query is remembered are neither tokenised nor run.
+        """
         check_deadline(deadline)
         self.scheduler.check_room(lane)
         watch = Stopwatch()
 
-        def work(left: threading.Event) -> PairItems:
-            ids = tokenise(self._tokenizer, (query, *documents), left)
-            return PairItems(
-                ids[0],
-                ids[1:],
+        def work(left: threading.Event) -> _Prepared:
+            keys = self._pairs.keys(query, documents, windows)
+            known = self._pairs.known(keys)
+            wanted = [position for position in range(len(documents)) if position not in known]
+            pairs = PairItems(
+                self._tokenizer.ids(query),
+                self._documents.ids_of_all([documents[position] for position in wanted], left),
                 tokenizer=self._tokenizer,
                 max_tokens=self.bundle.manifest.max_tokens,
                 query_max_tokens=self.bundle.manifest.query_max_tokens,
                 windows=windows,
+                positions=wanted,
             )
+            return _Prepared(keys, known, wanted, pairs)
 
-        pairs = await prepare(work, size=size, host=self._host, deadline=deadline)
+        prepared = await prepare(work, size=size, host=self._host, deadline=deadline)
         watch.tokenised()
+        pairs = prepared.pairs
         scores = Scores(pairs, self._activation)
         waits = await self.scheduler.run(pairs.items, lane=lane, deliver=scores.deliver, deadline=deadline)
-        return scores.result(), watch.timings(waits)
+        fresh = dict(zip(prepared.wanted, scores.scored(), strict=True))
+        self._pairs.remember(prepared.keys, fresh)
+        scored = {**prepared.known, **fresh}
+        result = ranked([scored[position] for position in range(len(documents))], self._activation)
+        return result, watch.timings(waits)
+
+    def caches(self) -> dict[str, CacheFigures]:
+        """Return what each cache is at, by name: `documents` counts bytes, `pairs` counts scores."""
+        return {"documents": self._documents.figures(), "pairs": self._pairs.figures()}
 
     def warm_up(self) -> None:
         """Run every length bucket through the graph."""

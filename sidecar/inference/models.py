@@ -72,6 +72,7 @@ def load_session(bundle: Bundle, tokenizer: TextTokenizer, host: Host) -> OnnxSe
         threads=host.threads,
         pad_id=tokenizer.pad_id,
         arena=bundle.manifest.max_tokens <= ARENA_TOKENS,
+        providers=host.settings.providers,
     )
 
 

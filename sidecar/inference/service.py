@@ -11,6 +11,7 @@ import structlog
 from sidecar.bundle import Bundle
 from sidecar.domain import EncodeResult, Lane, ModelInfo, ModelKind, Pruning, RerankResult, Side, Windows
 from sidecar.errors import FingerprintMismatch, SettingsInvalid, UnknownModel, WrongModelKind
+from sidecar.inference.content_cache import CacheFigures
 from sidecar.inference.cpu import available_cpus
 from sidecar.inference.cross_model import CrossEncoderModel
 from sidecar.inference.models import Host, model_info
@@ -79,6 +80,11 @@ class InferenceService:
         """Threads per session."""
         return self._host.threads
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Where the graphs run, in order of preference."""
+        return self._host.settings.providers
+
     def models(self) -> tuple[ModelInfo, ...]:
         """Describe the served models, in the order they were loaded."""
         return tuple(self._infos.values())
@@ -86,6 +92,11 @@ class InferenceService:
     def figures(self) -> dict[str, SchedulerFigures]:
         """Return what each model's scheduler is at; inference-free query encoders have none."""
         return {name: model.scheduler.figures() for name, model in self._models.items() if model.scheduler is not None}
+
+    def cache_figures(self) -> dict[str, dict[str, CacheFigures]]:
+        """Return what each reranker's caches are at, by model and cache."""
+        rerankers = (model for model in self._models.values() if isinstance(model, CrossEncoderModel))
+        return {model.bundle.manifest.name: model.caches() for model in rerankers}
 
     def warm_up(self) -> None:
         """Run every length bucket of every model; blocks. Raises InferenceFailed where a graph does not work."""

@@ -13,6 +13,8 @@ import structlog
 from sidecar.bundle.manifest import GraphPorts
 from sidecar.errors import BundleCorrupt
 from sidecar.inference.calls import Item
+from sidecar.inference.providers import check_running, runtime_providers
+from sidecar.settings import Provider
 
 __all__ = ["OnnxSession"]
 
@@ -27,9 +29,20 @@ class OnnxSession:
     """A model's graph, ready to run batches of items."""
 
     def __init__(
-        self, path: Path, ports: GraphPorts, *, name: str, threads: int, pad_id: int, arena: bool = True
+        self,
+        path: Path,
+        ports: GraphPorts,
+        *,
+        name: str,
+        threads: int,
+        pad_id: int,
+        arena: bool = True,
+        providers: Sequence[Provider] = ("cpu",),
     ) -> None:
-        """Load the graph for `threads` threads; raises BundleCorrupt where it is no graph with the manifest's ports.
+        """Load the graph for `threads` threads on the `providers`, by preference.
+
+        Raises BundleCorrupt where it is no graph with the manifest's ports, SettingsInvalid for a provider that is not
+        there or does not start.
 
         `arena` keeps the runtime's buffers from one run to the next: less time, and hardly more memory as long as
         no run is much larger than the others. Spinning is off: waiting threads would take the
@@ -44,10 +57,12 @@ class OnnxSession:
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        wanted = runtime_providers(providers)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
         except Exception as error:
             raise BundleCorrupt(f"{path.name} is no graph that onnxruntime loads: {type(error).__name__}.") from None
+        check_running(providers, self._session.get_providers())
         self._ports = ports
         self._pad_id = pad_id
         self._types = {port.name: TYPES.get(port.type) for port in self._session.get_inputs()}
@@ -59,6 +74,7 @@ class OnnxSession:
             intra_op_threads=threads,
             spinning=False,
             arena=arena,
+            providers=self._session.get_providers(),
         )
 
     def run(self, items: Sequence[Item]) -> Floats:

@@ -135,7 +135,7 @@ class Lifecycle:
             create_http_app(service, settings, self.state), open_port(settings.bind, settings.http_port, "http_port")
         )
         self._grpc = GrpcServer(service, settings)
-        self.state.become_ready(service.models(), threads=service.threads)
+        self.state.become_ready(service.models(), threads=service.threads, providers=service.providers)
         grpc_port = await self._grpc.start()
         await self._http.start()
         ports = Ports(grpc_port, self._http.port, self._admin.port)

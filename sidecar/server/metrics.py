@@ -37,7 +37,7 @@ from prometheus_client.registry import Collector
 from sidecar import __version__
 from sidecar.domain import EncodeResult, Lane, ModelInfo, RerankResult, Side, Timings
 from sidecar.errors import SidecarError, wire_error
-from sidecar.inference import SchedulerFigures
+from sidecar.inference import CacheFigures, SchedulerFigures
 
 __all__ = [
     "CONTENT_TYPE",
@@ -120,10 +120,14 @@ GCCollector(registry=REGISTRY)
 
 @runtime_checkable
 class Figures(Protocol):
-    """Whoever can say what each model's scheduler is at: the inference service."""
+    """Whoever can say what each model's scheduler and caches are at: the inference service."""
 
     def figures(self) -> Mapping[str, SchedulerFigures]:
-        """Return the figures by model."""
+        """Return the schedulers' figures by model."""
+        ...
+
+    def cache_figures(self) -> Mapping[str, Mapping[str, CacheFigures]]:
+        """Return the caches' figures by model and cache."""
         ...
 
 
@@ -231,13 +235,44 @@ class _Schedulers(Collector):
         return (waiting, batches, items, padded, busy, rate)
 
 
+class _Caches(Collector):
+    """Asks at scrape time, as `_Schedulers` does."""
+
+    def __init__(self) -> None:
+        self.source: Figures | None = None
+
+    def describe(self) -> Iterable[Metric]:
+        return self._families({})
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families({} if self.source is None else self.source.cache_figures())
+
+    @staticmethod
+    def _families(figures: Mapping[str, Mapping[str, CacheFigures]]) -> Iterable[Metric]:
+        labels = ("model", "cache")
+        hits = CounterMetricFamily("sidecar_cache_hits", "Look-ups that found something.", labels=labels)
+        misses = CounterMetricFamily("sidecar_cache_misses", "Look-ups that found nothing.", labels=labels)
+        used = GaugeMetricFamily(
+            "sidecar_cache_used", "What is kept: bytes of documents' tokens, scores of pairs.", labels=labels
+        )
+        for model, caches in figures.items():
+            for cache, figure in caches.items():
+                hits.add_metric((model, cache), figure.hits)
+                misses.add_metric((model, cache), figure.misses)
+                used.add_metric((model, cache), figure.used)
+        return (hits, misses, used)
+
+
 _SCHEDULERS = _Schedulers()
+_CACHES = _Caches()
 REGISTRY.register(_SCHEDULERS)
+REGISTRY.register(_CACHES)
 
 
 def watch(source: object) -> None:
-    """Read the schedulers' figures from `source` at every scrape, if it can tell them; the last one given counts."""
-    _SCHEDULERS.source = source if isinstance(source, Figures) else None
+    """Read schedulers' and caches' figures from `source` at every scrape, if it can tell them; the last one counts."""
+    known = source if isinstance(source, Figures) else None
+    _SCHEDULERS.source = _CACHES.source = known
 
 
 def render() -> bytes:

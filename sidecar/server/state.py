@@ -39,6 +39,7 @@ class ServerState:
         self._was_ready = False
         self._models: tuple[ModelInfo, ...] = ()
         self._threads = 0
+        self._providers: tuple[str, ...] = ()
         self._started_at = time.time()
 
     @property
@@ -71,9 +72,11 @@ class ServerState:
         """The models served; empty until ready."""
         return self._models
 
-    def become_ready(self, models: tuple[ModelInfo, ...], *, threads: int) -> None:
+    def become_ready(
+        self, models: tuple[ModelInfo, ...], *, threads: int, providers: tuple[str, ...] = ("cpu",)
+    ) -> None:
         """Leave `starting`. A drain that began meanwhile stands."""
-        self._models, self._threads, self._was_ready = models, threads, True
+        self._models, self._threads, self._providers, self._was_ready = models, threads, providers, True
         if self._phase is Phase.STARTING:
             self._phase = Phase.READY
 
@@ -90,6 +93,7 @@ class ServerState:
             "libraries": {name: version for name in REPORTED_LIBRARIES if (version := _version_of(name)) is not None},
             "started_at": datetime.fromtimestamp(self._started_at, UTC).isoformat(),
             "threads": self._threads,
+            "providers": list(self._providers),
             "models": [
                 {
                     "name": model.name,

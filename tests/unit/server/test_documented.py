@@ -17,7 +17,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "server.md"
 def settings_table() -> list[str]:
     rows = ["| Setting | Default | What it does |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else f"`{str(field.default).lower()}`"
+        value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "" if value in (None, "") else f"`{str(value).lower()}`"
         rows.append(f"| `{name}` | {default} | {field.description} |")
     return rows
 

@@ -49,6 +49,7 @@ def test_build_info_names_versions_threads_and_fingerprints():
     info = orjson.loads(orjson.dumps(state.build_info()))
     assert info["version"] == __version__
     assert info["threads"] == 3
+    assert info["providers"] == ["cpu"]
     assert {"grpcio", "onnxruntime"} <= info["libraries"].keys()
     expected = {"name": "tiny", "kind": "sparse-encoder", "fingerprint": "f" * 64, "quantization": "fp32"}
     assert info["models"] == [expected]
