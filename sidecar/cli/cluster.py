@@ -59,6 +59,10 @@ def index(
     max_text_bytes: Annotated[
         int, typer.Option(min=1, help="Longer texts go to the dead letters; the sidecar has a limit of its own.")
     ] = 1_048_576,
+    frequencies: Annotated[
+        bool,
+        typer.Option(help="Afterwards count the index's document frequencies, where the encoder's queries use IDF."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     user: UserOption = None,
     password: PasswordOption = None,
@@ -75,7 +79,7 @@ def index(
     options = IndexOptions(windows=Windows(long_texts), max_text_bytes=max_text_bytes)
     cluster = ClusterAddress(engine, user, password, ca, insecure)
     encoder = SidecarAddress(sidecar, token, sidecar_ca)
-    asyncio.run(_index(documents, index, id_field, model, options, letters, cluster, encoder, as_json))
+    asyncio.run(_index(documents, index, id_field, model, options, letters, cluster, encoder, frequencies, as_json))
 
 
 async def _index(
@@ -87,10 +91,12 @@ async def _index(
     letters: Path,
     cluster: ClusterAddress,
     encoder: SidecarAddress,
+    frequencies: bool,
     as_json: bool,
 ) -> None:
     from sidecar.cli.progress import index_progress
     from sidecar.cluster import DeadLetters, IndexRun, open_source
+    from sidecar.cluster.frequencies import refresh_where_useful
 
     console = Console(stderr=True)
     with (
@@ -111,6 +117,8 @@ async def _index(
             )
             try:
                 await run.run()
+                if frequencies:
+                    await refresh_where_useful(engine, client, index, model=model)
             finally:
                 if run.summary.read:
                     _print(run.summary, as_json, console)

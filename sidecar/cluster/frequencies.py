@@ -11,10 +11,10 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text
 from sidecar.cluster.models import encoder_of_index
 from sidecar.domain import JsonObject, Lane, ModelInfo, Pruning, Side, WindowPolicy, Windows
-from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, ScanSpec
+from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, ScanSpec, dialect_named
 from sidecar.errors import InvalidInput
 
-__all__ = ["DEFAULT_SAMPLE", "LARGEST_SAMPLE", "has_query_table", "refresh_frequencies"]
+__all__ = ["DEFAULT_SAMPLE", "LARGEST_SAMPLE", "has_query_table", "refresh_frequencies", "refresh_where_useful"]
 
 DEFAULT_SAMPLE = 10_000
 LARGEST_SAMPLE = 10_000
@@ -94,6 +94,18 @@ async def refresh_frequencies(
     others: JsonObject = present if isinstance(present, dict) else {}
     await engine.put_mapping(name, {"_meta": {**others, **table.to_mapping()}})
     return table
+
+
+async def refresh_where_useful(
+    engine: Engine, sidecar: AsyncSidecarClient, index: str, *, model: str | None = None
+) -> CollectionFrequencies | None:
+    """Count as `refresh_frequencies` does; None where there is nothing to count: neural queries, or no text yet."""
+    meta = await engine.index_meta(index)
+    encoder = encoder_of_index(await sidecar.models(), meta, index, model)
+    encoded = dialect_named(meta.dialect).presence_filter(meta.vector_field, meta.fingerprint)
+    if not has_query_table(encoder) or not await engine.count(index, encoded):
+        return None
+    return await refresh_frequencies(engine, sidecar, index, model=model)
 
 
 async def _all_texts(engine: Engine, index: str, meta: IndexMeta) -> AsyncGenerator[list[str], None]:
