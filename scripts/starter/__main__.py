@@ -1,6 +1,7 @@
 """Train the starter bundles, step by step or all at once.
 
-prepare, sparse, reranker, publish (export, ingredients, slices, cards), evaluate (on a real OpenSearch), cards.
+prepare, sparse, reranker, publish (export, ingredients, slices, cards), evaluate (on a real OpenSearch),
+precisions (fp32 against int8), cards.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from scripts.starter import publish, steps
 from scripts.starter.recipe import RerankerRecipe, SparseRecipe
 from scripts.starter.workspace import Workspace
 
-STEPS = ("all", "prepare", "sparse", "reranker", "publish", "evaluate", "cards")
+STEPS = ("all", "prepare", "sparse", "reranker", "publish", "evaluate", "precisions", "cards")
 
 log = logging.getLogger("train-starter")
 
@@ -48,6 +49,8 @@ def main() -> None:
         publish.publish(work, arguments.collections, arguments.models)
     if "evaluate" in wanted:
         publish.evaluate(work, arguments.collections, arguments.models)
+    if "precisions" in wanted:
+        publish.compare_precisions(work, arguments.collections, arguments.models)
     if "cards" in wanted:
         publish.write_cards(work, arguments.models)
 

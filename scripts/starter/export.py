@@ -36,6 +36,12 @@ def export_sparse(work: Workspace, out: Path, card: str | None = None) -> Path:
     return _export(work.sparse_folder, out, replace(sparse_options(work), model_card=card))
 
 
+def export_full_precision(work: Workspace, out: Path) -> Path:
+    """The inference-free bundle in fp32, to compare with."""
+    options = replace(sparse_options(work), quantize=Quantization.FP32, name=f"{STARTER_SPARSE}-fp32")
+    return _export(work.sparse_folder, out, options)
+
+
 def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
     """The bundle in `out` whose queries go through the same encoder; the graph is byte for byte the other's."""
     options = replace(

@@ -12,9 +12,9 @@ import numpy as np
 
 from scripts.starter.card import Measured, neural_card, reranker_card, sparse_card
 from scripts.starter.checkpoint import replace_file
-from scripts.starter.export import export_neural, export_reranker, export_sparse
+from scripts.starter.export import export_full_precision, export_neural, export_reranker, export_sparse
 from scripts.starter.report import report
-from scripts.starter.variants import Model
+from scripts.starter.variants import SHIPPED, Model
 from scripts.starter.workspace import Workspace
 from sidecar.bundle import STARTER_NEURAL, STARTER_RERANKER, STARTER_SPARSE, Bundle, ManifestDraft, write_bundle
 
@@ -23,7 +23,7 @@ REPORTED = ("cranfield", "med", "cystic_fibrosis", "nfcorpus", "time")
 # What choices may be made by.
 CHOSEN_BY = (("nfcorpus", "dev"), ("checkthat2020", "dev"))
 
-EVALUATION, REPORT, CALIBRATION = "evaluation.json", "report.json", "calibration.json"
+EVALUATION, REPORT, CALIBRATION, PRECISIONS = "evaluation.json", "report.json", "calibration.json", "precisions.json"
 PROFILES = ("lexical", "sparse", "hybrid", "hybrid+rerank")
 DEPTH_100 = """name: hybrid+rerank
 retrievers:
@@ -50,6 +50,29 @@ def measure(work: Workspace, collections: Path, out: Path) -> None:
     found = report(work, out / STARTER_SPARSE, model_of(work, out / STARTER_SPARSE), judged)
     with replace_file(work.folder / REPORT) as partial:
         partial.write_text(json.dumps(asdict(found), indent=2), encoding="utf-8")
+
+
+def compare_precisions(work: Workspace, collections: Path, out: Path) -> None:
+    """nDCG@10 of fp32 and int8 on every judged collection; vectors of int8 are those of `measure`."""
+    judged = [*((collections / name, "test") for name in REPORTED), *((collections / n, s) for n, s in CHOSEN_BY)]
+    model = model_of(work, out / STARTER_SPARSE)
+    found: dict[str, dict[str, float]] = {}
+    for folder, split in judged:
+        name = f"{folder.name}/{split}"
+        found[name] = {}
+        for precision, bundle in (("int8", out / STARTER_SPARSE), ("fp32", export_once(work))):
+            one = report(work, bundle, model, [(folder, split)], slices=False)
+            found[name][precision] = one.collections[name][SHIPPED]
+        work.progress(f"{name}: {found[name]}")
+        with replace_file(work.folder / PRECISIONS) as partial:
+            partial.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    write_cards(work, out)
+
+
+def export_once(work: Workspace) -> Path:
+    """The fp32 bundle in the work folder."""
+    folder = work.folder / "bundles" / f"{STARTER_SPARSE}-fp32"
+    return folder if folder.exists() else export_full_precision(work, work.folder / "bundles")
 
 
 def model_of(work: Workspace, bundle: Path) -> Model:
@@ -82,7 +105,7 @@ def write_cards(work: Workspace, out: Path) -> None:
         **_read(work.folder / REPORT),
         profiles=_profiles(_read(work.folder / EVALUATION)) if (work.folder / EVALUATION).exists() else {},
         calibration=_read(work.folder / CALIBRATION),
-        quantization=_read(work.folder / "quantization.json") if (work.folder / "quantization.json").exists() else {},
+        quantization=_read(work.folder / PRECISIONS) if (work.folder / PRECISIONS).exists() else {},
     )
     sparse, reranker = _curve(work, "sparse"), _curve(work, "reranker")
     _replace_card(out / STARTER_SPARSE, sparse_card(STARTER_SPARSE, sources, sparse, found))

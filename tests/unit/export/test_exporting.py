@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
-from sidecar.bundle import Activation, Bundle, Expansion, Pooling, PruningRule, QueryMode, SpecialTokens
+from sidecar.bundle import Activation, Bundle, Expansion, LexicalFloor, Pooling, PruningRule, QueryMode, SpecialTokens
 from sidecar.domain import ModelKind, PruningType
 from sidecar.errors import ExportError, ExportMismatch, UnsupportedCheckpoint
 from sidecar.export import ExportOptions, export_checkpoint
@@ -236,3 +236,21 @@ def test_what_transformers_cannot_load_is_named(checkpoint: Path, tmp_path: Path
     edit_config(checkpoint, intermediate_size=48)
     with pytest.raises(UnsupportedCheckpoint, match="transformers can't load"):
         export_checkpoint(checkpoint, tmp_path / "out")
+
+
+def test_folds_and_floor_go_into_the_bundle(checkpoint: Path, tmp_path: Path) -> None:
+    floor = LexicalFloor(weight=0.5, k1=1.2, average_length=40.0)
+    options = ExportOptions(folds={"rainy": "rain", "the": None}, lexical_floor=floor)
+    report = export_checkpoint(checkpoint, tmp_path / "out", options)
+    bundle = Bundle.open(tmp_path / "out")
+    assert orjson.loads(bundle.file("folds.json").read_bytes()) == {"rainy": "rain", "the": None}
+    assert bundle.manifest.lexical_floor == floor
+    largest = report.fp32.largest_weight + 0.5 * 2.2
+    assert bundle.manifest.observed_max_weight == pytest.approx(largest, abs=1e-5)
+
+
+def test_a_bundle_without_them_keeps_its_fingerprint(checkpoint: Path, tmp_path: Path) -> None:
+    """Absent keys do not enter the canonical manifest: bundles of before stay what they were."""
+    manifest = export_checkpoint(checkpoint, tmp_path / "out").manifest
+    assert b"lexical_floor" not in manifest.canonical()
+    assert b"lexical_floor" not in manifest.to_json()
