@@ -64,7 +64,7 @@ class FloorRecipe:
 class SparseRecipe:
     """The sparse encoder's training. A fraction is of `steps`."""
 
-    steps: int = 1_600
+    steps: int = 1_200
     documents: int = 24
     queries: int = 128
     max_tokens: int = 160
@@ -95,7 +95,7 @@ class SparseRecipe:
 class RerankerRecipe:
     """The cross-encoder's training. A fraction is of `steps`."""
 
-    steps: int = 500
+    steps: int = 450
     passages: int = 10_000
     pool: int = 6_000
     calibration: int = 400
