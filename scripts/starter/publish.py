@@ -91,7 +91,8 @@ def evaluate(work: Workspace, collections: Path, out: Path) -> None:
     """Run `sidecar evaluate` with the bundles on a real OpenSearch, depth 100, and write the cards again."""
     profile = work.folder / "hybrid+rerank.yaml"
     profile.write_text(DEPTH_100, encoding="utf-8")
-    command = [sys.executable, "-m", "sidecar", "evaluate", *(str(collections / name) for name in REPORTED)]
+    command = [sys.executable, "-m", "sidecar", "evaluate"]
+    command += [part for name in REPORTED for part in ("--collection", str(collections / name))]
     command += ["--profiles", ",".join([*PROFILES[:3], str(profile)]), "--json", str(work.folder / EVALUATION)]
     command += [part for name in (STARTER_SPARSE, STARTER_RERANKER) for part in ("--model", str(out / name))]
     subprocess.run(command, check=True)
