@@ -16,6 +16,7 @@ from sidecar.cli.demo.render import show_corpus, show_question
 from sidecar.cli.demo.report import Corpus, Report
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, IndexSummary, Source, pick_encoder, set_up
+from sidecar.cluster.frequencies import refresh_where_useful
 from sidecar.domain import Document, Lane, ModelInfo, ModelKind
 from sidecar.engine import Engine
 
@@ -113,6 +114,7 @@ async def _index(
         )
         summary = await run.run()
         _advance(progress, task, summary)
+    await refresh_where_useful(engine, sidecar, INDEX, model=encoder.name)
     await engine.force_merge(INDEX)
     return Corpus(
         documents=summary.written,

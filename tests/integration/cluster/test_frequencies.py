@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import orjson
 import pytest
@@ -16,6 +21,7 @@ from sidecar.errors import InvalidInput
 from sidecar.search import AsyncSearcher
 from sidecar.search.profile import Profile
 from sidecar.server.process import SidecarProcess
+from tests.support.nodes import Node
 
 pytestmark = pytest.mark.integration
 
@@ -87,6 +93,29 @@ async def test_a_search_adapts_to_the_collection(
         adapted = await searcher.search("lion bear", explain=True, size=32)
         shares = {one.term: one.value for hit in adapted.hits if hit.id == "1" for one in hit.why}
         assert shares["bear"] > 10 * shares["lion"]
+
+
+async def test_as_commands(
+    engine: Engine, index_name: str, opensearch: Node, sidecar_process: SidecarProcess, tmp_path: Path
+) -> None:
+    """Indexing ends by counting; the command counts again."""
+    environment = {**os.environ, "SIDECAR_ENGINE": opensearch.url, "SIDECAR_TARGET": sidecar_process.target}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "sidecar", *arguments, "--index", index_name, "--model", IDF]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240)
+
+    (tmp_path / "lions.jsonl").write_text('{"_id": "1", "text": "lion"}\n{"_id": "2", "text": "lion bear"}\n')
+    for arguments in (("setup",), ("index", "lions.jsonl")):
+        done = await asyncio.to_thread(run, *arguments)
+        assert done.returncode == 0, done.stderr
+    counted = (await engine.index_record(index_name))[1]
+    assert counted is not None
+    assert list(counted.counts().values()) == [2]
+    again = await asyncio.to_thread(run, "frequencies", "--sample", "1", "--json")
+    assert again.returncode == 0, again.stderr
+    figures = orjson.loads(again.stdout)
+    assert (figures["documents"], figures["sampled"]) == (2, 1)
 
 
 async def test_what_can_not_be_counted(engine: Engine, index_name: str, sidecar_process: SidecarProcess) -> None:
