@@ -107,6 +107,14 @@ class Lanes(Generic[Row]):
     def tokens_of(self, lane: Lane) -> int:
         return self._queues[lane].tokens
 
+    def tokens_above(self, lane: Lane, own: int) -> int:
+        """Return how many tokens of higher lanes surely run before `own` tokens of this lane have run.
+
+        Not all that waits there now: the lane gets its share meanwhile.
+        """
+        above = sum(self._queues[other].tokens for other in PRIORITY[: PRIORITY.index(lane)])
+        return min(above, int(own / SHARES[lane]) - own) if SHARES[lane] else above
+
     def add(self, call: Call[Row], item: Item) -> None:
         self._queues[call.lane].add(call, item)
 

@@ -17,6 +17,7 @@ from sidecar.errors import Cancelled, DeadlineExceeded, InferenceFailed, NotRead
 from sidecar.inference.calls import Call, Item, Row, Waits
 from sidecar.inference.deadlines import until
 from sidecar.inference.lanes import Entry, Lanes
+from sidecar.inference.throughput import Throughput, retry_seconds
 
 __all__ = ["Runner", "Scheduler", "SchedulerFigures"]
 
@@ -30,12 +31,6 @@ CEILINGS = {Lane.INTERACTIVE: 1.0, Lane.RERANK: 1.0, Lane.BULK: 0.75}
 
 PIECE = 0.25
 """How much of the queue one call may fill at once; what is left of it follows as its first items run."""
-
-UNMEASURED_RATE = 1_000.0
-FADING = 0.9
-"""What is kept of the tokens and seconds measured so far when the next batch is added to them."""
-
-SHORTEST_RETRY, LONGEST_RETRY = 0.05, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ class Scheduler(Generic[Row]):
         self._stopped = False
         self._batches = self._items = self._padded = 0
         self._busy = 0.0
-        self._recent_tokens = self._recent_seconds = 0.0
+        self._throughput = Throughput()
         self._thread = threading.Thread(target=self._work, name=f"inference-{name}", daemon=True)
         self._thread.start()
 
@@ -80,7 +75,8 @@ class Scheduler(Generic[Row]):
     ) -> Waits:
         """Run every item and return when all were delivered; cancelling drops those that have not started.
 
-        Raises Overloaded at once where the queue has no room for the call's first piece, DeadlineExceeded,
+        Raises Overloaded at once where the queue has no room for the call's first piece, or where what is ahead of it
+        takes too long for its deadline; DeadlineExceeded, at once where the call alone takes too long for it;
         InferenceFailed, and NotReady where the scheduler is closed.
         """
         if not items:
@@ -111,8 +107,7 @@ class Scheduler(Generic[Row]):
     def record(self, tokens: int, seconds: float) -> None:
         """Take a measured run into the estimate of the throughput."""
         with self._changed:
-            self._recent_tokens = FADING * self._recent_tokens + tokens
-            self._recent_seconds = FADING * self._recent_seconds + max(seconds, 1e-6)
+            self._throughput.record(tokens, seconds)
 
     def figures(self) -> SchedulerFigures:
         with self._changed:
@@ -122,7 +117,7 @@ class Scheduler(Generic[Row]):
                 items=self._items,
                 padded_tokens=self._padded,
                 busy_seconds=self._busy,
-                tokens_per_second=self._rate,
+                tokens_per_second=self._throughput.rate,
             )
 
     def close(self, grace: float = 0.0) -> None:
@@ -141,6 +136,7 @@ class Scheduler(Generic[Row]):
         total = sum(item.tokens for item in call.backlog)
         with self._changed:
             self._check_room(call.lane, min(total, self._piece))
+            self._check_deadline(call, total)
             self._calls.add(call)
             self._top_up(call)
             if call.backlog:
@@ -157,12 +153,16 @@ class Scheduler(Generic[Row]):
         waiting = self._lanes.tokens
         missing = waiting + tokens - CEILINGS[lane] * self._queue_tokens
         if waiting and missing > 0:
-            seconds = round(min(max(missing / self._rate, SHORTEST_RETRY), LONGEST_RETRY), 3)
+            seconds = retry_seconds(missing / self._throughput.rate)
             raise Overloaded(f"The queue of model {self._name} is full; try again in {seconds} s.", retry_after=seconds)
 
-    @property
-    def _rate(self) -> float:
-        return self._recent_tokens / self._recent_seconds if self._recent_seconds else UNMEASURED_RATE
+    def _check_deadline(self, call: Call[Row], own: int) -> None:
+        if call.deadline is None:
+            return
+        # Calls of one lane take turns, so each has at most as much ahead of this one's end as this one has itself.
+        beside = sum(min(other.waiting_tokens, own) for other in self._calls if other.lane is call.lane)
+        ahead = self._lanes.tokens_above(call.lane, own) + beside
+        self._throughput.check_deadline(call.deadline - time.monotonic(), own=own, ahead=ahead, model=self._name)
 
     def _top_up(self, call: Call[Row]) -> None:
         """Move items from the call's backlog to the queue while the call's share and the queue have room."""
