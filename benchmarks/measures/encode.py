@@ -17,7 +17,7 @@ from benchmarks.timing import take_turns
 from benchmarks.workers import Worker
 from sidecar.client import AsyncSidecarClient
 
-__all__ = ["measure", "stream", "wanted_peers"]
+__all__ = ["STALL_SECONDS", "measure", "stream", "wanted_peers"]
 
 ROW_OF_PEER = {
     "bare-loop": "encode.of_bare_loop",
@@ -28,6 +28,9 @@ ROW_OF_PEER = {
 }
 
 STREAM_BATCH = 32
+
+STALL_SECONDS = 600.0
+"""A busy machine is slow, not gone."""
 
 
 async def measure(bench: Bench) -> Found:
@@ -85,7 +88,7 @@ async def stream(client: AsyncSidecarClient, texts: Sequence[str]) -> int:
     """Encode the texts over one stream in batches, and return how many terms they have in all."""
     batches = [texts[start : start + STREAM_BATCH] for start in range(0, len(texts), STREAM_BATCH)]
     terms = 0
-    async for outcome in client.encode_stream(batches):
+    async for outcome in client.encode_stream(batches, stall_timeout=STALL_SECONDS):
         terms += sum(len(encoding.vector) for encoding in outcome.unwrap().encodings)
     return terms
 

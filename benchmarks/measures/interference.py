@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from itertools import cycle
 
 from benchmarks.bench import Bench, Found
+from benchmarks.measures.encode import STALL_SECONDS, STREAM_BATCH
 from benchmarks.results import Measured, Unmeasured
 from benchmarks.timing import percentile
 from sidecar.client import AsyncSidecarClient
@@ -19,15 +20,13 @@ __all__ = ["measure"]
 PAUSE_SECONDS = 0.005
 """Between two interactive calls: people type, they don't hammer."""
 
-STREAM_BATCH = 32
-
 
 async def measure(bench: Bench) -> Found:
     """Take turns between a quiet sidecar and a busy one; each round gives a ratio of two p99."""
     queries = bench.texts.queries[: bench.sizes.queries]
     ratios: dict[Side, list[float]] = {Side.QUERY: [], Side.DOCUMENT: []}
     with bench.sidecar(bench.sparse) as process:
-        async with AsyncSidecarClient(process.target, timeout=60.0) as client:
+        async with AsyncSidecarClient(process.target, timeout=STALL_SECONDS) as client:
             for number in range(-1, bench.sizes.rounds):
                 for side, found in ratios.items():
                     quiet = percentile(await _latencies(client, queries, side), 0.99)
@@ -70,7 +69,7 @@ async def _bulk(target: str, texts: Sequence[str]) -> AsyncIterator[None]:
 
     async def run() -> None:
         async with AsyncSidecarClient(target, timeout=None) as client:
-            async for outcome in client.encode_stream(batches()):
+            async for outcome in client.encode_stream(batches(), stall_timeout=STALL_SECONDS):
                 outcome.unwrap()
                 busy.set()
 

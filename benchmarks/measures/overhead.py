@@ -39,7 +39,7 @@ async def measure(bench: Bench) -> Found:
     texts = bench.texts.queries[: bench.sizes.queries]
     differences: list[float] = []
     with bench.sidecar(bench.sparse) as process:
-        async with AsyncSidecarClient(process.target) as client:
+        async with AsyncSidecarClient(process.target, timeout=None) as client:
             for number in range(-1, bench.sizes.rounds):
                 bare: list[float] = []
                 served: list[float] = []

@@ -23,7 +23,7 @@ async def measure(bench: Bench) -> Found:
     middle: list[float] = []
     late: list[float] = []
     with bench.sidecar(bench.sparse) as process:
-        async with AsyncSidecarClient(process.target) as client:
+        async with AsyncSidecarClient(process.target, timeout=None) as client:
             for number in range(-1, bench.sizes.rounds):
                 server, wire = await _round(client, queries)
                 if number >= 0:

@@ -10,11 +10,15 @@ from benchmarks.bench import Bench, Found
 from benchmarks.cluster import connected
 from benchmarks.corpus import EncodedCorpus, encoded_corpus
 from benchmarks.results import Measured, medians, ratio
+from benchmarks.texts import read_texts
 from benchmarks.timing import percentile
 from sidecar.domain import JsonObject, SparseVector
 from sidecar.engine import BulkAction, Engine, RankFeatures
 
 __all__ = ["measure"]
+
+COLLECTIONS = ("checkthat2020", "cosqa")
+"""Short queries against short claims, and search-engine questions against code: both wordy."""
 
 SIZE = 10
 WINDOW = 50
@@ -31,8 +35,9 @@ Asked = Callable[[str, SparseVector], JsonObject]
 
 async def measure(bench: Bench) -> Found:
     """Every query goes to every variant in turn, so that each round's ratios are of the same minute."""
-    base = bench.texts.documents[: bench.sizes.searched]
-    queries = bench.texts.queries[: bench.sizes.queries]
+    texts = read_texts(bench.collections, COLLECTIONS)
+    base = texts.documents[: bench.sizes.searched]
+    queries = texts.queries[: bench.sizes.queries]
     corpus = await encoded_corpus(bench, base, queries)
     repeated = [number % len(base) for number in range(bench.sizes.searched)]
     names = {kind: f"sidecar-bench-{kind}" for kind in ("all", "lean", "fat")}

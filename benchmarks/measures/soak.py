@@ -7,7 +7,7 @@ import time
 
 from benchmarks.bench import Bench, Found
 from benchmarks.measures.memory import MEBIBYTE, memory_of
-from benchmarks.results import Measured
+from benchmarks.results import Measured, Unmeasured
 from benchmarks.texts import SEED
 from sidecar.client import AsyncSidecarClient
 from sidecar.domain import Side
@@ -52,7 +52,9 @@ async def measure(bench: Bench) -> Found:
         "soak.MiB early": early / MEBIBYTE,
         "soak.MiB late": late / MEBIBYTE,
     }
-    return {"soak.growth": Measured(late / (early or late), 0.0)}
+    if not early:
+        return {"soak.growth": Unmeasured("The soak was too short for two calls.")}
+    return {"soak.growth": Measured(late / early, 0.0)}
 
 
 def _text(draw: random.Random, joined: str) -> str:
