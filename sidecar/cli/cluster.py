@@ -25,9 +25,11 @@ from sidecar.cli.connections import (
     UserOption,
 )
 from sidecar.domain import WindowPolicy, Windows
+from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sidecar.cluster import IndexOptions, IndexSummary
+    from sidecar.cluster.reading import RecordSource, SourceFormat
 
 __all__ = ["register"]
 
@@ -43,13 +45,19 @@ def register(app: typer.Typer) -> None:
 
 def index(
     documents: Annotated[
-        Path, typer.Argument(help="JSON lines; a folder with corpus.jsonl (BEIR); or - for standard input.")
+        list[Path],
+        typer.Argument(
+            help="JSON lines, CSV, TSV or Parquet; a folder with corpus.jsonl (BEIR); or - (standard input)."
+        ),
     ],
     index: Annotated[str, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")],
     engine: EngineOption = DEFAULT_ENGINE,
     sidecar: SidecarOption = DEFAULT_SIDECAR,
     model: ModelOption = None,
-    id_field: Annotated[str, typer.Option(help="Field of a line that holds the document's id.")] = "_id",
+    id_field: Annotated[str, typer.Option(help="Field or column that holds the document's id.")] = "_id",
+    kind: Annotated[
+        str | None, typer.Option("--format", help="jsonl, csv, tsv or parquet; default: by the file's ending.")
+    ] = None,
     long_texts: Annotated[
         WindowPolicy, typer.Option(help="Texts beyond the model's length: read the head, all in windows, or refuse.")
     ] = WindowPolicy.TRUNCATE,
@@ -73,19 +81,28 @@ def index(
 ) -> None:
     """Encode documents and write them, with their vectors. Exit code 3: some are in the dead letters."""
     from sidecar.cluster import IndexOptions
+    from sidecar.cluster.reading import open_sources
 
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     letters = dead_letters or Path(f"dead-letters-{index.replace('/', '_')}-{moment}.jsonl")
     options = IndexOptions(windows=Windows(long_texts), max_text_bytes=max_text_bytes)
     cluster = ClusterAddress(engine, user, password, ca, insecure)
     encoder = SidecarAddress(sidecar, token, sidecar_ca)
-    asyncio.run(_index(documents, index, id_field, model, options, letters, cluster, encoder, frequencies, as_json))
+    with open_sources(documents, id_field, _format(kind)) as source:
+        asyncio.run(_index(source, index, model, options, letters, cluster, encoder, frequencies, as_json))
+
+
+def _format(name: str | None) -> SourceFormat | None:
+    from sidecar.cluster.reading import SourceFormat
+
+    if name is not None and name not in list(SourceFormat):
+        raise InvalidInput(f"There is no format {name}: {', '.join(SourceFormat)}.", field="format")
+    return None if name is None else SourceFormat(name)
 
 
 async def _index(
-    documents: Path,
+    source: RecordSource,
     index: str,
-    id_field: str,
     model: str | None,
     options: IndexOptions,
     letters: Path,
@@ -95,15 +112,11 @@ async def _index(
     as_json: bool,
 ) -> None:
     from sidecar.cli.progress import index_progress
-    from sidecar.cluster import DeadLetters, IndexRun, open_source
+    from sidecar.cluster import DeadLetters, IndexRun
     from sidecar.cluster.frequencies import refresh_where_useful
 
     console = Console(stderr=True)
-    with (
-        open_source(documents, id_field) as source,
-        DeadLetters(letters) as dead,
-        index_progress(console, source.size) as show,
-    ):
+    with DeadLetters(letters, index) as dead, index_progress(console, source.size) as show:
         async with await cluster.connect() as engine, encoder.client() as client:
             run = IndexRun(
                 engine,

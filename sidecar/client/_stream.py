@@ -162,6 +162,8 @@ class _Session:
                 if answer is None:
                     return
                 yield answer
+                # What the caller did with it is not the sidecar's time.
+                self._last_answer = time.monotonic()
             elif not done and self._patience() == 0.0:
                 raise DeadlineExceeded(
                     f"{self._plan.target} answered none of {len(feed.unanswered)} batches "

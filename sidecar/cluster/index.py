@@ -22,7 +22,7 @@ from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write
-from sidecar.cluster.reading import Record, Source, Unreadable
+from sidecar.cluster.reading import Record, RecordSource, Unreadable
 from sidecar.domain import JsonObject, WindowPolicy, Windows
 from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_named
 from sidecar.errors import (
@@ -105,7 +105,7 @@ class IndexRun:
         engine: Engine,
         sidecar: AsyncSidecarClient,
         index: str,
-        source: Source,
+        source: RecordSource,
         dead_letters: DeadLetters,
         options: IndexOptions | None = None,
         *,

@@ -1,26 +1,48 @@
-"""Documents from JSON lines: a file, a BEIR folder, or standard input."""
+"""Documents to read: from JSON lines, tables, a BEIR folder, or standard input."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import orjson
 
 from sidecar.domain import JsonObject
 from sidecar.errors import InvalidInput
 
-__all__ = ["Record", "Source", "Unreadable", "open_source"]
+__all__ = [
+    "MAX_LINE_BYTES",
+    "Record",
+    "RecordSource",
+    "Source",
+    "SourceFormat",
+    "Unreadable",
+    "open_source",
+    "open_sources",
+    "record_of",
+]
 
 MAX_LINE_BYTES = 67_108_864
 """A longer line is no document: it goes to the dead letters without being held in memory."""
 
 METADATA_ID = "_id"
 """BEIR's name of the id; clusters refuse it inside a document."""
+
+
+class SourceFormat(StrEnum):
+    """How documents are written down."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +62,19 @@ class Unreadable:
     reason: str
     message: str
     id: str | None = None
+
+
+class RecordSource(Protocol):
+    """Documents to read, in order; `position` of `size` bytes are behind (None: nobody knows how many there are)."""
+
+    @property
+    def size(self) -> int | None: ...
+
+    @property
+    def position(self) -> int: ...
+
+    def take(self, count: int) -> list[Record | Unreadable]:
+        """Read up to `count` documents; an empty list is the end."""
 
 
 class Source:
@@ -91,26 +126,113 @@ class Source:
             return Unreadable(self._line, "MALFORMED_LINE", f"No valid JSON in UTF-8: {error.msg} at {error.pos}.")
         if not isinstance(document, dict):
             return Unreadable(self._line, "MALFORMED_LINE", "The line is no JSON object.")
-        given = document.get(self._id_field)
-        if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
-            return Unreadable(
-                self._line, "MISSING_ID", f"The document has no {self._id_field} that is text or a number."
-            )
-        # Clusters refuse `_id` inside a document; an id field of the user's own is theirs to keep.
-        document.pop(METADATA_ID, None)
-        return Record(self._line, str(given), document)
+        return record_of(self._line, document, self._id_field)
+
+
+def record_of(line: int, document: JsonObject, id_field: str) -> Record | Unreadable:
+    """Return the record of a document, or why it is none."""
+    given = document.get(id_field)
+    if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
+        return Unreadable(line, "MISSING_ID", f"The document has no {id_field} that is text or a number.")
+    # Clusters refuse `_id` inside a document; an id field of the user's own is theirs to keep.
+    return Record(line, str(given), {name: value for name, value in document.items() if name != METADATA_ID})
 
 
 @contextmanager
-def open_source(path: Path, id_field: str = METADATA_ID) -> Iterator[Source]:
-    """Open a JSON-lines file, a folder in BEIR's layout (`corpus.jsonl`), or standard input (`-`)."""
-    if str(path) == "-":
-        yield Source(sys.stdin.buffer, id_field, None)
-        return
+def open_source(path: Path, id_field: str = METADATA_ID, kind: SourceFormat | None = None) -> Iterator[RecordSource]:
+    """Open a file, a folder in BEIR's layout (`corpus.jsonl`), or standard input (`-`).
+
+    `kind` None goes by the file's ending; what has none that is known is JSON lines.
+    """
     file = path / "corpus.jsonl" if path.is_dir() else path
+    kind = kind or _kind_of(file)
+    if str(path) == "-":
+        if kind is SourceFormat.PARQUET:
+            raise InvalidInput("Parquet is read from a file: its table of contents is at the end.", field="format")
+        with _lines_or_rows(sys.stdin.buffer, id_field, None, kind) as source:
+            yield source
+        return
     try:
         stream = file.open("rb")
     except OSError as error:
         raise InvalidInput(f"{file} can't be read ({error.strerror}).", field="documents") from error
     with stream:
-        yield Source(stream, id_field, file.stat().st_size if file.is_file() else None)
+        if kind is SourceFormat.PARQUET:
+            from sidecar.cluster.reading_tables import ParquetSource
+
+            with closing(ParquetSource(file, id_field)) as table:
+                yield table
+            return
+        size = file.stat().st_size if file.is_file() else None
+        with _lines_or_rows(stream, id_field, size, kind) as source:
+            yield source
+
+
+@contextmanager
+def open_sources(
+    paths: Sequence[Path], id_field: str = METADATA_ID, kind: SourceFormat | None = None
+) -> Iterator[RecordSource]:
+    """Open several as if they were one, each when its turn comes; lines are counted in each of them anew."""
+    missing = next((path for path in paths if str(path) != "-" and not path.exists()), None)
+    if missing is not None:
+        raise InvalidInput(f"{missing} can't be read (no such file).", field="documents")
+    if len(paths) == 1:
+        with open_source(paths[0], id_field, kind) as source:
+            yield source
+        return
+    with ExitStack() as stack:
+        yield _Chain(stack, [partial(open_source, path, id_field, kind) for path in paths], _bytes_in(paths))
+
+
+class _Chain:
+    def __init__(
+        self,
+        stack: ExitStack,
+        openers: Sequence[Callable[[], AbstractContextManager[RecordSource]]],
+        size: int | None,
+    ) -> None:
+        self.size = size
+        self._stack = stack
+        self._openers = deque(openers)
+        self._source: RecordSource | None = None
+        self._behind = 0
+
+    @property
+    def position(self) -> int:
+        return self._behind + (self._source.position if self._source is not None else 0)
+
+    def take(self, count: int) -> list[Record | Unreadable]:
+        while True:
+            if self._source is not None:
+                taken = self._source.take(count)
+                if taken:
+                    return taken
+                self._behind += self._source.position
+                self._source = None
+                self._stack.pop_all().close()
+            if not self._openers:
+                return []
+            self._source = self._stack.enter_context(self._openers.popleft()())
+
+
+def _bytes_in(paths: Sequence[Path]) -> int | None:
+    files = [path / "corpus.jsonl" if path.is_dir() else path for path in paths]
+    return sum(file.stat().st_size for file in files) if all(file.is_file() for file in files) else None
+
+
+def _kind_of(file: Path) -> SourceFormat:
+    try:
+        return SourceFormat(file.suffix.removeprefix(".").lower())
+    except ValueError:
+        return SourceFormat.JSONL
+
+
+@contextmanager
+def _lines_or_rows(stream: IO[bytes], id_field: str, size: int | None, kind: SourceFormat) -> Iterator[RecordSource]:
+    if kind is SourceFormat.JSONL:
+        yield Source(stream, id_field, size)
+        return
+    from sidecar.cluster.reading_tables import CsvSource
+
+    with closing(CsvSource(stream, id_field, size, "\t" if kind is SourceFormat.TSV else ",")) as rows:
+        yield rows

@@ -1,0 +1,203 @@
+"""`sidecar retry`: trying what is in a dead-letter file again, and leaving in it what fails again.
+
+The letters that fail go to a second file, which takes the first one's place at the very end: a retry that is killed
+leaves the file as it was, and what it wrote until then is written once more by the next one, under the same ids.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import orjson
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster.dead_letters import DeadLetters
+from sidecar.cluster.index import IndexOptions, IndexRun
+from sidecar.cluster.reading import Record, Unreadable
+from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun
+from sidecar.domain import JsonObject
+from sidecar.engine import Engine
+from sidecar.errors import DocumentsNotWritten, InvalidInput
+
+__all__ = ["Letter", "LetterSource", "RetrySummary", "read_letters", "retry"]
+
+IDS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One letter. With a `document`, that is what is written; with an `id` alone, the document is in the index."""
+
+    line: int | None
+    id: str | None
+    index: str | None
+    document: JsonObject | None
+    raw: bytes
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Letter:
+        """Read one line; what is no letter, or one of an unreadable line, has neither id nor document."""
+        try:
+            told = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            told = None
+        if not isinstance(told, dict):
+            return cls(None, None, None, None, raw)
+        line, name, index, document = (told.get(key) for key in ("line", "id", "index", "document"))
+        if told.get("stage") == "read":
+            name = document = None
+        return cls(
+            line if isinstance(line, int) else None,
+            name if isinstance(name, str) and name else None,
+            index if isinstance(index, str) and index else None,
+            document if isinstance(document, dict) else None,
+            raw,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySummary:
+    """`letters` were in the file, `resolved` are no longer, `failed` are in it again, `kept` can't be tried.
+
+    A letter can't be tried if it holds no document and names none: its line of the source was unreadable.
+    """
+
+    letters: int = 0
+    resolved: int = 0
+    failed: int = 0
+    kept: int = 0
+
+
+class LetterSource:
+    """The documents of those letters that are for one index."""
+
+    def __init__(self, path: Path, index: str, default: str | None) -> None:
+        self.size: int | None = None
+        self.position = 0
+        self._records = _documents_for(path, index, default)
+
+    def take(self, count: int) -> list[Record | Unreadable]:
+        """Return up to `count` documents; an empty list is the end."""
+        taken: list[Record | Unreadable] = []
+        while len(taken) < count and (record := next(self._records, None)) is not None:
+            taken.append(record)
+        return taken
+
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
+
+
+async def retry(
+    engine: Engine,
+    sidecar: AsyncSidecarClient,
+    path: Path,
+    *,
+    index: str | None = None,
+    model: str | None = None,
+    writing: IndexOptions | None = None,
+    reconciling: ReconcileOptions | None = None,
+) -> RetrySummary:
+    """Try every letter again; the file is gone where none is left.
+
+    `index` is for letters that do not name theirs. Documents that `sidecar index` could not write are written whole,
+    over whatever is there under their id by now; documents that are in an index already are reconciled. Raises
+    InvalidInput where a letter's index is not known, and what IndexRun and ReconcileRun raise where cluster or sidecar
+    are gone: the file then stays as it was.
+    """
+    count, kept, whole, stored = _survey(path, index)
+    again = path.with_name(f"{path.name}.retrying")
+    again.unlink(missing_ok=True)
+    failed = 0
+    try:
+        for name in sorted(whole):
+            with closing(LetterSource(path, name, index)) as source, DeadLetters(again, name) as letters:
+                run = IndexRun(engine, sidecar, name, source, letters, writing, model=model)
+                await _unless_partly(run)
+                failed += letters.count
+        for name in sorted(stored):
+            with DeadLetters(again, name) as letters:
+                for ids in _ids_of(path, name, index):
+                    options = replace(reconciling or ReconcileOptions(), where={"ids": {"values": ids}})
+                    await _unless_partly(ReconcileRun(engine, sidecar, name, letters, options, model=model))
+                failed += letters.count
+        _keep(path, again)
+    except BaseException:
+        again.unlink(missing_ok=True)
+        raise
+    if again.exists():
+        os.replace(again, path)
+    else:
+        path.unlink()
+    return RetrySummary(count, count - kept - failed, failed, kept)
+
+
+def read_letters(path: Path) -> Iterator[Letter]:
+    """Yield the letters of a file; raise InvalidInput where it can't be read."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if line.strip():
+                    yield Letter.parse(line.rstrip(b"\n"))
+    except OSError as error:
+        raise InvalidInput(f"{path} can't be read ({error.strerror}).", field="dead_letters") from error
+
+
+async def _unless_partly(run: IndexRun | ReconcileRun) -> None:
+    try:
+        await run.run()
+    except DocumentsNotWritten:
+        # They are in the new file, which says it all.
+        return
+
+
+def _survey(path: Path, default: str | None) -> tuple[int, int, set[str], set[str]]:
+    """Return how many letters there are, how many can't be tried, and the indices of the others, by kind."""
+    count = kept = 0
+    whole: set[str] = set()
+    stored: set[str] = set()
+    for letter in read_letters(path):
+        count += 1
+        if letter.id is None:
+            kept += 1
+            continue
+        (stored if letter.document is None else whole).add(_index_of(letter, default))
+    return count, kept, whole, stored
+
+
+def _index_of(letter: Letter, default: str | None) -> str:
+    index = letter.index or default
+    if index is None:
+        raise InvalidInput("A letter does not name its index: give it by --index.", field="index")
+    return index
+
+
+def _documents_for(path: Path, index: str, default: str | None) -> Generator[Record, None, None]:
+    for letter in read_letters(path):
+        if letter.id is not None and letter.document is not None and _index_of(letter, default) == index:
+            yield Record(letter.line or 0, letter.id, letter.document)
+
+
+def _ids_of(path: Path, index: str, default: str | None) -> Iterator[list[str]]:
+    ids: list[str] = []
+    for letter in read_letters(path):
+        if letter.id is not None and letter.document is None and _index_of(letter, default) == index:
+            ids.append(letter.id)
+            if len(ids) == IDS_AT_ONCE:
+                yield ids
+                ids = []
+    if ids:
+        yield ids
+
+
+def _keep(path: Path, again: Path) -> None:
+    kept = (letter.raw + b"\n" for letter in read_letters(path) if letter.id is None)
+    first = next(kept, None)
+    if first is not None:
+        with again.open("ab") as file:
+            file.writelines(chain([first], kept))
