@@ -1,0 +1,131 @@
+"""The command that warns of what a cluster and an index are exposed to.
+
+Exit codes: 0 nothing, or only notes · 1 errors (or no answer) · 2 wrong usage · 3 warnings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sidecar.cli.connections import (
+    DEFAULT_ENGINE,
+    CaOption,
+    ClusterAddress,
+    EngineOption,
+    InsecureOption,
+    PasswordOption,
+    SidecarAddress,
+    SidecarCaOption,
+    TokenOption,
+    UserOption,
+)
+from sidecar.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sidecar.cluster.doctor import Finding
+    from sidecar.domain import JsonObject
+
+__all__ = ["register"]
+
+COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+EXIT_CODES = {"error": 1, "warning": 3, "note": 0}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command to `app`."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    index: Annotated[str, typer.Option("--index", help="Index to look at.")],
+    engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: Annotated[
+        str | None,
+        typer.Option("--sidecar", envvar="SIDECAR_TARGET", help="host:port of a sidecar, to compare its model."),
+    ] = None,
+    http: Annotated[
+        str | None, typer.Option("--http", help="HTTP address of a sidecar: its connector routes are called.")
+    ] = None,
+    connector: Annotated[
+        bool, typer.Option("--connector", help="Let the cluster call the sidecar, through the models of setup.")
+    ] = False,
+    query: Annotated[
+        Path | None, typer.Option("--query", help="A search body of your application, as JSON: it is looked at too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+) -> None:
+    """Warn of every known trap that an index is exposed to; changes nothing. Exit code 1: errors, 3: warnings."""
+    import orjson
+
+    from sidecar.cluster.doctor import check_routes, check_through_cluster, examine, gather, worst
+
+    body = None if query is None else _body(query)
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+
+    async def run() -> tuple[Finding, ...]:
+        served = None
+        if sidecar is not None:
+            async with SidecarAddress(sidecar, token, sidecar_ca).client() as client:
+                served = await client.models()
+        async with await cluster.connect() as connected:
+            evidence = await gather(connected, index, served=served, query=body)
+            called = await check_through_cluster(connected, evidence.index) if connector else ()
+        routes = await check_routes(http, token) if http is not None else ()
+        return (*routes, *called, *examine(evidence))
+
+    findings = asyncio.run(run())
+    if as_json:
+        listed = [
+            {
+                "check": one.check,
+                "severity": one.severity.value,
+                "what": one.what,
+                "why": one.why,
+                "action": one.action,
+            }
+            for one in findings
+        ]
+        typer.echo(orjson.dumps({"index": index, "findings": listed}, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(findings)
+    severity = worst(findings)
+    if severity is not None and EXIT_CODES[severity]:
+        raise typer.Exit(EXIT_CODES[severity])
+
+
+def _body(path: Path) -> JsonObject:
+    import orjson
+
+    try:
+        body = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"{path} can't be read ({error.strerror}).", field="query") from error
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"{path} is no JSON.", field="query") from error
+    if not isinstance(body, dict):
+        raise InvalidInput(f"{path} holds no search body: it must be a JSON object.", field="query")
+    return body
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    console = Console()
+    for one in findings:
+        colour = COLOURS[one.severity]
+        console.print(f"[{colour}]{one.severity}[/] {one.check}: {escape(one.what)}", highlight=False, soft_wrap=True)
+        console.print(f"  why: {escape(one.why)}", highlight=False, soft_wrap=True)
+        console.print(f"  do:  {escape(one.action)}", highlight=False, soft_wrap=True)
+    if not findings:
+        console.print("Nothing to say.", highlight=False)

@@ -1,0 +1,142 @@
+"""The doctor on real nodes: a sound index, and one with every trap that a node without plugins can have."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli.main import main
+from sidecar.cluster import IndexSpec, set_up
+from sidecar.cluster.doctor import Severity, check_routes, examine, gather
+from sidecar.cluster.documents import write_action
+from sidecar.domain import SparseVector
+from sidecar.engine import BulkAction, Engine, dialect_named
+from sidecar.errors import IndexNotFound
+from tests.support.dialects import any_model
+from tests.support.faults import faulty_proxy
+from tests.support.nodes import Node
+from tests.support.sidecars import StartSidecar
+
+pytestmark = pytest.mark.integration
+
+VECTOR = SparseVector((1, 2), (1.5, 0.5), ("wing", "u.s."))
+
+
+async def sound(engine: Engine, index: str) -> None:
+    meta = (await set_up(engine, IndexSpec(index, any_model()))).meta
+    dialect = dialect_named(meta.dialect)
+    actions = [
+        write_action(index, str(number), {"title": "", "text": "wing"}, "wing", VECTOR, meta, dialect)
+        for number in range(20)
+    ]
+    await engine.bulk(actions, refresh=True)
+
+
+async def test_a_sound_index(engine: Engine, index_name: str) -> None:
+    await sound(engine, index_name)
+    evidence = await gather(engine, index_name, served=[any_model()])
+    assert (evidence.documents, evidence.hashed, evidence.present) == (20, 20, 20)
+    assert evidence.unread == ()
+    assert sum(segment.documents for segment in evidence.segments) == 20
+    assert len(evidence.vectors()) == 20
+    assert evidence.nodes[0].heap is not None
+    assert evidence.nodes[0].disk is not None
+    assert evidence.nodes[0].ahead is not None
+    # What the machine's disk and heap say is the machine's.
+    assert [one for one in examine(evidence) if one.check not in {"disk", "heap"}] == []
+
+
+async def test_it_changes_nothing(opensearch: Node, index_name: str) -> None:
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url) as engine:
+        await sound(engine, index_name)
+        proxy.requests.clear()
+        await gather(engine, index_name)
+        reading = ("/_count", "/_search")
+        assert {method for method, path in proxy.requests if not path.endswith(reading)} == {"GET"}
+
+
+async def test_a_vector_lost_by_a_partial_update_is_seen(engine: Engine, index_name: str) -> None:
+    properties = {"text": {"type": "text"}, "splade": {"type": "rank_features"}, "splade_hash": {"type": "keyword"}}
+    mappings = {
+        "_meta": IndexSpec(index_name, any_model()).meta("rank_features").to_mapping(),
+        "_source": {"excludes": ["splade"]},
+        "properties": properties,
+    }
+    await engine.create_index(index_name, {"mappings": mappings})
+    features = dialect_named("rank_features").document_features(VECTOR, any_model().fingerprint)
+    await engine.bulk(
+        [BulkAction(index_name, "1", {"text": "wing", "splade": features, "splade_hash": "x"})], refresh=True
+    )
+    before = {one.check for one in examine(await gather(engine, index_name))}
+    assert "vector_in_source" in before
+    assert "presence" not in before
+    await engine.send("POST", f"/{index_name}/_update/1?refresh=true", {"doc": {"text": "wings"}})
+    after = {one.check: one for one in examine(await gather(engine, index_name))}
+    assert "1 documents have the hash of a text and no vector" in after["presence"].what
+
+
+async def test_a_mapping_that_the_cluster_guessed(engine: Engine, index_name: str) -> None:
+    meta = IndexSpec(index_name, any_model()).meta("rank_features")
+    await engine.create_index(index_name, {"mappings": {"_meta": meta.to_mapping()}})
+    await engine.bulk([BulkAction(index_name, "1", {"splade": {"wing": 1.5}, "splade_hash": "x"})], refresh=True)
+    found = [one for one in examine(await gather(engine, index_name)) if one.check == "fields"]
+    assert [one.what for one in found] == [
+        "The field splade is of type object, not rank_features.",
+        "The field splade_hash is of type text, not keyword.",
+    ]
+
+
+async def test_reciprocals(engine: Engine, index_name: str) -> None:
+    meta = IndexSpec(index_name, any_model()).meta("rank_features")
+    field = {"type": "rank_features", "positive_score_impact": False}
+    properties = {"splade": field, "splade_hash": {"type": "keyword"}}
+    await engine.create_index(index_name, {"mappings": {"_meta": meta.to_mapping(), "properties": properties}})
+    found = {one.check: one for one in examine(await gather(engine, index_name))}
+    assert found["positive_score_impact"].severity is Severity.ERROR
+
+
+async def test_an_index_that_does_not_exist(engine: Engine, index_name: str) -> None:
+    with pytest.raises(IndexNotFound):
+        await gather(engine, index_name)
+
+
+async def test_the_routes_of_a_real_sidecar(start_sidecar: StartSidecar) -> None:
+    sidecar = await start_sidecar()
+    assert await check_routes(sidecar.http_url) == ()
+
+
+async def test_a_sidecar_that_asks_for_a_token(start_sidecar: StartSidecar) -> None:
+    sidecar = await start_sidecar(auth_token="secret-token-of-the-test")
+    refused = await check_routes(sidecar.http_url)
+    assert ["401" in finding.what for finding in refused] == [True, True]
+    assert await check_routes(sidecar.http_url, "secret-token-of-the-test") == ()
+
+
+async def test_nobody_answers() -> None:
+    found = await check_routes("http://127.0.0.1:9")
+    assert all("does not answer" in finding.what for finding in found)
+    assert len(found) == 2
+
+
+def test_the_command(opensearch: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def prepare() -> None:
+        async with await Engine.connect(opensearch.url) as engine:
+            await engine.delete_index("test-doctor-command", missing_ok=True)
+            await sound(engine, "test-doctor-command")
+
+    asyncio.run(prepare())
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"query": {"rank_feature": {"field": "splade.u.s."}}}))
+    arguments = ["doctor", "--index", "test-doctor-command", "--engine", opensearch.url, "--query", str(body)]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--json"])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert ended.value.code == 1
+    assert {one["check"] for one in findings} >= {"rank_feature_query"}
+    assert all(set(one) == {"check", "severity", "what", "why", "action"} for one in findings)
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "do:" in capsys.readouterr().out
