@@ -24,6 +24,7 @@ GROUPS = (
     "models",
     "opensearch",
     "setup",
+    "doctor",
     "cluster",
     "frequencies",
     "reconcile",
