@@ -60,6 +60,7 @@ def test_build_info_names_versions_models_and_threads(served: Served) -> None:
     info = served.admin.get("/buildinfo").json()
     assert info["version"] == __version__
     assert info["threads"] == 1
+    assert info["providers"] == ["cpu"]
     assert info["token_required"] is False
     assert [model["name"] for model in info["models"]] == ["tiny-sparse", "tiny-idf", "tiny-cross-encoder"]
     assert all(re.fullmatch("[0-9a-f]{64}", model["fingerprint"]) for model in info["models"])
@@ -114,9 +115,23 @@ def test_queue_depths_are_read_by_lane(served: Served) -> None:
     assert value("sidecar_batch_padded_tokens_total", model="tiny-sparse") > 0
 
 
+def test_cache_hits_are_counted_by_model_and_cache(served: Served) -> None:
+    metrics.watch(served.service)
+    labels = {"model": "tiny-cross-encoder", "cache": "documents"}
+    body = {"query": "cat", "documents": ["a text that no other test of this module sends"]}
+    served.http.post("/v1/rerank", json=body)
+    before = value("sidecar_cache_hits_total", **labels)
+    assert value("sidecar_cache_misses_total", **labels) >= 1
+    served.http.post("/v1/rerank", json={**body, "query": "dog"})
+    assert value("sidecar_cache_hits_total", **labels) == before + 1
+    assert value("sidecar_cache_used", **labels) > 0
+    assert value("sidecar_cache_used", model="tiny-cross-encoder", cache="pairs") == 0
+
+
 def test_who_can_not_tell_figures_is_not_asked() -> None:
     metrics.watch(object())
     assert "sidecar_queue_tokens{" not in metrics.render().decode()
+    assert "sidecar_cache_hits_total{" not in metrics.render().decode()
 
 
 def test_a_request_is_counted_once_with_its_labels(http: httpx.Client) -> None:
