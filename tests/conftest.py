@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.checkpoints",
     "tests.support.sidecars",
     "tests.support.nodes",
+    "tests.support.starter",
 ]
 
 

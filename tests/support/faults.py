@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -60,7 +60,10 @@ Fault = Cut | Status | Items | Silence | Shortened | None
 
 @dataclass
 class FaultyProxy:
-    """The proxy; `requests` lists method and path of what came in, `authorizations` the header."""
+    """The proxy; `requests` lists method and path of what came in, `authorizations` the header.
+
+    `before` and `after` are awaited around what is forwarded of the paths that `only` names, with the request's body.
+    """
 
     upstream: str
     only: str = "/_bulk"
@@ -68,6 +71,8 @@ class FaultyProxy:
     requests: list[tuple[str, str]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     url: str = ""
+    before: Callable[[bytes], Awaitable[None]] | None = None
+    after: Callable[[bytes], Awaitable[None]] | None = None
 
     def play(self, faults: Iterable[Fault]) -> None:
         """Replace what is left of the script."""
@@ -79,6 +84,9 @@ class FaultyProxy:
         self.authorizations.append(request.headers.get("authorization"))
         fault = self.script.popleft() if self.script and request.path.endswith(self.only) else None
         body = await request.read()
+        chosen = request.path.endswith(self.only)
+        if chosen and self.before is not None:
+            await self.before(body)
         match fault:
             case Cut.BEFORE:
                 return self.cut(request)
@@ -90,6 +98,8 @@ class FaultyProxy:
             case Items(status, places):
                 return await self.forward_some(request, body, status, places)
         status, data, kind = await self.forward(request, body)
+        if chosen and self.after is not None:
+            await self.after(body)
         if fault is Cut.AFTER:
             return self.cut(request)
         if isinstance(fault, Shortened):

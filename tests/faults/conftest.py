@@ -1,0 +1,14 @@
+"""How large fault tests are, and which course they take."""
+
+from __future__ import annotations
+
+import os
+
+DOCUMENTS = int(os.environ.get("SIDECAR_FAULT_DOCUMENTS", "1200"))
+"""The tests of every day take so many; 20000 by hand."""
+
+SEED = int(os.environ.get("SIDECAR_FAULT_SEED", "6"))
+
+
+def every_id(count: int) -> list[str]:
+    return [f"d{number}" for number in range(count)]
