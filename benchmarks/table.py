@@ -36,6 +36,8 @@ def draw_chart(report: Report, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
+    # Without a salt of its own every drawing gets other ids.
+    mpl.rcParams["svg.hashsalt"] = "splade-sidecar"
     from matplotlib import pyplot
 
     judged = [one for one in report.results if one.goal is not None and one.value is not None]

@@ -73,12 +73,13 @@ async def _bulk(target: str, texts: Sequence[str]) -> AsyncIterator[None]:
                 outcome.unwrap()
                 busy.set()
 
-    task = asyncio.create_task(run())
+    task, answered = asyncio.create_task(run()), asyncio.create_task(busy.wait())
     try:
-        await asyncio.wait({task, asyncio.create_task(busy.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, answered}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        answered.cancel()
+        await asyncio.gather(task, answered, return_exceptions=True)

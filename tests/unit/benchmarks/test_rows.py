@@ -114,6 +114,7 @@ def test_the_chart_is_the_same_file_for_the_same_numbers(tmp_path):
     for name in ("one.svg", "two.svg"):
         draw_chart(made, tmp_path / name)
         texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1]
     assert texts[0].startswith("<?xml")
     assert "</svg>" in texts[0]
 
