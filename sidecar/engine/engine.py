@@ -16,7 +16,7 @@ from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.responses import SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec
-from sidecar.engine.stored import StoredDocument
+from sidecar.engine.stored import StoredDocument, source_of
 from sidecar.engine.transport import Access, Transport, path_of, to_json
 from sidecar.engine.versions import ClusterInfo, parse_plugins
 from sidecar.errors import EngineRejected, EngineUnavailable, FingerprintMismatch, IndexNotFound, IndexNotPrepared
@@ -271,7 +271,7 @@ class Engine:
             return ()
         wanted: list[JsonValue] = []
         for document in documents:
-            entry: JsonObject = {"_index": document.index, "_id": document.id, "_source": {"includes": list(fields)}}
+            entry: JsonObject = {"_index": document.index, "_id": document.id, "_source": source_of(fields)}
             wanted.append(entry if document.routing is None else {**entry, "routing": document.routing})
         answer = await self._transport.read("POST", "/_mget", {"docs": wanted}, timeout=60.0)
         entries = answer.get("docs")

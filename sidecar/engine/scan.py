@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from sidecar.domain import JsonObject, JsonValue
-from sidecar.engine.stored import StoredDocument, read_hits
+from sidecar.engine.stored import StoredDocument, read_hits, source_of
 from sidecar.engine.transport import Transport, path_of
 from sidecar.engine.versions import ClusterInfo, Distribution
 from sidecar.errors import EngineError, EngineRejected, EngineUnavailable, IndexNotFound
@@ -140,7 +140,7 @@ class Scan:
         body: dict[str, JsonValue] = {
             "query": self.spec.query,
             "size": size,
-            "_source": {"includes": list(self.spec.fields)},
+            "_source": source_of(self.spec.fields),
             "seq_no_primary_term": True,
             "track_total_hits": False,
         }

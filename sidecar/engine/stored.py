@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sidecar.domain import JsonObject, JsonValue
 
-__all__ = ["StoredDocument", "read_hits"]
+__all__ = ["StoredDocument", "read_hits", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +48,8 @@ def read_hits(answer: JsonObject) -> list[JsonObject]:
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         return []
     return [hit for hit in listed if isinstance(hit, Mapping)]
+
+
+def source_of(fields: Sequence[str]) -> JsonValue:
+    """Return the `_source` of a request that asks for these fields; clusters warn of an empty list of them."""
+    return {"includes": list(fields)} if fields else False
