@@ -89,8 +89,9 @@ def search(
         console.print(f"[bold yellow]degraded:[/] {result.degraded} (without {result.degraded_stage})", highlight=False)
     console.print(_table(result))
     times = result.timings
+    matching = "" if result.total is None else f"{result.total:,} documents match · "
     console.print(
-        f"[dim]{result.total:,} documents match · encode {times.encode_ms:.1f} ms · retrieve {times.retrieve_ms:.1f} ms"
+        f"[dim]{matching}encode {times.encode_ms:.1f} ms · retrieve {times.retrieve_ms:.1f} ms"
         f" · rerank {times.rerank_ms:.1f} ms · total {times.total_ms:.1f} ms[/]",
         highlight=False,
     )

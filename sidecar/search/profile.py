@@ -24,6 +24,7 @@ from sidecar.errors import InvalidPruning, ProfileInvalid
 from sidecar.search.fusion import Fusion, LinearFusion
 from sidecar.search.normalization import Normalization
 from sidecar.search.rerank import Rerank
+from sidecar.search.two_phase import TwoPhase
 
 __all__ = ["Lexical", "Profile", "QueryPruning", "Retriever", "Sparse", "read_profile"]
 
@@ -72,6 +73,10 @@ class Sparse(_Frozen):
         le=1.0,
         description="Share of the index's own IDF in the query weights, where the index has its frequencies counted.",
     )
+    two_phase: TwoPhase | None = Field(
+        default=None,
+        description="Light terms only rescore what the heavy ones found; for indices of a `rank_features` dialect.",
+    )
 
 
 Retriever: TypeAlias = Annotated[Lexical | Sparse, Field(discriminator="kind")]
@@ -90,6 +95,9 @@ class Profile(_Frozen):
         description="Documents per retriever that are fused; deeper ones follow below them, by rank.",
     )
     rerank: Rerank | None = None
+    count_hits: bool = Field(
+        default=False, description="Count the matching documents (up to the cluster's limit); costs time."
+    )
     encode_timeout: float = Field(
         default=1.0, gt=0.0, le=600.0, description="Seconds to encode the query; then: lexical, and `degraded` is set."
     )

@@ -53,13 +53,14 @@ class SearchResult:
     """The answer to one search.
 
     `degraded` is None, or the reason (as in ErrorInfo.reason: `SIDECAR_UNAVAILABLE`, `DEADLINE_EXCEEDED`, `OVERLOADED`
-    …, or `NO_QUERY_TERMS`) why `degraded_stage` (`encode` | `rerank`) was left out. `total` counts the matching
-    documents as the cluster does: exact up to its limit (10,000 by default), a lower bound above it; with two
-    retrievers it is the larger of their counts. `partial`: the cluster said that shards were missing or late.
+    …, or `NO_QUERY_TERMS`) why `degraded_stage` (`encode` | `rerank`) was left out. `total` is None unless the profile
+    says `count_hits`; then it counts the matching documents as the cluster does: exact up to its limit (10,000 by
+    default), a lower bound above it; with two retrievers it is the larger of their counts. `partial`: the cluster said
+    that shards were missing or late.
     """
 
     hits: tuple[SearchHit, ...]
-    total: int
+    total: int | None
     profile: str
     timings: StageTimings = field(default_factory=StageTimings)
     degraded: str | None = None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.domain import Candidate, JsonObject, JsonValue, SparseVector
 from sidecar.engine import Engine, IndexMeta, SearchResponse, dialect_named
 from sidecar.search.candidates import Retrieved, first_stage
 from sidecar.search.profile import Profile
 from sidecar.search.text import MAX_WORDS, few_words
+from sidecar.search.two_phase import rescore_clause, split_terms
 
 __all__ = ["FirstStage", "Found", "Question"]
 
+
+TWO_PHASE_DIALECTS = frozenset({"rank_features", "rank_features_saturation"})
 
 MIN_WORDS = 16
 """Words that stay beside a vector that takes nearly all clauses for itself."""
@@ -34,7 +37,7 @@ class Found:
 
     candidates: list[Candidate]
     start: int
-    total: int
+    total: int | None
     partial: bool
     has_sources: bool
 
@@ -87,18 +90,23 @@ class FirstStage:
 
         `head`: how many documents from the top are wanted besides the page (for reranking); 0: none.
         """
-        queries = self.queries(question)
+        queries, light = self._phases(question)
         shown = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
+        counted: JsonObject = {"track_total_hits": self._profile.count_hits}
         if len(queries) == 1:
-            (query,) = queries.values()
+            ((name, query),) = queries.items()
             start = from_ if head == 0 else 0
             wanted = size if head == 0 else max(head, from_ + size)
-            body: JsonObject = {"query": query, "from": start, "size": wanted, "_source": shown}
+            rescored = self._rescored(name, light, start + wanted)
+            body: JsonObject = {**counted, **rescored, "query": query, "from": start, "size": wanted, "_source": shown}
             answers: Sequence[SearchResponse] = [await self._engine.search(self._index, body, timeout=timeout)]
         else:
             start = 0
             depth = max(self._profile.candidates, from_ + size)
-            bodies: list[JsonObject] = [{"query": query, "size": depth, "_source": False} for query in queries.values()]
+            bodies: list[JsonObject] = [
+                {**counted, **self._rescored(name, light, depth), "query": query, "size": depth, "_source": False}
+                for name, query in queries.items()
+            ]
             answers = await self._engine.multi_search(self._index, bodies, timeout=timeout)
         lists = [
             Retrieved(name, self._weight(name), tuple(Candidate(hit.id, hit.source, hit.score) for hit in answer.hits))
@@ -107,10 +115,33 @@ class FirstStage:
         return Found(
             candidates=first_stage(lists, self._profile.fusion, self._profile.candidates),
             start=start,
-            total=max(answer.total or len(answer.hits) for answer in answers),
+            total=max((answer.total for answer in answers if answer.total is not None), default=None),
             partial=any(answer.timed_out or answer.failed_shards > 0 for answer in answers),
             has_sources=len(queries) == 1,
         )
+
+    def _phases(self, question: Question) -> tuple[dict[str, JsonObject], JsonObject | None]:
+        """Return the queries of the first phase, and the sparse query of the second, if the profile wants two.
+
+        Without light terms, without a vector, and in a dialect that has no plain `rank_feature` clauses there is one.
+        """
+        sparse = self._profile.sparse
+        rule = None if sparse is None else sparse.two_phase
+        if sparse is None or rule is None or question.vector is None or question.meta.dialect not in TWO_PHASE_DIALECTS:
+            return self.queries(question), None
+        heavy, light = split_terms(question.vector, rule.ratio)
+        if not len(light):
+            return self.queries(question), None
+        boost = sparse.weight if self._profile.summed_in_cluster else 1.0
+        second = dialect_named(question.meta.dialect).sparse_query(question.meta.vector_field, light, boost)
+        return self.queries(replace(question, vector=heavy)), second
+
+    def _rescored(self, name: str, light: JsonObject | None, wanted: int) -> JsonObject:
+        """Return the `rescore` of a retriever's body for so many wanted documents; empty for one phase."""
+        sparse = self._profile.sparse
+        if light is None or sparse is None or sparse.two_phase is None or name == "lexical":
+            return {}
+        return {"rescore": rescore_clause(light, max(sparse.two_phase.window, wanted))}
 
     async def sources(self, ids: Iterable[str], shown: JsonValue, *, timeout: float) -> dict[str, Mapping[str, object]]:
         """Return the documents' fields by id, as far as `shown` (a `_source` clause) goes."""

@@ -35,7 +35,7 @@ async def test_every_profile_answers(world, engine, client, profile) -> None:
     assert len(result.hits) == 10
     assert [hit.rank for hit in result.hits] == list(range(1, 11))
     assert len({hit.id for hit in result.hits}) == 10
-    assert result.total >= 10
+    assert result.total is None
     assert all(set(hit.source) == {"title", "text", "kind", "number"} for hit in result.hits)
     assert result.timings.total_ms >= result.timings.retrieve_ms > 0
     if searcher.profile.rerank is None:
