@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -184,18 +185,17 @@ class Worker:
 
 def install_peers(folder: Path) -> None:
     """Make the environments of peers that need their own, with uv; raises BenchmarkFailed where that fails."""
+    own = ROOT / ".tools" / "bin" / "uv"
+    uv = shutil.which("uv") or (str(own) if own.exists() else None)
+    if uv is None:
+        raise BenchmarkFailed("Peers' environments are made with uv: install it first (https://docs.astral.sh/uv).")
     for environment in sorted(set(ENVIRONMENTS.values())):
         python = folder / environment / "bin" / "python"
         requirements = ROOT / "benchmarks" / "peers" / f"requirements-{environment}.txt"
         for command in (
-            ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, folder / environment],
-            ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "-r", requirements],
+            [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, folder / environment],
+            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "-r", requirements],
         ):
-            try:
-                done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True)
-            except FileNotFoundError:
-                raise BenchmarkFailed(
-                    "Peers' environments are made with uv: install it (https://docs.astral.sh/uv)."
-                ) from None
+            done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True)
             if done.returncode:
                 raise BenchmarkFailed(f"The environment {environment} could not be made: {done.stderr.strip()[-300:]}")
