@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkOperation, BulkPolicy
+from sidecar.engine.checkpoints import Checkpoints
 from sidecar.engine.detection import DialectChoice, choose_dialect
 from sidecar.engine.dialect import DIALECTS, Dialect, dialect_for, dialect_named
 from sidecar.engine.engine import Engine
@@ -22,6 +23,7 @@ __all__ = [
     "BulkItem",
     "BulkOperation",
     "BulkPolicy",
+    "Checkpoints",
     "ClusterInfo",
     "ClusterLoad",
     "CollectionFrequencies",

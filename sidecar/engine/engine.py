@@ -9,6 +9,7 @@ from typing import Self
 
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
+from sidecar.engine.checkpoints import CHECKPOINT_FILTER, Checkpoints
 from sidecar.engine.dialect import Dialect, dialect_for
 from sidecar.engine.failures import Cause, from_cause
 from sidecar.engine.frequencies import FREQUENCIES_KEY, CollectionFrequencies
@@ -282,6 +283,11 @@ class Engine:
     async def load(self) -> ClusterLoad:
         """Return how busy the cluster is; raises EngineRejected where this user may not see it."""
         return ClusterLoad.parse(await self._transport.read("GET", LOAD_PATH, parameters={"filter_path": LOAD_FILTER}))
+
+    async def checkpoints(self, index: str) -> Checkpoints:
+        """Return up to where the shards of each index behind a name are written on every copy."""
+        parameters = {"level": "shards", "filter_path": CHECKPOINT_FILTER}
+        return Checkpoints.parse(await self._transport.read("GET", path_of(index, "_stats"), parameters=parameters))
 
     async def index_size(self, index: str) -> int:
         """Return the bytes of an index's primary shards on disk."""

@@ -110,6 +110,7 @@ class Scan:
                 **self._body(part, size()),
                 "pit": {"id": self._point_in_time, "keep_alive": KEEP_ALIVE},
                 "sort": [{"_doc": "asc"}, {"_shard_doc": "asc"}],
+                "track_total_hits": False,
             }
             if after is not None:
                 body["search_after"] = after
@@ -142,7 +143,6 @@ class Scan:
             "size": size,
             "_source": source_of(self.spec.fields),
             "seq_no_primary_term": True,
-            "track_total_hits": False,
         }
         if self.spec.slices > 1:
             body["slice"] = {"id": part, "max": self.spec.slices}

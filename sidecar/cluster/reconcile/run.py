@@ -23,7 +23,7 @@ from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 from sidecar.cluster.reconcile.tally import PutOff, Tally
 from sidecar.cluster.reconcile.writing import Fate
 from sidecar.domain import JsonObject
-from sidecar.engine import Engine, Scan, ScanSpec, StoredDocument, dialect_named
+from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, StoredDocument, dialect_named
 from sidecar.errors import (
     DeadlineExceeded,
     DocumentsNotWritten,
@@ -77,6 +77,7 @@ class ReconcileRun:
         self._model = model
         self._progress = progress
         self._doing = ("", 0)
+        self._compared: Checkpoints | None = None
         self._stopping = asyncio.Event()
         self._tally = Tally(dead_letters, self._tell)
         self._flow = Flow(engine, sidecar, self._tally, self._options, self._stopping)
@@ -133,7 +134,10 @@ class ReconcileRun:
                 await self._again(self._tally.take_put_off())
             except PASSING:
                 # Which of them are done by now, only the index knows.
+                self._compared = None
                 await self._both_scans()
+        if self.summary.left:
+            self._compared = None
 
     async def _both_scans(self) -> None:
         await self._patiently(self._fill)
@@ -147,10 +151,15 @@ class ReconcileRun:
         await self._scan("filling", query, target, has_vector=False)
 
     async def _compare(self) -> None:
-        """Compare text and hash of all the others."""
+        """Compare text and hash of all the others; following, only of those written since the last comparison."""
         target = await self._target()
+        # Taken before the refresh: all that lies up to it is searchable then.
+        now = await self._engine.checkpoints(self._index) if self._options.follow else None
         query = complete_query(target.meta, target.dialect, self._options.where)
+        if now is not None and self._compared is not None:
+            query = {"bool": {"filter": [query, self._compared.later(now)]}}
         await self._scan("comparing", query, target, has_vector=True)
+        self._compared = now
 
     async def _scan(self, doing: str, query: JsonObject, target: Target, *, has_vector: bool) -> None:
         # A point in time sees what is refreshed: without this, what was just written would be found once more.
