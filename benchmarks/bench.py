@@ -12,7 +12,7 @@ from benchmarks.errors import BenchmarkFailed
 from benchmarks.results import Measured, Unmeasured
 from benchmarks.sizes import Sizes
 from benchmarks.texts import Texts
-from benchmarks.workers import Peers, Worker
+from benchmarks.workers import LOADING_SECONDS, Peers, Worker
 from sidecar.bundle import Bundle
 from sidecar.server.process import SidecarProcess
 
@@ -49,7 +49,8 @@ class Bench:
     def sidecar(self, *bundles: Bundle, **settings: str | int | float | bool) -> Iterator[SidecarProcess]:
         """Run a sidecar that serves the bundles with the run's threads, on defaults otherwise."""
         folders = [bundle.folder for bundle in bundles]
-        with SidecarProcess(folders, settings={"threads": self.sizes.threads, **settings}) as process:
+        chosen = {"threads": self.sizes.threads, **settings}
+        with SidecarProcess(folders, settings=chosen, startup_timeout=LOADING_SECONDS) as process:
             yield process
 
     async def start(

@@ -19,7 +19,7 @@ import orjson
 
 from benchmarks.errors import BenchmarkFailed, PeerUnavailable
 
-__all__ = ["ROOT", "Answer", "Peers", "Worker", "install_peers"]
+__all__ = ["LOADING_SECONDS", "ROOT", "Answer", "Peers", "Worker", "install_peers"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
