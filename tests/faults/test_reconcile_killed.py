@@ -18,13 +18,12 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.engine import Engine
-from sidecar.server.process import SidecarProcess
 from tests.faults.audit import repeated_writes, require_right
 from tests.faults.changes import outcome, plan
 from tests.faults.conftest import DOCUMENTS, SEED, every_id
 from tests.support.faults import FaultyProxy, bulk_actions, faulty_proxy
 from tests.support.nodes import Node
-from tests.support.starter import fill
+from tests.support.starter import Starter, fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900 + DOCUMENTS // 4)]
 
@@ -85,7 +84,7 @@ async def start(*arguments: str, **environment: str) -> Process:
 async def test_killed_at_ten_points_while_others_write(
     opensearch: Node,
     engine: Engine,
-    starter: SidecarProcess,
+    starter: Starter,
     starter_client: AsyncSidecarClient,
     bare_index: str,
     tmp_path: Path,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -34,15 +36,29 @@ async def fill(engine: Engine, index: str, count: int) -> None:
     assert all(item.written for item in await engine.bulk(actions, refresh=True))
 
 
+@dataclass(frozen=True)
+class Starter:
+    """A running sidecar: the address for gRPC clients."""
+
+    target: str
+
+
 @pytest.fixture(scope="session")
-def starter() -> Iterator[SidecarProcess]:
-    """A sidecar that serves the starter encoder, for tests that leave it as they found it."""
-    with SidecarProcess([STARTER], settings={"threads": 2}) as process:
-        yield process
+def starter() -> Iterator[Starter]:
+    """A sidecar that serves the starter encoder, for tests that leave it as they found it.
+
+    SIDECAR_TEST_TARGET takes one that is already running, which saves the start while one works on the tests.
+    """
+    running = os.environ.get("SIDECAR_TEST_TARGET")
+    if running:
+        yield Starter(running)
+        return
+    with SidecarProcess([STARTER], settings={"threads": 2}, startup_timeout=280.0) as process:
+        yield Starter(process.target)
 
 
 @pytest.fixture
-async def starter_client(starter: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
+async def starter_client(starter: Starter) -> AsyncIterator[AsyncSidecarClient]:
     async with AsyncSidecarClient(starter.target, timeout=120.0) as connected:
         yield connected
 

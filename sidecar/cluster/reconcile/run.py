@@ -43,6 +43,9 @@ PASSING = (EngineUnavailable, EngineOverloaded, SidecarUnavailable, NotReady, Ov
 LONGEST_WAIT = 15.0
 FRUITLESS_ATTEMPTS = 50
 
+LONG_ATTEMPT = 120.0
+"""Seconds after which an attempt that fails was under way, not in vain: comparing may take hours and find nothing."""
+
 AGAIN_ROUNDS = 5
 """How often documents that were put off are tried again within one round."""
 
@@ -230,8 +233,10 @@ class ReconcileRun:
                 return
             except PASSING as error:
                 now, found = time.monotonic(), self.summary.found
-                if found != done or now - began > self._options.patience:
-                    failures, away_since = 0, now
+                if found != done:
+                    failures = 0
+                if found != done or now - began > max(LONG_ATTEMPT, self._options.patience):
+                    away_since = now
                 done = found
                 failures += 1
                 if now - away_since > self._options.patience or failures > FRUITLESS_ATTEMPTS:

@@ -14,9 +14,8 @@ import orjson
 import pytest
 
 from sidecar.engine import Engine
-from sidecar.server.process import SidecarProcess
 from tests.support.nodes import Node
-from tests.support.starter import fill
+from tests.support.starter import Starter, fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -24,7 +23,7 @@ Start = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
-def start(opensearch: Node, starter: SidecarProcess, tmp_path: Path) -> Start:
+def start(opensearch: Node, starter: Starter, tmp_path: Path) -> Start:
     environment = {**os.environ, "SIDECAR_ENGINE": opensearch.url, "SIDECAR_TARGET": starter.target}
 
     async def started(*arguments: str) -> Process:
