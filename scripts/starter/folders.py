@@ -28,7 +28,7 @@ def save_sparse(
     """A SparseEncoder folder: a router to inference-free queries and a BertForMaskedLM with max pooling.
 
     Beside it lies what sentence-transformers knows nothing of: which tokens are counted as which (`folds.json`), and
-    the lexical floor with its learned weight (`lexical_floor.json`).
+    the lexical floor (`lexical_floor.json`).
     """
     from sentence_transformers import SparseEncoder
     from sentence_transformers.base.modules import Router, Transformer
@@ -55,7 +55,7 @@ def save_sparse(
     folds = folding.named(vocabulary)
     (folder / FOLDS).write_text(json.dumps(folds, ensure_ascii=False), encoding="utf-8")
     values = {
-        "weight": round(float(student.floor().detach()), 4),
+        "weight": floor.served,
         "k1": floor.k1,
         "b": floor.b,
         "average_length": round(average_length, 2),

@@ -28,7 +28,7 @@ PROFILES = ("lexical", "sparse", "hybrid", "hybrid+rerank")
 DEPTH_100 = """name: hybrid+rerank
 retrievers:
   - {kind: lexical, weight: 0.5}
-  - {kind: sparse, weight: 0.5, collection_idf: 0.5}
+  - {kind: sparse, weight: 0.5, collection_idf: 0.7}
 fusion: {method: linear, normalization: min_max}
 rerank: {depth: 100, weight: 0.5}
 encode_timeout: 600

@@ -53,9 +53,14 @@ class TeacherRecipe:
 
 @dataclass(frozen=True, slots=True)
 class FloorRecipe:
-    """The lexical floor: BM25's term saturation, its weight learned from `weight` on."""
+    """The lexical floor: BM25's term saturation.
+
+    Its weight is learned from `weight` on, and `served` with the value that was best on the dev splits: training passages
+    are short, and what the encoder is sure of in them it is less sure of in long documents.
+    """
 
     weight: float = 0.7
+    served: float = 1.0
     k1: float = 1.2
     b: float = 0.75
 

@@ -36,7 +36,7 @@ class Model:
     floor: float
     average_length: float
     ratio: float = 0.1
-    share: float = 0.5
+    share: float = 0.7
 
 
 class Variants:

@@ -14,7 +14,7 @@ __all__ = ["BUILT_IN", "load_profile"]
 
 RERANKED = "+rerank"
 
-COLLECTION_IDF = 0.5
+COLLECTION_IDF = 0.7
 
 _RERANK = Rerank(depth=50, weight=0.5)
 
