@@ -55,8 +55,8 @@ class TeacherRecipe:
 class FloorRecipe:
     """The lexical floor: BM25's term saturation.
 
-    Its weight is learned from `weight` on, and `served` with the value that was best on the dev splits: training passages
-    are short, and what the encoder is sure of in them it is less sure of in long documents.
+    Its weight is learned from `weight` on, and `served` as it was best on the dev splits: training passages are short,
+    and the encoder is less sure of long documents than it thinks.
     """
 
     weight: float = 0.7
