@@ -167,6 +167,7 @@ async def _reconcile(
 ) -> None:
     from sidecar.cli.progress import reconcile_progress
     from sidecar.cluster import DeadLetters
+    from sidecar.cluster.frequencies import refresh_where_useful
     from sidecar.cluster.reconcile import ReconcileRun
 
     console = Console(stderr=True)
@@ -179,6 +180,7 @@ async def _reconcile(
             run = ReconcileRun(engine, client, index, dead, options, model=model, progress=tell)
             try:
                 await until_stopped(run.run(), run)
+                await refresh_where_useful(engine, client, index, model=model)
             finally:
                 _print(run, as_json, console)
 

@@ -99,7 +99,12 @@ async def refresh_frequencies(
 async def refresh_where_useful(
     engine: Engine, sidecar: AsyncSidecarClient, index: str, *, model: str | None = None
 ) -> CollectionFrequencies | None:
-    """Count as `refresh_frequencies` does; None where there is nothing to count: neural queries, or no text yet."""
+    """Count as `refresh_frequencies` does; None where that makes no sense.
+
+    That is: neural queries, no document with a vector yet, or a name that stands for several indices.
+    """
+    if len(await engine.mappings(index)) != 1:
+        return None
     meta = await engine.index_meta(index)
     encoder = encoder_of_index(await sidecar.models(), meta, index, model)
     encoded = dialect_named(meta.dialect).presence_filter(meta.vector_field, meta.fingerprint)
