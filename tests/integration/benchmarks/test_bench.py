@@ -1,0 +1,72 @@
+"""`sidecar bench` as it is typed, at sizes that say nothing about speed, with tiny models and without peers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sidecar.cli.main import app
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def bench(tiny_idf_bundle: Path, tiny_cross_encoder_bundle: Path, tmp_path: Path, monkeypatch):
+    """Run rows or groups, and return their results by name."""
+    monkeypatch.delenv("SIDECAR_COLLECTIONS", raising=False)
+
+    def run(*only: str) -> dict[str, dict]:
+        chosen = [part for name in only for part in ("--only", name)]
+        models = ["--model", str(tiny_idf_bundle), "--model", str(tiny_cross_encoder_bundle)]
+        folders = ["--out", str(tmp_path / "out"), "--peers", str(tmp_path / "peers"), "--checkpoints", str(tmp_path)]
+        done = CliRunner().invoke(app, ["bench", "--quick", "--threads", "1", *chosen, *models, *folders])
+        assert done.exit_code == 0, done.output
+        report = json.loads((tmp_path / "out" / "results.json").read_text())
+        assert report["machine"]["cores"] >= 1
+        assert "onnxruntime" in report["versions"]
+        assert (tmp_path / "out" / "results.svg").read_text().startswith("<?xml")
+        return {result["name"]: result for result in report["results"]}
+
+    return run
+
+
+def test_rows_of_the_sidecar_alone(bench) -> None:
+    results = bench("query", "overhead", "soak.growth")
+    assert set(results) == {"query.inside_p50", "query.grpc_p50", "query.grpc_p99", "overhead.added_p50", "soak.growth"}
+    for name in ("query.inside_p50", "query.grpc_p50", "overhead.added_p50"):
+        assert results[name]["value"] is not None, results[name]
+        assert results[name]["holds"] in (True, False)
+    assert results["query.inside_p50"]["value"] <= results["query.grpc_p50"]["value"]
+
+
+def test_rows_against_peers_say_what_is_missing(bench) -> None:
+    results = bench("rerank")
+    assert results["rerank.p50"]["value"] > 0
+    assert results["rerank.seen_before"]["value"] > 0
+    assert "--install-peers" in results["rerank.over_infinity"]["note"]
+    assert results["rerank.over_infinity"]["holds"] is None
+
+
+def test_rows_of_the_cluster(bench, opensearch, monkeypatch) -> None:
+    monkeypatch.setenv("SIDECAR_BENCH_ENGINE", opensearch.url)
+    results = bench("indexing", "search")
+    measured = {name for name, result in results.items() if result["value"] is not None}
+    assert measured == set(results), [result["note"] for result in results.values() if result["value"] is None]
+    # Sixty documents are mostly overhead: nothing is said about their sizes.
+    assert results["search.source_size"]["value"] > 0.0
+
+
+def test_every_row_is_listed() -> None:
+    from benchmarks.rows import ROWS
+
+    listed = CliRunner().invoke(app, ["bench", "--list"]).output
+    assert all(row.name in listed for row in ROWS)
+
+
+def test_an_unknown_row_is_refused() -> None:
+    done = CliRunner().invoke(app, ["bench", "--only", "warp"])
+    assert done.exit_code == 1
+    assert "--list" in str(done.exception)
