@@ -30,7 +30,7 @@ retrievers:
   - {kind: lexical, weight: 0.5}
   - {kind: sparse, weight: 0.5, collection_idf: 0.7}
 fusion: {method: linear, normalization: min_max}
-rerank: {depth: 100, weight: 0.5}
+rerank: {depth: 100, weight: 0.5, timeout: 600}
 encode_timeout: 600
 timeout: 600
 """
