@@ -6,9 +6,12 @@ SIDECAR_TEST_ELASTICSEARCH_IMAGE name other images.
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 
@@ -18,18 +21,24 @@ NEURAL_IMAGE = "opensearchproject/opensearch:3.4.0"
 ELASTICSEARCH_IMAGE = "docker.elastic.co/elasticsearch/elasticsearch:8.19.0"
 
 
+@cache
 def why_no_docker() -> str | None:
     """Say why containers can't run here; None: they can."""
     import docker
     from docker.errors import DockerException
 
-    try:
-        client = docker.from_env()
-        client.ping()
-        client.close()
-    except DockerException as error:
-        return f"no Docker engine answers here ({type(error).__name__})"
-    return None
+    reason = None
+    with warnings.catch_warnings():
+        # The client leaves its socket open where nobody answers.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env()
+            client.ping()
+            client.close()
+        except DockerException as error:
+            reason = f"no Docker engine answers here ({type(error).__name__})"
+        gc.collect()
+    return reason
 
 
 @contextmanager

@@ -46,8 +46,8 @@ class LocalNode:
     """A local cluster of `nodes` nodes on ports from `port` on, bound to the loopback interface only.
 
     `port` 0 takes the first free ones (9200 to 9299). `path` keeps the data; without it they live in a temporary folder
-    and go when the node stops. `heap` is the Java heap of the one process that holds all nodes. `lock` lists the jars of
-    another server than this version's OpenSearch, whose runner takes the same arguments.
+    and go when the node stops. `heap` is the Java heap of the one process that holds all nodes. `lock` lists the jars
+    of another server than this version's OpenSearch, whose runner takes the same arguments.
 
     Usage:
         with LocalNode(port=0) as node:
