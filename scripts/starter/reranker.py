@@ -121,7 +121,7 @@ def score_lists(
     device: torch.device,
 ) -> NDArray[np.float32]:
     """Logits [queries, candidates] of each query's list of documents."""
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     rows = [
         logits_of(model, pairs.batch(np.repeat(query, len(documents)), documents, max_tokens, device)).cpu().numpy()
         for query, documents in zip(queries, lists, strict=True)

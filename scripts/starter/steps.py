@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped,unused-ignore]
+from torch import nn
 from transformers import PreTrainedModel
 
 from scripts.starter import calibration, candidates, folders
@@ -137,7 +139,7 @@ def calibrate(work: Workspace, model: PreTrainedModel, pairs: PairTable, recipe:
     before = calibration.calibration_error(logits[~half].ravel(), truth[~half].ravel())
     scaled = (scaling.scale * logits[~half] + scaling.shift).astype(np.float32)
     after = calibration.calibration_error(scaled.ravel(), truth[~half].ravel())
-    calibration.apply(scaling, model.classifier)
+    calibration.apply(scaling, cast(nn.Linear, model.classifier))
     figures = {
         "pairs": int((~half).sum()) * recipe.candidates,
         "error before": round(before, 4),

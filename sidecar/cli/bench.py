@@ -76,7 +76,7 @@ def bench(
     console, errors = Console(), Console(stderr=True)
     if list_:
         for row in ROWS:
-            typer.echo(f"{row.name:28}{str(row.goal or ''):10}{row.unit:14}{row.meaning}")
+            typer.echo(f"{row.name:28}{row.goal or ''!s:10}{row.unit:14}{row.meaning}")
         return
     if install_peers:
         install(peers)

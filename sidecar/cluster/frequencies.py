@@ -121,7 +121,9 @@ async def _all_texts(engine: Engine, index: str, meta: IndexMeta) -> AsyncGenera
 
 
 async def _random_texts(engine: Engine, index: str, meta: IndexMeta, sample: int) -> AsyncGenerator[list[str], None]:
-    drawn = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 7, "field": "_seq_no"}}}
+    drawn: JsonObject = {
+        "function_score": {"query": {"match_all": {}}, "random_score": {"seed": 7, "field": "_seq_no"}}
+    }
     for start in range(0, sample, PAGE):
         body: JsonObject = {
             "query": drawn,

@@ -53,7 +53,8 @@ class Folds:
     def terms(self, ids: Ids) -> Ids:
         """Return the terms of a text's tokens, in order and as often as they occur, shape [terms]."""
         folded: Ids = self._canonical[ids]
-        return folded[folded != NO_TERM]
+        terms: Ids = folded[folded != NO_TERM]
+        return terms
 
     def fold(self, columns: Columns) -> Columns:
         """Fold a vector: a term gets the largest weight of its tokens."""

@@ -34,7 +34,9 @@ def test_a_vector_without_terms_stays_without():
     assert adapted(SparseVector((1, 2), (6.0, 4.0)), TABLE, 0.5).terms == ()
 
 
-@given(st.dictionaries(st.integers(0, 9), st.floats(0.0625, 60.0, width=32), max_size=10), st.floats(0.0, 1.0, width=32))
+@given(
+    st.dictionaries(st.integers(0, 9), st.floats(0.0625, 60.0, width=32), max_size=10), st.floats(0.0, 1.0, width=32)
+)
 def test_terms_stay_and_descend(weights, share):
     order = sorted(weights, key=lambda term_id: (-weights[term_id], term_id))
     found = adapted(SparseVector(tuple(order), tuple(weights[term_id] for term_id in order)), TABLE, share)
