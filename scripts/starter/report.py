@@ -1,6 +1,7 @@
 """What a finished sparse encoder reaches: each ingredient on judged collections, and slices of held-out questions."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,8 +52,9 @@ class Encoder:
         self._columns, self._cache, self._progress = columns, cache, progress
 
     def vectors(self, name: str, texts: Sequence[str]) -> csr_matrix:
-        """Learned vectors [texts, columns] of one side of what `name` says."""
-        path = self._cache / f"{name}.{self._fingerprint}.npz".replace("/", "-").replace(" ", "-")
+        """Learned vectors [texts, columns]; `name` is for people, the texts decide what is kept."""
+        digest = hashlib.blake2b("\0".join(texts).encode(), digest_size=6).hexdigest()
+        path = self._cache / f"{name}.{digest}.{self._fingerprint}.npz"
         if not path.exists():
             found = asyncio.run(encode(self._service, texts, Side.DOCUMENT, self._progress))
             with replace_file(path) as partial, partial.open("wb") as target:
@@ -74,7 +76,7 @@ def report(
             _collection(found, encoder, model, read_collection(folder, split))
             work.progress(f"{folder.name}/{split}: {found.collections[f'{folder.name}/{split}']}")
         for one in held_out_slices(work.corpus, work.folding, work.tokenizer, SEED) if slices else ():
-            learned = encoder.vectors(f"slice {len(one.name)} documents", one.documents)
+            learned = encoder.vectors("held-out", one.documents)
             variants = Variants(model, one.documents, one.queries, learned, _nothing(one.queries, model))
             found.slices[one.name] = {
                 name: round(reciprocal_rank(scores(), np.asarray(one.labels)), 4)
@@ -92,8 +94,8 @@ def _collection(found: Report, encoder: Encoder, model: Model, collection: Colle
     texts = [collection.text_of(document) for document in documents]
     queries = [query.text for query in collection.queries]
     name = f"{collection.name}/{collection.split}"
-    learned = encoder.vectors(f"{collection.name} documents", texts)
-    neural = encoder.vectors(f"{name} queries", queries)
+    learned = encoder.vectors(f"{collection.name}-documents", texts)
+    neural = encoder.vectors(f"{collection.name}-{collection.split}-queries", queries)
     variants = Variants(model, texts, queries, learned, neural)
     ids = [document.id for document in documents]
     found.collections[name] = {
