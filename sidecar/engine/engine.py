@@ -256,8 +256,13 @@ class Engine:
 
     async def get(self, index: str, document_id: str) -> JsonObject | None:
         """Return a document's whole `_source`, the vector included; None where there is none of that id."""
-        answer = await self.find(path_of(index, "_doc", document_id))
-        source = None if answer is None else answer.get("_source")
+        try:
+            answer = await self.read("GET", path_of(index, "_doc", document_id))
+        except EngineRejected as error:
+            if "(404)" in error.message:
+                return None
+            raise
+        source = answer.get("_source")
         return source if isinstance(source, Mapping) else None
 
     def scan(self, spec: ScanSpec) -> Scan:
