@@ -1,5 +1,7 @@
 """Cards say where the training text came from, and only what was measured."""
 
+from dataclasses import replace
+
 import pytest
 
 from scripts.starter.card import (
@@ -61,10 +63,13 @@ def test_the_encoders_card() -> None:
 
 
 def test_what_opensearch_gave_is_shown_where_it_was_measured() -> None:
-    found = Measured(
-        **{**{name: getattr(MEASURED, name) for name in Measured.__slots__}, "profiles": {"med": {"sparse": 0.75}}}
-    )
-    assert "| sparse | .750 | .750 |" in sparse_card("a-bundle", ["medquad"], CURVE, found)
+    """The second stage may be measured on fewer collections than the first."""
+    profiles = {"med": {"sparse": 0.75, "hybrid+rerank": 0.8}, "time": {"sparse": 0.25}}
+    found = replace(MEASURED, profiles=profiles)
+    encoder = sparse_card("a-bundle", ["medquad"], CURVE, found)
+    assert "| sparse | .750 | .250 | .500 |" in encoder
+    assert "hybrid+rerank |" not in encoder
+    assert "| hybrid+rerank | .800 | .800 |" in reranker_card("a-bundle", ["medquad"], CURVE, found)
 
 
 def test_the_rerankers_card() -> None:
