@@ -110,5 +110,5 @@ def test_the_whole_pipeline_is_better_than_bm25_on_average(measured) -> None:
 
 
 def test_the_sparse_encoder_was_trained(measured) -> None:
-    """Random weights with an IDF on top find something too; but not most of what BM25 finds."""
-    assert _mean(measured, "sparse") > 0.75 * _mean(measured, "lexical")
+    """Far above random weights; on all queries it is above BM25, on a sample it may be a little below."""
+    assert _mean(measured, "sparse") > 0.9 * _mean(measured, "lexical")
