@@ -239,7 +239,8 @@ better.
 ## Scores
 
 nDCG@10 on a real OpenSearch 3.8 through `sidecar evaluate`; hybrid+rerank scores the first 100 of hybrid, half of its
-min-max score and half of the first stage's. None of these collections was trained on. The floor's weight was chosen on dev splits, but looked at again because
+min-max score and half of the first stage's.
+None of these collections was trained on. The floor's weight was chosen on dev splits, but looked at again because
 `time` had been seen to suffer under a lighter one (docs/training.md).
 
 {_on_opensearch(found, reranked=True)}
