@@ -1,0 +1,281 @@
+"""`AsyncSparseWriter`: an application's own writes, each document with its vector from the moment it can be found."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Literal, TypeAlias, TypeVar
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster.documents import source_text, write_action
+from sidecar.cluster.encoding import Encoded, Texts, encode_documents
+from sidecar.cluster.models import encoder_of_index
+from sidecar.domain import Document, JsonObject, JsonValue, WindowPolicy, Windows
+from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_named
+from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, TextTooLarge, wire_error
+
+__all__ = ["AsyncSparseWriter", "Stage", "WriteMode", "WriteOutcome", "WriterOptions"]
+
+ResultT = TypeVar("ResultT")
+
+TRUNCATE = Windows(WindowPolicy.TRUNCATE)
+
+WriteMode: TypeAlias = Literal[BulkOperation.INDEX, BulkOperation.CREATE]
+"""INDEX replaces a document of the same id, CREATE refuses to (error type `version_conflict_engine_exception`)."""
+
+
+class Stage(StrEnum):
+    """Where a document failed."""
+
+    ENCODE = "encode"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """What became of one document. `stage` None: it is written.
+
+    `reason` is the sidecar's reason or the cluster's error type, `message` says what happened. `retriable`: the
+    cluster was overloaded or away, so that writing the same document again may succeed. `has_vector` is False for a
+    document without text, `truncated` True where its text was longer than what the model reads.
+    """
+
+    id: str
+    stage: Stage | None = None
+    reason: str = ""
+    message: str = ""
+    retriable: bool = False
+    has_vector: bool = False
+    truncated: bool = False
+
+    @property
+    def written(self) -> bool:
+        """Whether the cluster confirmed the write."""
+        return self.stage is None
+
+
+@dataclass(frozen=True, slots=True)
+class WriterOptions:
+    """How much is under way at once, over all calls of one writer, and how texts are read.
+
+    `batch_documents` and `batch_characters` bound one request to the sidecar, `in_flight` how many batches of all calls
+    are being encoded or written: a call beyond waits. `record_seconds` is how long what the index says of itself is
+    believed.
+    """
+
+    windows: Windows = TRUNCATE
+    batch_documents: int = 32
+    batch_characters: int = 65_536
+    max_text_bytes: int = 1_048_576
+    in_flight: int = 8
+    record_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if min(self.batch_documents, self.batch_characters, self.max_text_bytes, self.in_flight) < 1:
+            raise InvalidInput("Batches, texts and batches in flight have a size of at least 1.", field="options")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    meta: IndexMeta
+    dialect: Dialect
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A document with its position in the call."""
+
+    position: int
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    place: _Place
+    action: BulkAction
+    has_vector: bool
+    truncated: bool
+
+
+class AsyncSparseWriter:
+    """Encodes documents and writes them whole, in place of an application's own bulk calls.
+
+    Holds no connection of its own: it neither opens nor closes what it is given. Safe to share between tasks of one
+    event loop; calls beyond `options.in_flight` batches wait, so that a slow cluster slows the application down and
+    memory stays bounded.
+
+    Usage:
+        async with await Engine.connect("http://127.0.0.1:9200") as engine, AsyncSidecarClient() as sidecar:
+            writer = AsyncSparseWriter(engine, sidecar, "articles")
+            outcomes = await writer.write([Document("7", {"title": "Wings", "text": "Why wings stall"})])
+            failed = [outcome for outcome in outcomes if not outcome.written]
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        sidecar: AsyncSidecarClient,
+        index: str,
+        options: WriterOptions | None = None,
+        *,
+        model: str | None = None,
+    ) -> None:
+        self.index = index
+        self._engine = engine
+        self._sidecar = sidecar
+        self._options = options or WriterOptions()
+        self._model = model
+        self._places = asyncio.Semaphore(self._options.in_flight)
+        self._known: _Target | None = None
+        self._read_at = 0.0
+
+    async def write(
+        self, documents: Sequence[Document], *, mode: WriteMode = BulkOperation.INDEX, refresh: bool = False
+    ) -> tuple[WriteOutcome, ...]:
+        """Write documents with their vectors; return one outcome for each, in order.
+
+        A document that can't be encoded or written costs nothing but itself. What stands in vector and hash field is
+        replaced. `refresh` makes the documents searchable before the answer.
+
+        Raises, with nothing or only some of the documents written: IndexNotFound, IndexNotPrepared, FingerprintMismatch
+        (the sidecar serves another model than the index's), UnknownModel, SidecarUnavailable.
+        """
+        target = await self._target()
+        try:
+            outcomes = await self._write(documents, target, mode, refresh)
+        except FingerprintMismatch:
+            # The index may have been migrated since its record was read.
+            fresh = await self._target(anew=True)
+            if fresh.meta.fingerprint == target.meta.fingerprint:
+                raise
+            outcomes = await self._write(documents, fresh, mode, refresh)
+        return outcomes
+
+    async def delete(self, ids: Sequence[str], *, refresh: bool = False) -> tuple[WriteOutcome, ...]:
+        """Delete documents; one that is not there counts as deleted. Returns one outcome for each, in order."""
+        actions = [BulkAction(self.index, document_id, operation=BulkOperation.DELETE) for document_id in ids]
+        async with self._places:
+            return tuple(_outcome(item) for item in await self._engine.bulk(actions, refresh=refresh))
+
+    async def _write(
+        self, documents: Sequence[Document], target: _Target, mode: WriteMode, refresh: bool
+    ) -> tuple[WriteOutcome, ...]:
+        found: dict[int, WriteOutcome] = {}
+        batches: list[list[_Place]] = [[]]
+        texts: dict[int, str] = {}
+        size = 0
+        for position, document in enumerate(documents):
+            text = document.text(target.meta.source_fields)
+            if len(text.encode("utf-8", "surrogatepass")) > self._options.max_text_bytes:
+                error = TextTooLarge(f"The text has more than {self._options.max_text_bytes} bytes.")
+                found[position] = _not_encoded(document.id, error)
+                continue
+            texts[position] = text
+            full = len(batches[-1]) >= self._options.batch_documents
+            if batches[-1] and (full or size + len(text) > self._options.batch_characters):
+                batches.append([])
+                size = 0
+            batches[-1].append(_Place(position, document))
+            size += len(text)
+        # Two versions of one document in one call must not overtake each other.
+        distinct = len({document.id for document in documents}) == len(documents)
+        work = [partial(self._batch, batch, texts, target, mode, refresh) for batch in batches if batch]
+        answers = await _side_by_side(work) if distinct else [await one() for one in work]
+        for answer in answers:
+            found |= answer
+        return tuple(found[position] for position in range(len(documents)))
+
+    async def _batch(
+        self, batch: Sequence[_Place], texts: dict[int, str], target: _Target, mode: WriteMode, refresh: bool
+    ) -> dict[int, WriteOutcome]:
+        async with self._places:
+            encoded = [Encoded(place, "") for place in batch if not texts[place.position]]
+            asked = [place for place in batch if texts[place.position]]
+            if asked:
+                encoded += await self._encoded(Texts(tuple(asked), tuple(texts[one.position] for one in asked)), target)
+            found: dict[int, WriteOutcome] = {}
+            writes: list[_Write] = []
+            for one in encoded:
+                prepared = self._prepared(one, target, mode)
+                if isinstance(prepared, WriteOutcome):
+                    found[one.record.position] = prepared
+                else:
+                    writes.append(prepared)
+            writes.sort(key=lambda write: write.place.position)
+            items = await self._engine.bulk([write.action for write in writes], refresh=refresh)
+        for write, item in zip(writes, items, strict=True):
+            found[write.place.position] = _outcome(item, write)
+        return found
+
+    async def _encoded(self, texts: Texts[_Place], target: _Target) -> list[Encoded[_Place]]:
+        async def once() -> AsyncIterator[Texts[_Place]]:
+            yield texts
+
+        stream = encode_documents(
+            self._sidecar, once(), target.meta, model=target.model, windows=self._options.windows, in_flight=1
+        )
+        async with aclosing(stream) as answers:
+            return [one async for answer in answers for one in answer]
+
+    def _prepared(self, document: Encoded[_Place], target: _Target, mode: WriteMode) -> _Write | WriteOutcome:
+        place = document.record
+        if document.error is not None:
+            return _not_encoded(place.document.id, document.error)
+        encoding = document.encoding
+        try:
+            fields = _json(place.document)
+            text = source_text(place.document.id, fields, target.meta)
+            vector = encoding.vector if encoding else None
+            action = write_action(self.index, place.document.id, fields, text, vector, target.meta, target.dialect)
+            action = BulkAction(action.index, action.id, action.document, mode)
+        except InvalidInput as error:
+            return _not_encoded(place.document.id, error)
+        return _Write(place, action, encoding is not None, encoding is not None and encoding.truncated)
+
+    async def _target(self, *, anew: bool = False) -> _Target:
+        known = self._known
+        if known is None or anew or time.monotonic() - self._read_at > self._options.record_seconds:
+            meta = await self._engine.index_meta(self.index)
+            model = encoder_of_index(await self._sidecar.models(), meta, self.index, self._model)
+            known = self._known = _Target(meta, dialect_named(meta.dialect), model.name)
+            self._read_at = time.monotonic()
+        return known
+
+
+async def _side_by_side(work: Sequence[Callable[[], Awaitable[ResultT]]]) -> list[ResultT]:
+    """Return all results, in order; the first error cancels the rest and is raised."""
+    tasks = [asyncio.ensure_future(one()) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _json(document: Document) -> JsonObject:
+    fields: dict[str, JsonValue] = {}
+    for name, value in document.fields.items():
+        if value is not None and not isinstance(value, bool | int | float | str | list | dict):
+            raise InvalidInput(f"The field {name} holds a {type(value).__name__}, which JSON can't.", field="fields")
+        fields[name] = value
+    return fields
+
+
+def _not_encoded(document_id: str, error: SidecarError) -> WriteOutcome:
+    return WriteOutcome(document_id, Stage.ENCODE, wire_error(error).reason, error.message)
+
+
+def _outcome(item: BulkItem, write: _Write | None = None) -> WriteOutcome:
+    if item.written:
+        if write is None:
+            return WriteOutcome(item.action.id)
+        return WriteOutcome(item.action.id, has_vector=write.has_vector, truncated=write.truncated)
+    retriable = item.unreachable or item.status in {429, 502, 503, 504}
+    return WriteOutcome(item.action.id, Stage.WRITE, item.error_type or "UNKNOWN", item.reason, retriable)

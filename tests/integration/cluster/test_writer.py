@@ -1,0 +1,258 @@
+"""An application's writer, through a real sidecar into a real node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster import AsyncSparseWriter, IndexSpec, SparseWriter, WriterOptions, pick_encoder, set_up
+from sidecar.cluster.documents import text_hash
+from sidecar.cluster.writer import Stage
+from sidecar.domain import Document, ModelInfo, WindowPolicy, Windows
+from sidecar.engine import BulkOperation, BulkPolicy, Engine, dialect_named
+from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, SidecarUnavailable, UnknownModel
+from sidecar.search import AsyncSearcher
+from sidecar.server.process import SidecarProcess
+from tests.support.faults import Cut, Items, Status, faulty_proxy
+from tests.support.nodes import Node
+
+pytestmark = pytest.mark.integration
+
+FRUITLESS = BulkPolicy(attempts=2, first_wait=0.001, longest_wait=0.002, timeout=5.0)
+PATIENT = BulkPolicy(attempts=6, first_wait=0.001, longest_wait=0.01)
+
+
+def article(name: str, text: str = "what the search says about the query", **more: object) -> Document:
+    return Document(name, {"title": f"Document {name}", "text": text, **more})
+
+
+def articles(count: int) -> list[Document]:
+    return [article(f"d{number}", f"what the search says about the query {number}") for number in range(count)]
+
+
+@pytest.fixture
+async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
+    async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def encoder(client: AsyncSidecarClient) -> ModelInfo:
+    return pick_encoder(await client.models())
+
+
+@pytest.fixture
+async def prepared(engine: Engine, index_name: str, encoder: ModelInfo) -> str:
+    await set_up(engine, IndexSpec(index_name, encoder, settings={"number_of_shards": 1}))
+    return index_name
+
+
+@pytest.fixture
+def writer(engine: Engine, client: AsyncSidecarClient, prepared: str) -> AsyncSparseWriter:
+    return AsyncSparseWriter(engine, client, prepared)
+
+
+async def test_a_written_document_has_the_vector_of_its_text(
+    engine: Engine, client: AsyncSidecarClient, prepared: str, encoder: ModelInfo, writer: AsyncSparseWriter
+) -> None:
+    outcomes = await writer.write([article("a"), article("b", kind="report")], refresh=True)
+    assert [(one.id, one.written, one.has_vector, one.truncated) for one in outcomes] == [
+        ("a", True, True, False),
+        ("b", True, True, False),
+    ]
+    stored = await engine.get(prepared, "b")
+    assert stored is not None
+    text = "Document b what the search says about the query"
+    assert (stored["kind"], stored["splade_hash"]) == ("report", text_hash(text))
+    answer = await client.encode([text], model=encoder.name, return_terms=True)
+    expected = dialect_named("rank_features").document_features(answer.encodings[0].vector, encoder.fingerprint)
+    assert stored["splade"] == pytest.approx(expected, rel=1e-3)
+
+
+async def test_what_is_written_is_found(
+    engine: Engine, client: AsyncSidecarClient, prepared: str, writer: AsyncSparseWriter
+) -> None:
+    await writer.write(articles(5), refresh=True)
+    found = await AsyncSearcher(engine, client, "sparse", index=prepared).search("the search query", size=5)
+    assert len(found.hits) == 5
+    assert found.degraded is None
+
+
+async def test_each_document_has_its_own_fate_in_its_own_place(engine: Engine, writer: AsyncSparseWriter) -> None:
+    await engine.put_mapping(writer.index, {"properties": {"n": {"type": "integer"}}})
+    outcomes = await writer.write(
+        [
+            article("good", n=1),
+            article("large", "search " * 400_000),
+            article("conflict", n="no number"),
+            article("x" * 600),
+            Document("blank", {"title": " "}),
+            article("surrogate", "\ud800"),
+            article("bytes", cover=b"\x00"),
+            article("last"),
+        ],
+        refresh=True,
+    )
+    assert [(one.id[:9], one.stage, one.reason) for one in outcomes] == [
+        ("good", None, ""),
+        ("large", Stage.ENCODE, "TEXT_TOO_LARGE"),
+        ("conflict", Stage.WRITE, "mapper_parsing_exception"),
+        ("xxxxxxxxx", Stage.ENCODE, "INVALID_INPUT"),
+        ("blank", None, ""),
+        ("surrogate", Stage.ENCODE, "MALFORMED_TEXT"),
+        ("bytes", Stage.ENCODE, "INVALID_INPUT"),
+        ("last", None, ""),
+    ]
+    assert [one.has_vector for one in outcomes if one.written] == [True, False, True]
+    assert not any(one.retriable for one in outcomes)
+    assert all(one.message for one in outcomes if not one.written)
+    assert await engine.count(writer.index) == 3
+
+
+async def test_creating_never_replaces(engine: Engine, writer: AsyncSparseWriter) -> None:
+    await writer.write([article("a", kind="first")])
+    outcomes = await writer.write([article("a", kind="second"), article("b")], mode=BulkOperation.CREATE)
+    assert [one.reason for one in outcomes] == ["version_conflict_engine_exception", ""]
+    stored = await engine.get(writer.index, "a")
+    assert stored is not None
+    assert stored["kind"] == "first"
+
+
+async def test_two_versions_of_a_document_in_one_call_keep_their_order(
+    engine: Engine, client: AsyncSidecarClient, prepared: str
+) -> None:
+    small = AsyncSparseWriter(engine, client, prepared, WriterOptions(batch_documents=1, in_flight=4))
+    outcomes = await small.write([article("a", kind=str(number)) for number in range(12)])
+    assert all(one.written for one in outcomes)
+    stored = await engine.get(prepared, "a")
+    assert stored is not None
+    assert stored["kind"] == "11"
+
+
+async def test_deleting_answers_for_every_id(engine: Engine, writer: AsyncSparseWriter) -> None:
+    await writer.write(articles(3))
+    outcomes = await writer.delete(["d0", "never there", "d2"], refresh=True)
+    assert [(one.id, one.written) for one in outcomes] == [("d0", True), ("never there", True), ("d2", True)]
+    assert await engine.count(writer.index) == 1
+
+
+async def test_nothing_to_write(writer: AsyncSparseWriter) -> None:
+    assert await writer.write([]) == ()
+    assert await writer.delete([]) == ()
+
+
+async def test_long_texts_are_told_of_or_read_in_windows(
+    engine: Engine, client: AsyncSidecarClient, prepared: str
+) -> None:
+    long = article("long", "search query document " * 200)
+    (head,) = await AsyncSparseWriter(engine, client, prepared).write([long])
+    sliding = WriterOptions(windows=Windows(WindowPolicy.SLIDE))
+    (whole,) = await AsyncSparseWriter(engine, client, prepared, sliding).write([long])
+    assert (head.truncated, whole.truncated) == (True, False)
+
+
+async def test_an_index_of_another_model_is_refused_before_anything_is_written(
+    engine: Engine, client: AsyncSidecarClient, index_name: str, encoder: ModelInfo
+) -> None:
+    await set_up(engine, IndexSpec(index_name, replace(encoder, name="predecessor", fingerprint="ff" * 32)))
+    with pytest.raises(FingerprintMismatch, match="predecessor"):
+        await AsyncSparseWriter(engine, client, index_name).write(articles(3))
+    assert await engine.count(index_name) == 0
+
+
+async def test_an_index_that_was_never_made_and_a_model_that_nobody_serves(
+    engine: Engine, client: AsyncSidecarClient, prepared: str
+) -> None:
+    with pytest.raises(IndexNotFound):
+        await AsyncSparseWriter(engine, client, "test-no-such-index").write(articles(1))
+    assert not await engine.index_exists("test-no-such-index")
+    with pytest.raises(UnknownModel):
+        await AsyncSparseWriter(engine, client, prepared, model="nobody").write(articles(1))
+
+
+@pytest.mark.faults
+async def test_turned_away_documents_are_tried_again(
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str
+) -> None:
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url, bulk=PATIENT) as unlucky:
+        writer = AsyncSparseWriter(unlucky, client, prepared, WriterOptions(batch_documents=8))
+        proxy.play([Status(429), Items(429, frozenset({1, 3})), Cut.AFTER, Status(503), Cut.BEFORE])
+        outcomes = await writer.write(articles(40), refresh=True)
+        assert not proxy.script
+    assert all(one.written for one in outcomes)
+    assert await engine.count(prepared) == 40
+
+
+@pytest.mark.faults
+async def test_a_cluster_that_is_away_is_told_per_document(
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str
+) -> None:
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url, bulk=FRUITLESS) as unlucky:
+        writer = AsyncSparseWriter(unlucky, client, prepared)
+        proxy.play([Items(429, frozenset({1}))] * 2)
+        overloaded = await writer.write(articles(3))
+        proxy.play([Cut.BEFORE] * 2)
+        away = await writer.write(articles(2))
+    assert [(one.written, one.retriable) for one in overloaded] == [(True, False), (False, True), (True, False)]
+    assert [(one.stage, one.reason, one.retriable) for one in away] == [(Stage.WRITE, "EngineUnavailable", True)] * 2
+
+
+@pytest.mark.faults
+async def test_a_sidecar_that_is_gone_is_an_error_of_the_call(
+    engine: Engine, tiny_bundles: tuple[Path, ...], index_name: str
+) -> None:
+    with SidecarProcess(tiny_bundles, settings={"threads": 1}) as process:
+        async with AsyncSidecarClient(process.target, timeout=5.0) as client:
+            await set_up(engine, IndexSpec(index_name, pick_encoder(await client.models())))
+            writer = AsyncSparseWriter(engine, client, index_name, WriterOptions(batch_documents=2))
+            assert all(one.written for one in await writer.write(articles(4)))
+            process.stop()
+            with pytest.raises(SidecarUnavailable):
+                await writer.write(articles(8))
+
+
+async def test_calls_beyond_what_may_be_under_way_wait(
+    opensearch: Node, client: AsyncSidecarClient, prepared: str
+) -> None:
+    under_way, most = 0, 0
+
+    async def enter(_: bytes) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.05)
+
+    async def leave(_: bytes) -> None:
+        nonlocal under_way
+        under_way -= 1
+
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url) as slow:
+        proxy.before, proxy.after = enter, leave
+        writer = AsyncSparseWriter(slow, client, prepared, WriterOptions(batch_documents=2, in_flight=3))
+        calls = [writer.write([article(f"{call}-{number}") for number in range(4)]) for call in range(8)]
+        answers = await asyncio.gather(*calls)
+    assert sum(one.written for answer in answers for one in answer) == 32
+    assert 1 < most <= 3
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="at least 1"):
+        WriterOptions(in_flight=0)
+
+
+async def test_the_twin_for_threads(
+    opensearch: Node, engine: Engine, sidecar_process: SidecarProcess, prepared: str
+) -> None:
+    def work() -> tuple[int, int]:
+        with SparseWriter(opensearch.url, sidecar_process.target, prepared) as blocking:
+            written = blocking.write(articles(3), refresh=True)
+            deleted = blocking.delete(["d1"], refresh=True)
+            return sum(one.written for one in written), sum(one.written for one in deleted)
+
+    assert await asyncio.to_thread(work) == (3, 1)
+    assert await engine.count(prepared) == 2
