@@ -10,6 +10,7 @@ from sidecar.engine.engine import Engine
 from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
+from sidecar.engine.migration import MIGRATION_KEY, MigrationRecord, MigrationState
 from sidecar.engine.rank_features import RankFeatures
 from sidecar.engine.responses import Hit, SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec
@@ -19,6 +20,7 @@ from sidecar.engine.versions import ClusterInfo, Distribution
 __all__ = [
     "DIALECTS",
     "META_KEY",
+    "MIGRATION_KEY",
     "BulkAction",
     "BulkItem",
     "BulkOperation",
@@ -33,6 +35,8 @@ __all__ = [
     "Engine",
     "Hit",
     "IndexMeta",
+    "MigrationRecord",
+    "MigrationState",
     "RankFeatures",
     "Scan",
     "ScanSpec",

@@ -12,15 +12,16 @@ from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
 from sidecar.engine.checkpoints import CHECKPOINT_FILTER, Checkpoints
 from sidecar.engine.dialect import Dialect, dialect_for
 from sidecar.engine.failures import Cause, from_cause
-from sidecar.engine.frequencies import FREQUENCIES_KEY, CollectionFrequencies
+from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
-from sidecar.engine.meta import META_KEY, IndexMeta
+from sidecar.engine.meta import IndexMeta
+from sidecar.engine.migration import hidden_fields, record_of
 from sidecar.engine.responses import SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec
 from sidecar.engine.stored import StoredDocument, source_of
 from sidecar.engine.transport import Access, Transport, path_of, to_json
 from sidecar.engine.versions import ClusterInfo, parse_plugins
-from sidecar.errors import EngineRejected, EngineUnavailable, FingerprintMismatch, IndexNotFound, IndexNotPrepared
+from sidecar.errors import EngineRejected, EngineUnavailable, FingerprintMismatch, IndexNotFound
 
 __all__ = ["Engine"]
 
@@ -174,32 +175,35 @@ class Engine:
         """Write every action, with retries; return one item for each, in order. Never raises for a cluster's doing."""
         return await self._bulk.write(actions, refresh=refresh)
 
-    async def index_meta(self, index: str) -> IndexMeta:
-        """Return what the index (or all indices behind the alias) says about itself.
+    async def index_meta(self, index: str, fingerprint: str | None = None) -> IndexMeta:
+        """Return what the index (or all indices behind the alias) says about itself; arguments as `index_record`.
 
         Raises IndexNotFound, IndexNotPrepared, and FingerprintMismatch where an alias mixes models.
         """
-        return (await self.index_record(index))[0]
+        return (await self.index_record(index, fingerprint))[0]
 
-    async def index_record(self, index: str) -> tuple[IndexMeta, CollectionFrequencies | None]:
+    async def index_record(
+        self, index: str, fingerprint: str | None = None
+    ) -> tuple[IndexMeta, CollectionFrequencies | None]:
         """Return what `index_meta` returns, and the collection's document frequencies where they were counted.
 
-        Of several indices behind an alias, those with the largest sample speak for all. Raises as `index_meta`.
+        `fingerprint` names one of the two models that an index has while it is migrated; None: the one that is
+        searched. Of several indices behind an alias, those with the largest sample speak for all. Raises as
+        `index_meta`.
         """
         mappings = await self.mappings(index)
-        metas = [IndexMeta.parse(name, _record(mapping, META_KEY)) for name, mapping in sorted(mappings.items())]
-        if not metas:
+        # Searches ask for the record every now and then: so they also learn of fields that came since.
+        self._vector_fields[index] = _vector_fields(mappings)
+        records = [record_of(name, mapping, fingerprint) for name, mapping in sorted(mappings.items())]
+        if not records:
             raise IndexNotFound(f"The index does not exist: {index}.")
-        first = metas[0]
-        for other in metas[1:]:
+        first = records[0][0]
+        for other, _ in records[1:]:
             if (other.fingerprint, other.vector_field) != (first.fingerprint, first.vector_field):
                 raise FingerprintMismatch(
                     f"{index} stands for indices that were encoded by different models: search them one by one."
                 )
-        tables = (
-            CollectionFrequencies.parse(name, _record(mapping, FREQUENCIES_KEY)) for name, mapping in mappings.items()
-        )
-        counted = [table for table in tables if table is not None and table.fingerprint == first.fingerprint]
+        counted = [table for _, table in records if table is not None]
         return first, max(counted, key=lambda table: table.sampled, default=None)
 
     async def mappings(self, index: str) -> dict[str, JsonObject]:
@@ -317,19 +321,8 @@ def _present(entry: JsonObject) -> StoredDocument | None:
     return StoredDocument.parse(entry)
 
 
-def _record(mapping: JsonObject, key: str) -> object:
-    meta = mapping.get("_meta")
-    return meta.get(key) if isinstance(meta, Mapping) else None
-
-
 def _vector_fields(mappings: Mapping[str, JsonObject]) -> tuple[str, ...]:
-    fields: set[str] = set()
-    for name, mapping in mappings.items():
-        try:
-            fields.add(IndexMeta.parse(name, _record(mapping, META_KEY)).vector_field)
-        except IndexNotPrepared:
-            continue
-    return tuple(sorted(fields))
+    return tuple(sorted({field for name, mapping in mappings.items() for field in hidden_fields(name, mapping)}))
 
 
 def _excluding(asked: JsonValue, fields: Sequence[str]) -> JsonValue:

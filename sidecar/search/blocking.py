@@ -26,7 +26,8 @@ class Searcher:
     """`AsyncSearcher` for threads; connects to the cluster and to the sidecar, and closes both.
 
     `engine` is an address, or what `Engine.connect` returns before it is awaited, where it needs credentials;
-    `sidecar` an address, a client that was not used yet, or None for lexical profiles. Safe to share between threads.
+    `sidecar` an address, a client that was not used yet, or None for lexical profiles; `fingerprint` as there.
+    Safe to share between threads.
 
     Usage:
         with Searcher("http://127.0.0.1:9200", "127.0.0.1:50051", "hybrid+rerank", index="articles") as searcher:
@@ -40,6 +41,7 @@ class Searcher:
         profile: Profile | str,
         *,
         index: str,
+        fingerprint: str | None = None,
     ) -> None:
         client = AsyncSidecarClient(sidecar) if isinstance(sidecar, str) else sidecar
         with ExitStack() as resources:
@@ -48,7 +50,7 @@ class Searcher:
             resources.callback(self._portal.call, connected.close)
             if client is not None:
                 resources.callback(self._portal.call, client.close)
-            self._searcher = AsyncSearcher(connected, client, profile, index=index)
+            self._searcher = AsyncSearcher(connected, client, profile, index=index, fingerprint=fingerprint)
             self._resources = resources.pop_all()
 
     @property

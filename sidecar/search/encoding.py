@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from sidecar.domain import Side, SparseVector
 from sidecar.engine import CollectionFrequencies, Engine, IndexMeta
@@ -12,17 +13,31 @@ from sidecar.search.degradation import NO_QUERY_TERMS, Degraded, degraded_by, wi
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Sparse
 
-__all__ = ["IndexRecord", "QueryEncoder"]
+__all__ = ["IndexRecord", "PinnedRecord", "QueryEncoder", "Record"]
+
+
+class Record(Protocol):
+    """An index's `_meta` and its document frequencies, as `IndexRecord` and `PinnedRecord` have them."""
+
+    @property
+    def frequencies(self) -> CollectionFrequencies | None: ...
+
+    async def get(self) -> IndexMeta: ...
+
+    async def read(self) -> IndexMeta: ...
 
 
 class IndexRecord:
     """An index's `_meta` and its document frequencies.
 
-    Both are read again when it is older than `seconds`, and when it turns out to be outdated."""
+    Both are read again when it is older than `seconds`, and when it turns out to be outdated. `fingerprint` names one
+    of the two models of an index that is being migrated; None: the one that is searched.
+    """
 
-    def __init__(self, engine: Engine, index: str, *, seconds: float = 30.0) -> None:
+    def __init__(self, engine: Engine, index: str, *, fingerprint: str | None = None, seconds: float = 30.0) -> None:
         self._engine = engine
         self._index = index
+        self._fingerprint = fingerprint
         self._seconds = seconds
         self._meta: IndexMeta | None = None
         self.frequencies: CollectionFrequencies | None = None
@@ -36,9 +51,43 @@ class IndexRecord:
 
     async def read(self) -> IndexMeta:
         """Read the record from the cluster."""
-        self._meta, self.frequencies = await self._engine.index_record(self._index)
+        if self._fingerprint is None:
+            found = await self._engine.index_record(self._index)
+        else:
+            found = await self._engine.index_record(self._index, self._fingerprint)
+        self._meta, self.frequencies = found
         self._read_at = time.monotonic()
-        return self._meta
+        return found[0]
+
+    def pinned(self) -> PinnedRecord:
+        """Return the record for one search."""
+        return PinnedRecord(self)
+
+
+class PinnedRecord:
+    """The record that one search goes by, from its query's vector to the field that it is matched with.
+
+    The shared record may be replaced between the two, where an index is migrated to another model: one model's query
+    must never be scored in another model's field.
+    """
+
+    def __init__(self, shared: IndexRecord) -> None:
+        self._shared = shared
+        self._meta: IndexMeta | None = None
+        self.frequencies: CollectionFrequencies | None = None
+
+    async def get(self) -> IndexMeta:
+        """Return the record that the search began with; raises as `IndexRecord.get`."""
+        return self._meta or self._take(await self._shared.get())
+
+    async def read(self) -> IndexMeta:
+        """Read the record from the cluster, and go by that one from now on."""
+        return self._take(await self._shared.read())
+
+    def _take(self, meta: IndexMeta) -> IndexMeta:
+        # No other task runs between the reading and this: meta and frequencies belong together.
+        self._meta, self.frequencies = meta, self._shared.frequencies
+        return meta
 
 
 class QueryEncoder:
@@ -49,7 +98,7 @@ class QueryEncoder:
         self._retriever = retriever
         self._index = index
 
-    async def encode(self, text: str, record: IndexRecord, timeout: float) -> SparseVector | Degraded:
+    async def encode(self, text: str, record: Record, timeout: float) -> SparseVector | Degraded:
         """Return the vector with its terms, or why there is none.
 
         Raises what the caller or the operator must mend: InvalidInput, FingerprintMismatch, WrongModelKind. All else

@@ -53,10 +53,11 @@ class OwnBody:
         check_query(parts.text)
         if self._encoder is None or self._profile.sparse is None:
             return Augmented(body, Unchanged.LEXICAL_PROFILE)
-        encoded = await self._encoder.encode(parts.text, self._record, deadline.left(self._profile.encode_timeout))
+        record = self._record.pinned()
+        encoded = await self._encoder.encode(parts.text, record, deadline.left(self._profile.encode_timeout))
         if isinstance(encoded, Degraded):
             return Augmented(body, Unchanged.DEGRADED, encoded.reason)
-        return Augmented(self._augmented(body, parts, encoded, await self._record.get(), matching))
+        return Augmented(self._augmented(body, parts, encoded, await record.get(), matching))
 
     async def search(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> BodyResult:
         """Augment, execute, rerank."""

@@ -12,7 +12,7 @@ from sidecar.errors import ProfileInvalid
 from sidecar.search.augment import Augmented, Matching
 from sidecar.search.builtin import load_profile
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
-from sidecar.search.encoding import IndexRecord, QueryEncoder
+from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.explain import contributions
 from sidecar.search.own_body import OwnBody
 from sidecar.search.ports import Sidecar
@@ -35,17 +35,28 @@ class AsyncSearcher:
     `profile` is a `Profile`, or a built-in's name or a YAML file's path. `sidecar` may be None for a profile that
     neither encodes nor reranks. Safe to share between tasks of one event loop.
 
+    `fingerprint` names one of the two models that an index has while it is migrated, to try the new one before it is
+    everybody's; None: the one that the index says is searched, and from a swap on the other one, without an error.
+
     Usage:
         async with await Engine.connect("http://127.0.0.1:9200") as engine, AsyncSidecarClient() as sidecar:
             searcher = AsyncSearcher(engine, sidecar, "hybrid+rerank", index="articles")
             result = await searcher.search("how do wings stall", size=5, filter={"term": {"kind": "report"}})
     """
 
-    def __init__(self, engine: Engine, sidecar: Sidecar | None, profile: Profile | str, *, index: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sidecar: Sidecar | None,
+        profile: Profile | str,
+        *,
+        index: str,
+        fingerprint: str | None = None,
+    ) -> None:
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.index = index
         self._engine = engine
-        self._record = IndexRecord(engine, index)
+        self._record = IndexRecord(engine, index, fingerprint=fingerprint)
         self._first = FirstStage(engine, index, self.profile)
         self._encoder: QueryEncoder | None = None
         self._reranker: Reranker | None = None
@@ -73,10 +84,11 @@ class AsyncSearcher:
         check_query(text)
         check_page(size, from_)
         watch, deadline = Stopwatch(), Deadline(self.profile.timeout)
-        await self._record.get()
-        vector, degraded = await self._vector(text, deadline)
+        record = self._record.pinned()
+        await record.get()
+        vector, degraded = await self._vector(text, record, deadline)
         encode_ms = watch.lap()
-        question = Question(text, vector, _filters(filter), await self._record.get())
+        question = Question(text, vector, _filters(filter), await record.get())
         head = self._head(from_, degraded)
         found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
         found = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
@@ -119,10 +131,12 @@ class AsyncSearcher:
         """Augment, execute and rerank an application's own body; return the cluster's answer in its own shape."""
         return await self._own_body.search(body, text, matching, Deadline(self.profile.timeout))
 
-    async def _vector(self, text: str, deadline: Deadline) -> tuple[SparseVector | None, Degraded | None]:
+    async def _vector(
+        self, text: str, record: PinnedRecord, deadline: Deadline
+    ) -> tuple[SparseVector | None, Degraded | None]:
         if self._encoder is None:
             return None, None
-        encoded = await self._encoder.encode(text, self._record, deadline.left(self.profile.encode_timeout))
+        encoded = await self._encoder.encode(text, record, deadline.left(self.profile.encode_timeout))
         return (None, encoded) if isinstance(encoded, Degraded) else (encoded, None)
 
     def _head(self, from_: int, degraded: Degraded | None) -> int:

@@ -124,6 +124,29 @@ async def test_an_old_record_is_read_again() -> None:
     assert mapping.asked == 2
 
 
+async def test_a_search_goes_by_one_record_from_beginning_to_end() -> None:
+    """The index is migrated between the encoding and the query: the vector of the old model is for its own field."""
+    mapping = Mapping(OLD, NEW)
+    shared = IndexRecord(mapping, "articles", seconds=0.0)
+    pinned = shared.pinned()
+    assert (await pinned.get()).fingerprint == OLD
+    assert await QueryEncoder(Encoder(OLD), Sparse(), "articles").encode("wolf", pinned, 1.0) == VECTOR
+    assert (await shared.get()).fingerprint == NEW, "another search reads the record meanwhile"
+    assert (await pinned.get()).fingerprint == OLD
+    assert (await shared.pinned().get()).fingerprint == NEW
+
+
+async def test_a_search_whose_model_is_gone_takes_the_new_record_and_stays_with_it() -> None:
+    mapping = Mapping(OLD, NEW)
+    table = CollectionFrequencies.of({7: 9}, fingerprint=NEW, documents=10, sampled=10, refreshed="now")
+    pinned = IndexRecord(mapping, "articles").pinned()
+    assert (await pinned.get()).fingerprint == OLD
+    mapping.frequencies = table
+    assert await QueryEncoder(Encoder(NEW), Sparse(), "articles").encode("wolf", pinned, 1.0) == VECTOR
+    assert (await pinned.get()).fingerprint == NEW
+    assert pinned.frequencies == table
+
+
 async def test_an_empty_vector_is_a_declared_degradation() -> None:
     assert await _encoded(Encoder(vector=SparseVector()), Mapping(OLD)) == Degraded("encode", NO_QUERY_TERMS)
 

@@ -1,0 +1,121 @@
+"""What an index says about a change of its model: `_meta.splade_sidecar_migration` of its mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sidecar.domain import JsonObject
+from sidecar.engine.frequencies import FREQUENCIES_KEY, CollectionFrequencies
+from sidecar.engine.meta import META_KEY, IndexMeta
+from sidecar.errors import FingerprintMismatch, IndexNotPrepared
+
+__all__ = ["MIGRATION_KEY", "MigrationRecord", "MigrationState", "hidden_fields", "record_of"]
+
+MIGRATION_KEY = "splade_sidecar_migration"
+"""Key of the record under a mapping's `_meta`; absent where no migration is open."""
+
+
+class MigrationState(StrEnum):
+    """How far a migration is. Which model is searched is said by the index's own record, and only there."""
+
+    FILLING = "filling"
+    """The previous model is searched; documents get the candidate's vectors as well."""
+    SWAPPED = "swapped"
+    """The candidate is searched; the previous model's vectors are kept, for a roll-back."""
+    DROPPING = "dropping"
+    """The candidate is searched; the previous model's vectors are being taken out. There is no way back."""
+    ABORTING = "aborting"
+    """The previous model is searched; the candidate's vectors are being taken out."""
+
+
+class MigrationRecord(BaseModel):
+    """An open migration of one index from one model to another. Frozen; unknown keys are refused.
+
+    `frequencies` are those of the model that is not searched. `verified` and `switched` are times (ISO 8601, UTC): of
+    the last verification that passed, of the last swap or roll-back.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    state: MigrationState = MigrationState.FILLING
+    candidate: IndexMeta
+    previous: IndexMeta
+    frequencies: CollectionFrequencies | None = None
+    verified: str | None = None
+    switched: str | None = None
+
+    @classmethod
+    def parse(cls, index: str, meta: object) -> MigrationRecord | None:
+        """Read the record from a mapping's `_meta`; None where no migration is open.
+
+        Raises IndexNotPrepared where it is of another version of ours.
+        """
+        found = meta.get(MIGRATION_KEY) if isinstance(meta, Mapping) else None
+        if found is None:
+            return None
+        try:
+            return cls.model_validate(found)
+        except ValidationError:
+            raise IndexNotPrepared(
+                f"Index {index}: the record of its migration is not one this version reads."
+            ) from None
+
+    def to_mapping(self) -> JsonObject:
+        """Return the part of a mapping's `_meta`."""
+        return {MIGRATION_KEY: self.model_dump(mode="json")}
+
+    @property
+    def other(self) -> IndexMeta:
+        """The record of the model that is not searched."""
+        return self.candidate if self.state in (MigrationState.FILLING, MigrationState.ABORTING) else self.previous
+
+    @property
+    def kept(self) -> IndexMeta | None:
+        """The record of the other model while its vectors are kept up to date; None while they are taken out."""
+        return self.other if self.state in (MigrationState.FILLING, MigrationState.SWAPPED) else None
+
+
+def record_of(
+    index: str, mapping: JsonObject, fingerprint: str | None = None
+) -> tuple[IndexMeta, CollectionFrequencies | None]:
+    """Return an index's record with its document frequencies, from its mapping: the searched model's, or another's.
+
+    `fingerprint` names a model whose vectors the index keeps while a migration is open. Raises IndexNotPrepared, and
+    FingerprintMismatch where the index keeps no vectors of that model.
+    """
+    meta = mapping.get("_meta")
+    entries: Mapping[str, object] = meta if isinstance(meta, Mapping) else {}
+    active = IndexMeta.parse(index, entries.get(META_KEY))
+    if fingerprint is None or fingerprint == active.fingerprint:
+        return active, _of_model(CollectionFrequencies.parse(index, entries.get(FREQUENCIES_KEY)), active)
+    migration = MigrationRecord.parse(index, entries)
+    other = None if migration is None else migration.kept
+    if migration is None or other is None or other.fingerprint != fingerprint:
+        raise FingerprintMismatch(
+            f"Index {index} keeps no vectors of the model {fingerprint[:16]}: `sidecar migrate status --index {index}`"
+            " shows which ones it keeps."
+        )
+    return other, _of_model(migration.frequencies, other)
+
+
+def hidden_fields(index: str, mapping: JsonObject) -> tuple[str, ...]:
+    """Return the fields that no answer to a search carries: vectors, and hashes while there are two."""
+    meta = mapping.get("_meta")
+    entries: Mapping[str, object] = meta if isinstance(meta, Mapping) else {}
+    hidden: list[str] = []
+    with suppress(IndexNotPrepared):
+        hidden.append(IndexMeta.parse(index, entries.get(META_KEY)).vector_field)
+        migration = MigrationRecord.parse(index, entries)
+        if migration is not None:
+            hidden += [migration.other.vector_field, migration.candidate.hash_field, migration.previous.hash_field]
+    return tuple(hidden)
+
+
+def _of_model(table: CollectionFrequencies | None, meta: IndexMeta) -> CollectionFrequencies | None:
+    return table if table is not None and table.fingerprint == meta.fingerprint else None
