@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.support.sidecars",
     "tests.support.nodes",
     "tests.support.starter",
+    "tests.support.migration",
 ]
 
 

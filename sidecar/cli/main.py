@@ -28,6 +28,8 @@ GROUPS = (
     "cluster",
     "frequencies",
     "reconcile",
+    "migrate",
+    "scale",
     "search",
     "evaluate",
     "bench",
@@ -53,6 +55,7 @@ EXTRA_OF_MODULE = {
     "ir_measures": "eval",
     "matplotlib": "bench",
     "pyarrow": "parquet",
+    "ray": "ray",
 }
 """Which extra brings a third-party module, for the message of a missing one."""
 

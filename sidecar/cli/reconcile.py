@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from sidecar.cli.connections import (
     DEFAULT_ENGINE,
@@ -31,10 +32,10 @@ from sidecar.domain import JsonObject, WindowPolicy, Windows
 from sidecar.errors import DocumentsNotWritten, InvalidInput
 
 if TYPE_CHECKING:
-    from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun, ReconcileSummary
+    from sidecar.cluster.reconcile import ReconcileEvery, ReconcileOptions, ReconcileRun, ReconcileSummary
     from sidecar.cluster.retry import RetrySummary
 
-__all__ = ["register"]
+__all__ = ["print_run", "register", "until_stopped"]
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="Sparse encoder at the sidecar; default: the one of the index.")
@@ -168,7 +169,7 @@ async def _reconcile(
     from sidecar.cli.progress import reconcile_progress
     from sidecar.cluster import DeadLetters
     from sidecar.cluster.frequencies import refresh_where_useful
-    from sidecar.cluster.reconcile import ReconcileRun
+    from sidecar.cluster.reconcile import ReconcileEvery
 
     console = Console(stderr=True)
     with DeadLetters(letters) as dead, reconcile_progress(console) as show:
@@ -177,15 +178,24 @@ async def _reconcile(
             def tell(now: ReconcileSummary, doing: str, total: int) -> None:
                 show(doing, now.scanned, total, f"{now.written} written, {now.failed} failed")
 
-            run = ReconcileRun(engine, client, index, dead, options, model=model, progress=tell)
+            run = ReconcileEvery(
+                engine,
+                client,
+                index,
+                dead,
+                options,
+                model=model,
+                progress=tell,
+                tell=lambda sentence: console.print(escape(sentence), highlight=False, soft_wrap=True),
+            )
             try:
                 await until_stopped(run.run(), run)
                 await refresh_where_useful(engine, client, index, model=model)
             finally:
-                _print(run, as_json, console)
+                print_run(run, as_json, console)
 
 
-async def until_stopped(work: Coroutine[None, None, ReconcileSummary], run: ReconcileRun) -> None:
+async def until_stopped(work: Coroutine[None, None, ReconcileSummary], run: ReconcileRun | ReconcileEvery) -> None:
     """Run `work`; SIGINT and SIGTERM stop the run in an orderly way, a second one at once."""
     task = asyncio.ensure_future(work)
     asked = False
@@ -221,7 +231,8 @@ def _query(where: str | None) -> JsonObject | None:
     return query
 
 
-def _print(run: ReconcileRun, as_json: bool, console: Console) -> None:
+def print_run(run: ReconcileRun | ReconcileEvery, as_json: bool, console: Console) -> None:
+    """Print what a run has done."""
     import orjson
 
     summary = run.summary

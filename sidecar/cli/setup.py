@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sidecar.cluster import SetupPlan, TeardownPlan
     from sidecar.cluster.requests import Request
 
-__all__ = ["register"]
+__all__ = ["print_requests", "register"]
 
 SECRET = "***"
 
@@ -113,7 +113,7 @@ def setup(
     for reason in plan.reasons:
         console.print(reason, highlight=False)
     if dry_run:
-        _print_requests(plan.requests)
+        print_requests(plan.requests)
     if not plan.requests:
         console.print(f"{plan.index} is set up for {plan.meta.bundle} already: nothing to do.", highlight=False)
     elif not dry_run:
@@ -151,14 +151,15 @@ def teardown(
     plan = asyncio.run(run())
     console = Console(stderr=True)
     if dry_run:
-        _print_requests(plan.requests)
+        print_requests(plan.requests)
     else:
         console.print(f"What setup did for {plan.index} is undone.", highlight=False)
     for line in plan.left:
         console.print(line, highlight=False)
 
 
-def _print_requests(requests: Sequence[Request]) -> None:
+def print_requests(requests: Sequence[Request]) -> None:
+    """Print requests that are not sent, without their credentials."""
     import orjson
 
     for request in requests:

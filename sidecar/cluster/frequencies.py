@@ -11,7 +11,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text
 from sidecar.cluster.models import encoder_of_index
 from sidecar.domain import JsonObject, Lane, ModelInfo, Pruning, Side, WindowPolicy, Windows
-from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, ScanSpec, dialect_named
+from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, MigrationRecord, ScanSpec, dialect_named
 from sidecar.errors import InvalidInput
 
 __all__ = ["DEFAULT_SAMPLE", "LARGEST_SAMPLE", "has_query_table", "refresh_frequencies", "refresh_where_useful"]
@@ -38,17 +38,19 @@ async def refresh_frequencies(
     index: str,
     *,
     model: str | None = None,
+    fingerprint: str | None = None,
     sample: int = DEFAULT_SAMPLE,
 ) -> CollectionFrequencies:
     """Count on at most `sample` documents, drawn at random where the index has more, and write the table to `_meta`.
 
     A document's terms are what the encoder finds in its text as a query: a table look-up, no inference. Everything
-    else in `_meta` stays. Raises InvalidInput for an encoder whose queries need inference, an index without text, and
+    else in `_meta` stays. `fingerprint` names one of the two models of an index that is being migrated; None: the one
+    that is searched. Raises InvalidInput for an encoder whose queries need inference, an index without text, and
     a name that stands for several indices.
     """
     if not 1 <= sample <= LARGEST_SAMPLE:
         raise InvalidInput(f"A sample has 1 to {LARGEST_SAMPLE:,} documents.", field="sample")
-    meta = await engine.index_meta(index)
+    meta = await engine.index_meta(index, fingerprint)
     encoder = encoder_of_index(await sidecar.models(), meta, index, model)
     if not has_query_table(encoder):
         raise InvalidInput(
@@ -91,13 +93,25 @@ async def refresh_frequencies(
     )
     # The cluster replaces `_meta` as a whole, so it is read again right before it is written.
     present = (await engine.mappings(name))[name].get("_meta")
-    others: JsonObject = present if isinstance(present, dict) else {}
-    await engine.put_mapping(name, {"_meta": {**others, **table.to_mapping()}})
+    await engine.put_mapping(name, {"_meta": _entered(name, present if isinstance(present, dict) else {}, table)})
     return table
 
 
+def _entered(index: str, present: JsonObject, table: CollectionFrequencies) -> JsonObject:
+    """Return `_meta` with the table where its model's belongs; models may have changed places during the counting."""
+    migration = MigrationRecord.parse(index, present)
+    if migration is not None and migration.other.fingerprint == table.fingerprint:
+        return {**present, **migration.model_copy(update={"frequencies": table}).to_mapping()}
+    return {**present, **table.to_mapping()}
+
+
 async def refresh_where_useful(
-    engine: Engine, sidecar: AsyncSidecarClient, index: str, *, model: str | None = None
+    engine: Engine,
+    sidecar: AsyncSidecarClient,
+    index: str,
+    *,
+    model: str | None = None,
+    fingerprint: str | None = None,
 ) -> CollectionFrequencies | None:
     """Count as `refresh_frequencies` does; None where that makes no sense.
 
@@ -105,12 +119,12 @@ async def refresh_where_useful(
     """
     if len(await engine.mappings(index)) != 1:
         return None
-    meta = await engine.index_meta(index)
+    meta = await engine.index_meta(index, fingerprint)
     encoder = encoder_of_index(await sidecar.models(), meta, index, model)
     encoded = dialect_named(meta.dialect).presence_filter(meta.vector_field, meta.fingerprint)
     if not has_query_table(encoder) or not await engine.count(index, encoded):
         return None
-    return await refresh_frequencies(engine, sidecar, index, model=model)
+    return await refresh_frequencies(engine, sidecar, index, model=model, fingerprint=fingerprint)
 
 
 async def _all_texts(engine: Engine, index: str, meta: IndexMeta) -> AsyncGenerator[list[str], None]:

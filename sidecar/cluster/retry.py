@@ -19,7 +19,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.index import IndexOptions, IndexRun
 from sidecar.cluster.reading import Record, Unreadable
-from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun
+from sidecar.cluster.reconcile import ReconcileEvery, ReconcileOptions
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine
 from sidecar.errors import DocumentsNotWritten, InvalidInput
@@ -107,8 +107,8 @@ async def retry(
 
     `index` is for letters that do not name theirs. Documents that `sidecar index` could not write are written whole,
     over whatever is there under their id by now; documents that are in an index already are reconciled. Raises
-    InvalidInput where a letter's index is not known, and what IndexRun and ReconcileRun raise where cluster or sidecar
-    are gone: the file then stays as it was.
+    InvalidInput where a letter's index is not known, and what IndexRun and ReconcileEvery raise where cluster or
+    sidecar are gone: the file then stays as it was.
     """
     count, kept, whole, stored = _survey(path, index)
     again = path.with_name(f"{path.name}.retrying")
@@ -124,7 +124,7 @@ async def retry(
             with DeadLetters(again, name) as letters:
                 for ids in _ids_of(path, name, index):
                     options = replace(reconciling or ReconcileOptions(), where={"ids": {"values": ids}})
-                    await _unless_partly(ReconcileRun(engine, sidecar, name, letters, options, model=model))
+                    await _unless_partly(ReconcileEvery(engine, sidecar, name, letters, options, model=model))
                 failed += letters.count
         _keep(path, again)
     except BaseException:
@@ -148,7 +148,7 @@ def read_letters(path: Path) -> Iterator[Letter]:
         raise InvalidInput(f"{path} can't be read ({error.strerror}).", field="dead_letters") from error
 
 
-async def _unless_partly(run: IndexRun | ReconcileRun) -> None:
+async def _unless_partly(run: IndexRun | ReconcileEvery) -> None:
     try:
         await run.run()
     except DocumentsNotWritten:

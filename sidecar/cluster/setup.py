@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.connectors import ConnectorSpec, plan_connectors, plan_settings
+from sidecar.cluster.fields import missing_properties, names_in_files, with_ceiling
 from sidecar.cluster.pipelines import (
     beside_index,
     plan_index_template,
@@ -19,13 +20,12 @@ from sidecar.cluster.pipelines import (
 from sidecar.cluster.record import SETUP_KEY, SettingChange, SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
-from sidecar.cluster.templates import existing_template, index_template
+from sidecar.cluster.templates import index_template
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine import META_KEY, Dialect, DialectChoice, Engine, IndexMeta, choose_dialect
-from sidecar.engine.seismic import advised_ceiling
 from sidecar.engine.transport import path_of
 from sidecar.engine.versions import ML_COMMONS, NEURAL_SEARCH, ClusterInfo
-from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, InvalidInput, UnsupportedEngine
+from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, UnsupportedEngine
 
 __all__ = ["IndexSpec", "Request", "SetupPlan", "plan_setup", "set_up"]
 
@@ -161,11 +161,11 @@ def _creation(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, record: SetupR
 
 
 def _index_body(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, more_meta: JsonObject) -> JsonObject:
-    body = index_template(meta.dialect, _names(spec, dialect), spec.source_fields)
+    body = index_template(meta.dialect, names_in_files(spec, dialect), spec.source_fields)
     mappings, settings = _object(body.get("mappings")), _object(body.get("settings"))
     if spec.settings:
         settings = {**settings, "index": {**_object(settings.get("index")), **spec.settings}}
-    properties = _with_ceiling(_object(mappings.get("properties")), spec)
+    properties = with_ceiling(_object(mappings.get("properties")), spec)
     record = {**meta.to_mapping(), **more_meta}
     return {**body, "settings": settings, "mappings": {"_meta": record, **mappings, "properties": properties}}
 
@@ -179,16 +179,7 @@ def _addition(
         _require_same(name, IndexMeta.parse(name, recorded), meta)
     else:
         _require_lexical_field(name, spec, properties)
-    wanted = _with_ceiling(_object(existing_template(meta.dialect, _names(spec, dialect))["properties"]), spec)
-    missing: dict[str, JsonValue] = {}
-    for field_name, definition in wanted.items():
-        present = properties.get(field_name)
-        if present is None:
-            missing[field_name] = definition
-        elif _object(present).get("type") != _object(definition).get("type"):
-            raise EngineRejected(
-                f"Index {name} has a field {field_name} of another type: give another --vector-field or --hash-field."
-            )
+    missing = missing_properties(name, spec, dialect, properties)
     if not record.created_index:
         record = record.model_copy(update={"added_fields": tuple(dict.fromkeys([*record.added_fields, *missing]))})
     if recorded is not None and not missing and found.others.get(SETUP_KEY) == record.to_mapping()[SETUP_KEY]:
@@ -196,17 +187,6 @@ def _addition(
     # The cluster replaces `_meta` as a whole: what others wrote there stays.
     entered = {**found.others, **({} if recorded is not None else meta.to_mapping()), **record.to_mapping()}
     return [Request("PUT", path_of(name, "_mapping"), {"_meta": entered, "properties": missing})]
-
-
-def _with_ceiling(properties: JsonObject, spec: IndexSpec) -> JsonObject:
-    """Set the quantisation ceiling from the encoder's largest weight, where the field has one."""
-    vector = _object(properties.get(spec.vector_field))
-    method = _object(vector.get("method"))
-    if spec.largest_weight is None or not method:
-        return properties
-    ceiling = {"quantization_ceiling_ingest": advised_ceiling(spec.largest_weight)}
-    parameters: JsonObject = {**_object(method.get("parameters")), **ceiling}
-    return {**properties, spec.vector_field: {**vector, "method": {**method, "parameters": parameters}}}
 
 
 def _reasons(choice: DialectChoice) -> tuple[str, ...]:
@@ -256,7 +236,7 @@ def _require_same(name: str, recorded: IndexMeta, wanted: IndexMeta) -> None:
     if recorded.fingerprint != wanted.fingerprint:
         raise FingerprintMismatch(
             f"Index {name} was set up for {recorded.bundle} ({recorded.fingerprint[:16]}), not for {wanted.bundle}"
-            f" ({wanted.fingerprint[:16]}): give a new --index for the new model, or serve {recorded.bundle}."
+            f" ({wanted.fingerprint[:16]}): serve {recorded.bundle}, or roll the other one out by `sidecar migrate`."
         )
     different = [
         key
@@ -282,11 +262,6 @@ def _require_lexical_field(name: str, spec: IndexSpec, properties: JsonObject) -
             " --lexical-field.",
             field="lexical_field",
         )
-
-
-def _names(spec: IndexSpec, dialect: Dialect) -> dict[str, str]:
-    vector = zip(dialect.written_fields("splade"), dialect.written_fields(spec.vector_field), strict=True)
-    return {"content": spec.lexical, **dict(vector), "splade_hash": spec.hash_field}
 
 
 def _object(value: JsonValue) -> JsonObject:

@@ -16,7 +16,7 @@ from pathlib import Path
 from sidecar.domain import Document, Query
 from sidecar.errors import EvaluationError
 
-__all__ = ["Collection", "Judgements", "read_collection"]
+__all__ = ["Collection", "Judgements", "read_collection", "read_judgements"]
 
 Judgements = Mapping[str, Mapping[str, int]]
 """Grades by query id and document id."""
@@ -109,6 +109,11 @@ def _judgements(path: Path, folder: Path) -> Judgements:
     if not path.is_file():
         splits = ", ".join(sorted(one.stem for one in (folder / "qrels").glob("*.tsv"))) or "none"
         raise EvaluationError(f"The collection {folder.name} has no split {path.stem!r}; it has: {splits}.")
+    return read_judgements(path)
+
+
+def read_judgements(path: Path) -> Judgements:
+    """Read a file of judgements; raise EvaluationError with the line that is wrong."""
     grades: dict[str, dict[str, int]] = {}
     for number, line in _lines(path):
         parts = line.rstrip("\n").split("\t")

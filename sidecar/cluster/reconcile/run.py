@@ -59,7 +59,10 @@ Progress = Callable[[ReconcileSummary, str, int], None]
 
 
 class ReconcileRun:
-    """One run over one index, or over an alias's indices. `summary` can be read at any time, also after a failure."""
+    """One run over one index, or over an alias's indices. `summary` can be read at any time, also after a failure.
+
+    `fingerprint` names one of the two models of an index that is being migrated; None: the one that is searched.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class ReconcileRun:
         options: ReconcileOptions | None = None,
         *,
         model: str | None = None,
+        fingerprint: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._engine = engine
@@ -78,6 +82,7 @@ class ReconcileRun:
         self._dead_letters = dead_letters
         self._options = options or ReconcileOptions()
         self._model = model
+        self._fingerprint = fingerprint
         self._progress = progress
         self._doing = ("", 0)
         self._compared: Checkpoints | None = None
@@ -106,15 +111,16 @@ class ReconcileRun:
         was stopped before it had seen everything. FingerprintMismatch where the sidecar serves another model;
         EngineUnavailable, SidecarUnavailable and their like when `patience` is at its end.
         """
-        await self._round()
+        await self.look()
         while self._options.follow and not self._stopping.is_set():
             await self._rest(self._options.interval)
             if not self._stopping.is_set():
-                await self._round()
-        self._require_done()
+                await self.look()
+        self.require_done()
         return self.summary
 
-    def _require_done(self) -> None:
+    def require_done(self) -> None:
+        """Raise DocumentsNotWritten where something was left, as `run` does at its end."""
         summary = self.summary
         reasons: list[str] = []
         if summary.failed:
@@ -127,7 +133,8 @@ class ReconcileRun:
         if reasons:
             raise DocumentsNotWritten("; ".join(reasons).capitalize() + ".")
 
-    async def _round(self) -> None:
+    async def look(self) -> None:
+        """Go through the index once. A run that follows compares only what was written since its look before."""
         await self._both_scans()
         for number in range(AGAIN_ROUNDS):
             if not self.summary.left or self._stopping.is_set():
@@ -218,7 +225,7 @@ class ReconcileRun:
                 yield found
 
     async def _target(self) -> Target:
-        meta = await self._engine.index_meta(self._index)
+        meta = await self._engine.index_meta(self._index, self._fingerprint)
         model = encoder_of_index(await self._sidecar.models(), meta, self._index, self._model)
         return Target(meta, dialect_named(meta.dialect), model.name)
 

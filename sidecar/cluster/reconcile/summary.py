@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from sidecar.cluster.reconcile.pace import Limits
 from sidecar.domain import JsonObject, WindowPolicy, Windows
@@ -71,6 +71,12 @@ class ReconcileSummary:
     left: int = 0
     held_back: float = 0.0
     seconds: float = 0.0
+
+    def __add__(self, other: ReconcileSummary) -> ReconcileSummary:
+        """Return the sums of both, of runs one after the other."""
+        return ReconcileSummary(
+            *(getattr(self, one.name) + getattr(other, one.name) for one in fields(ReconcileSummary))
+        )
 
     @property
     def found(self) -> int:

@@ -1,0 +1,206 @@
+"""Commands of the group `migrate`: rolling another model out on a live index, and dropping the old one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sidecar.cli.connections import (
+    DEFAULT_ENGINE,
+    CaOption,
+    ClusterAddress,
+    EngineOption,
+    InsecureOption,
+    PasswordOption,
+    UserOption,
+)
+
+if TYPE_CHECKING:
+    from sidecar.cluster.migrate import MigrationStatus
+
+__all__ = ["register"]
+
+IndexOption = Annotated[str, typer.Option("--index", help="The index; an alias of exactly one index will do.")]
+RateOption = Annotated[float | None, typer.Option("--rate", help="Documents written per second, at most.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to `app`, as a group of its own."""
+    from sidecar.cli.migrate_start import start
+    from sidecar.cli.migrate_verify import verify
+
+    group = typer.Typer(no_args_is_help=True, help="Roll another model out on a live index, and drop the old one.")
+    for command in (start, status, verify, swap, rollback, drop, abort):
+        group.command()(command)
+    app.add_typer(group, name="migrate")
+
+
+def status(
+    index: IndexOption,
+    engine: EngineOption = DEFAULT_ENGINE,
+    as_json: JsonOption = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> None:
+    """Show which model is searched, how far the other one is, and what can be done next."""
+    import orjson
+
+    from sidecar.cluster.migrate import status as read_status
+
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+
+    async def run() -> MigrationStatus:
+        async with await cluster.connect() as connected:
+            return await read_status(connected, index)
+
+    found = asyncio.run(run())
+    if as_json:
+        typer.echo(orjson.dumps(_figures(found), option=orjson.OPT_INDENT_2).decode())
+        return
+    counts = found.counts
+    lines = [
+        f"{found.index} is searched by {found.active.bundle} ({found.active.fingerprint[:16]}) in"
+        f" {found.active.vector_field}: {counts.with_vector} of {counts.documents} documents have a vector,"
+        f" {counts.without_text} no text, {counts.missing} are missing."
+    ]
+    if found.record is None or found.other is None:
+        lines.append("No migration is open.")
+    else:
+        other = found.record.other
+        lines += [
+            f"{found.record.state}: {other.bundle} ({other.fingerprint[:16]}) in {other.vector_field}:"
+            f" {found.other.with_vector} have a vector, {found.other.without_text} no text,"
+            f" {found.other.missing} are missing.",
+            f"Verified: {found.record.verified or 'never'}; last swap or roll-back: {found.record.switched or 'never'}",
+        ]
+    for line in lines:
+        Console().print(line, highlight=False, soft_wrap=True)
+
+
+def swap(
+    index: IndexOption,
+    engine: EngineOption = DEFAULT_ENGINE,
+    force: Annotated[bool, typer.Option("--force", help="Without a verification that passed.")] = False,
+    allow_missing: Annotated[
+        int, typer.Option(min=0, help="Documents that may lack the new vector, being written just now.")
+    ] = 0,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> None:
+    """Let searches use the new model: one request. A second time changes nothing."""
+    from sidecar.cluster.migrate import swap as switch
+
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+
+    async def run() -> str:
+        async with await cluster.connect() as connected:
+            record = await switch(connected, index, force=force, allow_missing=allow_missing)
+            return record.candidate.bundle
+
+    _say(f"{index} is searched by {asyncio.run(run())}; running searchers take it within half a minute.")
+
+
+def rollback(
+    index: IndexOption,
+    engine: EngineOption = DEFAULT_ENGINE,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> None:
+    """Let searches use the old model again: one request. A second time changes nothing."""
+    from sidecar.cluster.migrate import rollback as switch
+
+    cluster = ClusterAddress(engine, user, password, ca, insecure)
+
+    async def run() -> str:
+        async with await cluster.connect() as connected:
+            return (await switch(connected, index)).previous.bundle
+
+    _say(f"{index} is searched by {asyncio.run(run())}; running searchers take it within half a minute.")
+
+
+def drop(
+    index: IndexOption,
+    engine: EngineOption = DEFAULT_ENGINE,
+    rate: RateOption = None,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="Do not wait until the last swap is a minute old: searches may find too little."),
+    ] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> None:
+    """Take the old model's vectors out of every document, and forget it. There is no way back; repeat if cut short."""
+    _remove(index, ClusterAddress(engine, user, password, ca, insecure), rate, now, abandoned=False)
+
+
+def abort(
+    index: IndexOption,
+    engine: EngineOption = DEFAULT_ENGINE,
+    rate: RateOption = None,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait until the last roll-back is a minute old.")] = False,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> None:
+    """Give the new model up before a swap, or after a roll-back: take its vectors out of every document."""
+    _remove(index, ClusterAddress(engine, user, password, ca, insecure), rate, now, abandoned=True)
+
+
+def _remove(index: str, cluster: ClusterAddress, rate: float | None, now: bool, *, abandoned: bool) -> None:
+    from sidecar.cluster.migrate import SETTLE_SECONDS, Removed
+    from sidecar.cluster.migrate import abort as give_up
+    from sidecar.cluster.migrate import drop as forget
+
+    remove = give_up if abandoned else forget
+    console = Console(stderr=True)
+
+    async def run() -> Removed:
+        async with await cluster.connect() as connected:
+            with console.status("waiting for searches of the other model") as shown:
+                return await remove(
+                    connected,
+                    index,
+                    settle=0.0 if now else SETTLE_SECONDS,
+                    rate=rate,
+                    progress=lambda done: shown.update(f"{done} documents"),
+                )
+
+    removed = asyncio.run(run())
+    _say(f"{removed.model.bundle} is gone from {removed.documents} documents of {removed.index}.")
+    _say(
+        f"{removed.index} keeps the definitions of {', '.join(removed.fields)}: no cluster removes a field from a"
+        " mapping; reindexing into an index without them does."
+    )
+
+
+def _figures(found: MigrationStatus) -> dict[str, object]:
+    from dataclasses import asdict
+
+    record = found.record
+    return {
+        "index": found.index,
+        "active": found.active.model_dump(mode="json"),
+        "counts": asdict(found.counts),
+        "state": None if record is None else record.state,
+        "other": None if record is None else record.other.model_dump(mode="json"),
+        "other_counts": None if found.other is None else asdict(found.other),
+        "verified": None if record is None else record.verified,
+        "switched": None if record is None else record.switched,
+    }
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True).print(sentence, highlight=False, soft_wrap=True)

@@ -1,0 +1,135 @@
+"""Encoding a sample of documents once more, and comparing that with what the index holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster.documents import source_text, text_hash
+from sidecar.cluster.reconcile.finding import scanned_fields
+from sidecar.domain import JsonObject, Lane, Side, Windows
+from sidecar.engine import Dialect, Engine, IndexMeta, StoredDocument, dialect_named
+from sidecar.engine.features import SENTINEL_PREFIX
+from sidecar.engine.stored import read_hits
+
+__all__ = ["Sample", "compare_sample", "difference"]
+
+AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`compared` documents were encoded again. Those in `differing` hold something else than that, worst first.
+
+    `largest_difference` is of one weight, as a share of its vector's largest.
+    """
+
+    compared: int = 0
+    largest_difference: float = 0.0
+    differing: tuple[str, ...] = ()
+
+
+async def compare_sample(
+    engine: Engine,
+    sidecar: AsyncSidecarClient,
+    index: str,
+    meta: IndexMeta,
+    model: str,
+    size: int,
+    windows: Windows,
+    *,
+    allowed: float = 2.0**-8,
+) -> Sample:
+    """Draw documents that have a vector, at random, and compare; those whose text is a newer one are left out."""
+    if not size:
+        return Sample()
+    dialect = dialect_named(meta.dialect)
+    fields = (*scanned_fields(meta), *dialect.written_fields(meta.vector_field))
+    differences: dict[str, float] = {}
+    for part in _parts(await _drawn(engine, index, meta, dialect, size)):
+        present = [document for document in await engine.stored(part, fields) if document is not None]
+        texts = {document.id: source_text(document.id, document.source, meta) for document in present}
+        same = [
+            document for document in present if document.source.get(meta.hash_field) == text_hash(texts[document.id])
+        ]
+        if not same:
+            continue
+        answer = await sidecar.encode(
+            [texts[document.id] for document in same],
+            side=Side.DOCUMENT,
+            model=model,
+            pruning=meta.pruning,
+            windows=windows,
+            lane=Lane.BULK,
+            return_terms=True,
+            expected_fingerprint=meta.fingerprint,
+            timeout=300.0,
+        )
+        for document, encoding in zip(same, answer.encodings, strict=True):
+            fresh = dialect.document_fields(meta.vector_field, encoding.vector, meta.fingerprint)
+            differences[document.id] = difference(document.source, fresh)
+    worst = sorted(differences, key=lambda name: -differences[name])
+    return Sample(
+        len(differences),
+        max(differences.values(), default=0.0),
+        tuple(name for name in worst if differences[name] > allowed),
+    )
+
+
+def difference(stored: JsonObject, fresh: JsonObject) -> float:
+    """Return the largest difference of a weight, as a share of the largest weight; 1.0 where fields differ otherwise.
+
+    A term that only one of both has counts by what it weighs above the other's lightest term: pruning cuts there, and
+    what lies on the edge may fall to either side.
+    """
+    largest = 0.0
+    for name, wanted in fresh.items():
+        held = stored.get(name)
+        if not isinstance(wanted, Mapping):
+            largest = max(largest, float(held != wanted))
+        elif not isinstance(held, Mapping):
+            return 1.0
+        else:
+            largest = max(largest, _of_weights(_weights(held), _weights(wanted)))
+    return largest
+
+
+def _of_weights(held: Mapping[str, float], wanted: Mapping[str, float]) -> float:
+    scale = max([*held.values(), *wanted.values()], default=1.0)
+    least_held, least_wanted = _least(held), _least(wanted)
+    apart = [
+        max(0.0, wanted[term] - least_held)
+        if term not in held
+        else max(0.0, held[term] - least_wanted)
+        if term not in wanted
+        else abs(held[term] - wanted[term])
+        for term in held.keys() | wanted.keys()
+    ]
+    return min(1.0, max(apart, default=0.0) / scale)
+
+
+def _least(weights: Mapping[str, float]) -> float:
+    """Return the weight of the lightest term; the sentinel is none."""
+    return min((weight for term, weight in weights.items() if not term.startswith(SENTINEL_PREFIX)), default=0.0)
+
+
+def _weights(field: JsonObject) -> dict[str, float]:
+    return {term: float(weight) for term, weight in field.items() if isinstance(weight, int | float)}
+
+
+async def _drawn(engine: Engine, index: str, meta: IndexMeta, dialect: Dialect, size: int) -> list[StoredDocument]:
+    present = dialect.presence_filter(meta.vector_field, meta.fingerprint)
+    body: JsonObject = {
+        "query": {"function_score": {"query": present, "random_score": {}, "boost_mode": "replace"}},
+        "size": size,
+        "_source": False,
+        "seq_no_primary_term": True,
+        "track_total_hits": False,
+    }
+    answer = await engine.search(index, body, timeout=60.0)
+    return [document for hit in read_hits(answer.raw) if (document := StoredDocument.parse(hit)) is not None]
+
+
+def _parts(documents: Sequence[StoredDocument]) -> list[Sequence[StoredDocument]]:
+    return [documents[start : start + AT_ONCE] for start in range(0, len(documents), AT_ONCE)]

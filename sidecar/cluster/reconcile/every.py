@@ -1,0 +1,143 @@
+"""Reconciling an index with every model that it keeps vectors of: two while it is migrated, else one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster.dead_letters import DeadLetters
+from sidecar.cluster.reconcile.run import Progress, ReconcileRun
+from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
+from sidecar.engine import Engine, MigrationRecord
+from sidecar.errors import DocumentsNotWritten, FingerprintMismatch, UnknownModel
+
+__all__ = ["ReconcileEvery"]
+
+Tell = Callable[[str], None]
+"""Called with one sentence for the operator."""
+
+
+class ReconcileEvery:
+    """Brings the searched model's field up to date, then the field of the model that is rolled out or kept.
+
+    It is used as a ReconcileRun is. Models are told apart by their fingerprints: a swap in the middle changes nothing
+    of what has to be done. `model` narrows the choice for the searched one only. `tell` hears of a second model once.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        sidecar: AsyncSidecarClient,
+        index: str,
+        dead_letters: DeadLetters,
+        options: ReconcileOptions | None = None,
+        *,
+        model: str | None = None,
+        progress: Progress | None = None,
+        tell: Tell | None = None,
+    ) -> None:
+        self._engine = engine
+        self._sidecar = sidecar
+        self._index = index
+        self._dead_letters = dead_letters
+        self._options = options or ReconcileOptions()
+        self._model = model
+        self._progress = progress
+        self._tell = tell or (lambda _: None)
+        self._told: set[str] = set()
+        self._runs: dict[tuple[str, str | None], ReconcileRun] = {}
+        self._stopping = asyncio.Event()
+        self._unserved: FingerprintMismatch | UnknownModel | None = None
+        self.load_visible = True
+        """Whether this user may see how busy the nodes are; where not, only refused writes slow the run down."""
+
+    @property
+    def summary(self) -> ReconcileSummary:
+        """What is done so far, for all models together."""
+        return sum((run.summary for run in self._runs.values()), ReconcileSummary())
+
+    def stop(self) -> None:
+        """End the run soon: nothing more is read, what is under way is written."""
+        self._stopping.set()
+        for run in self._runs.values():
+            run.stop()
+
+    async def run(self) -> ReconcileSummary:
+        """Reconcile until nothing is left, or, following, until `stop` is called; raises as ReconcileRun.run.
+
+        A model that the sidecar does not serve is reported at the end, or, following, only told of: the other one
+        must not be left behind for it.
+        """
+        await self._look()
+        while self._options.follow and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._options.interval)
+            if not self._stopping.is_set():
+                await self._look()
+        reasons: list[str] = []
+        for run in self._runs.values():
+            try:
+                run.require_done()
+            except DocumentsNotWritten as left:
+                reasons.append(left.message)
+        if reasons:
+            raise DocumentsNotWritten(" ".join(dict.fromkeys(reasons)))
+        if self._unserved is not None:
+            raise self._unserved
+        return self.summary
+
+    async def _look(self) -> None:
+        active, others = await self._kept()
+        # Alone, the model is that of the index at every moment, also if somebody sets it up anew.
+        await self._look_for(self._index, active if others else None, self._model)
+        self._unserved = None
+        for name, fingerprint in others.items():
+            if self._stopping.is_set():
+                return
+            self._say(f"{name} is being migrated: both of its models are brought up to date.")
+            try:
+                await self._look_for(name, fingerprint, None)
+            except (FingerprintMismatch, UnknownModel) as error:
+                self._say(error.message)
+                self._unserved = None if self._options.follow else error
+
+    async def _look_for(self, index: str, fingerprint: str | None, model: str | None) -> None:
+        run = self._runs.get((index, fingerprint))
+        if run is None:
+            run = self._runs[(index, fingerprint)] = ReconcileRun(
+                self._engine,
+                self._sidecar,
+                index,
+                self._dead_letters,
+                self._options,
+                model=model,
+                fingerprint=fingerprint,
+                progress=self._progress,
+            )
+        if self._stopping.is_set():
+            run.stop()
+        try:
+            await run.look()
+        except FingerprintMismatch:
+            active, others = await self._kept()
+            if fingerprint is None or fingerprint in (active, others.get(index)):
+                raise
+            # The migration ended meanwhile: nothing is to be kept for this model any more.
+        self.load_visible &= run.load_visible
+
+    async def _kept(self) -> tuple[str, dict[str, str]]:
+        """Return the searched model, and the second one of each index behind the name that has one."""
+        active = (await self._engine.index_meta(self._index)).fingerprint
+        found: dict[str, str] = {}
+        for name, mapping in (await self._engine.mappings(self._index)).items():
+            migration = MigrationRecord.parse(name, mapping.get("_meta"))
+            if migration is not None and migration.kept is not None:
+                found[name] = migration.kept.fingerprint
+        return active, found
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self._tell(sentence)
