@@ -23,6 +23,7 @@ from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write
 from sidecar.cluster.reading import Record, RecordSource, Unreadable
+from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import JsonObject, WindowPolicy, Windows
 from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_named
 from sidecar.errors import (
@@ -135,7 +136,7 @@ class IndexRun:
         self._started = time.monotonic()
         inlet, outlet = create_memory_object_stream[list[_Ready]](self._options.queued_batches)
         with inlet, outlet:
-            await feed_and_write(self._feed(inlet, meta, model.name), self._write(outlet))
+            await feed_and_write(self._feed(inlet, meta, model.name), self._write(outlet, meta))
         if self._options.refresh:
             await self._engine.refresh(self._index)
         self._count()
@@ -216,7 +217,8 @@ class IndexRun:
             self._count(encoded=1, truncated=int(encoding.truncated))
         return _Ready(record, action, encoding is not None)
 
-    async def _write(self, outlet: _Outlet) -> None:
+    async def _write(self, outlet: _Outlet, meta: IndexMeta) -> None:
+        second = SecondModel(self._engine, self._sidecar, self._index, self._options.windows)
         with outlet:
             async for first in outlet:
                 ready = list(first)
@@ -225,7 +227,8 @@ class IndexRun:
                         ready += outlet.receive_nowait()
                     except (WouldBlock, EndOfStream):
                         break
-                self._settle(ready, await self._engine.bulk([one.action for one in ready]))
+                actions = await second.added([one.action for one in ready], meta)
+                self._settle(ready, await self._engine.bulk(actions))
 
     def _settle(self, ready: list[_Ready], items: tuple[BulkItem, ...]) -> None:
         """Count what was written, put the rest aside; raise where going on makes no sense."""

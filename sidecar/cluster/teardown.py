@@ -13,7 +13,7 @@ from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, Wait, send_all
 from sidecar.domain import JsonObject, JsonValue
-from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_named
+from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, dialect_named
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineRejected, IndexNotPrepared, InvalidInput
 
@@ -76,18 +76,23 @@ async def plan_teardown(
                 field="index",
             )
         return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left))
-    ours = (*dialect_named(meta.dialect).written_fields(meta.vector_field), meta.hash_field)
-    if vectors:
-        requests += _without_vectors(name, ours)
-    elif await engine.count(name, {"exists": {"field": meta.hash_field}}):
-        left.append(f"Documents of {name} still hold vectors: --vectors takes them out.")
+    migration = MigrationRecord.parse(name, others)
+    models = [meta] if migration is None else [meta, migration.other]
+    fields = [(*dialect_named(one.dialect).written_fields(one.vector_field), one.hash_field) for one in models]
+    ours = tuple(field for of_model in fields for field in of_model)
+    for of_model in fields:
+        if vectors:
+            requests += _without_vectors(name, of_model)
+        elif await engine.count(name, {"exists": {"field": of_model[-1]}}):
+            left.append(f"Documents of {name} still hold vectors: --vectors takes them out.")
     left.append(
         f"{name} keeps the definitions of {', '.join(ours)}: no cluster removes a field from a mapping; reindexing into"
         " an index without them does."
     )
     kept = {key: value for key, value in others.items() if not key.startswith(META_KEY)}
     forgotten: JsonObject = {"_meta": kept}
-    return TeardownPlan(name, (*requests, Request("PUT", path_of(name, "_mapping"), forgotten)), tuple(left))
+    requests.append(Request("PUT", path_of(name, "_mapping"), forgotten))
+    return TeardownPlan(name, tuple(requests), tuple(dict.fromkeys(left)))
 
 
 async def _beside(engine: Engine, index: str, record: SetupRecord) -> tuple[list[Request], list[str]]:

@@ -15,6 +15,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.models import encoder_of_index
+from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import Document, JsonObject, JsonValue, WindowPolicy, Windows
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_named
 from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, TextTooLarge, wire_error
@@ -132,6 +133,7 @@ class AsyncSparseWriter:
         self._options = options or WriterOptions()
         self._model = model
         self._places = asyncio.Semaphore(self._options.in_flight)
+        self._second = SecondModel(engine, sidecar, index, self._options.windows, seconds=self._options.record_seconds)
         self._known: _Target | None = None
         self._read_at = 0.0
 
@@ -208,7 +210,8 @@ class AsyncSparseWriter:
                 else:
                     writes.append(prepared)
             writes.sort(key=lambda write: write.place.position)
-            items = await self._engine.bulk([write.action for write in writes], refresh=refresh)
+            actions = await self._second.added([write.action for write in writes], target.meta)
+            items = await self._engine.bulk(actions, refresh=refresh)
         for write, item in zip(writes, items, strict=True):
             found[write.place.position] = _outcome(item, write)
         return found
