@@ -1,0 +1,136 @@
+"""`sidecar encode-corpus`: encoding a whole corpus on many cores or machines, without a sidecar."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sidecar.cli.connections import (
+    DEFAULT_ENGINE,
+    CaOption,
+    EngineOption,
+    InsecureOption,
+    PasswordOption,
+    UserOption,
+)
+from sidecar.domain import WindowPolicy, Windows
+from sidecar.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sidecar.scale import FromFiles, FromIndex, ScaleSummary, ToIndex, ToParquet
+    from sidecar.scale.plan import Cluster
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command to `app`."""
+    app.command("encode-corpus")(encode_corpus)
+
+
+def encode_corpus(
+    documents: Annotated[
+        list[Path] | None, typer.Argument(help="JSON lines, CSV, TSV or Parquet; or a folder with corpus.jsonl (BEIR).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Bundle, by name or path; every machine has it there.")
+    ] = None,
+    from_index: Annotated[str | None, typer.Option(help="Read this index instead of files.")] = None,
+    slices: Annotated[int, typer.Option(help="Parts in which the index is read side by side.")] = 8,
+    out: Annotated[Path | None, typer.Option("--out", help="New folder for Parquet files.")] = None,
+    index: Annotated[str | None, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")] = None,
+    source_field: Annotated[
+        list[str] | None, typer.Option(help="Field whose text is encoded; default: the index's, or title and text.")
+    ] = None,
+    id_field: Annotated[str, typer.Option(help="Field or column that holds the document's id.")] = "_id",
+    workers: Annotated[int, typer.Option(help="Encoders at work; 0: as many as there is room for.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of each encoder.")] = 1,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster, e.g. auto or ray://head:10001; default: this machine alone.")
+    ] = None,
+    long_texts: Annotated[
+        WindowPolicy, typer.Option(help="Texts beyond the model's length: read the head, all in windows, or refuse.")
+    ] = WindowPolicy.TRUNCATE,
+    dead_letters: Annotated[
+        Path | None, typer.Option(help="File for what can't be written. Default: dead-letters-corpus-TIME.jsonl")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    engine: EngineOption = DEFAULT_ENGINE,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> None:
+    """Encode a corpus with Ray Data into Parquet files or an index. Exit code 3: some are in the dead letters."""
+    from sidecar.bundle import STARTER_SPARSE, find_bundle
+    from sidecar.cluster import DeadLetters
+    from sidecar.scale import ScalePlan
+    from sidecar.scale import encode_corpus as encode
+    from sidecar.scale.plan import Cluster
+
+    cluster = Cluster(engine, user, password, ca, not insecure)
+    plan = ScalePlan(
+        _source(documents or [], from_index, slices, id_field, cluster),
+        _sink(out, index, cluster),
+        find_bundle(model or STARTER_SPARSE).absolute(),
+        source_fields=tuple(source_field or ("title", "text")),
+        workers=workers,
+        threads=threads,
+        windows=Windows(long_texts),
+        address=ray_address,
+    )
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    console = Console(stderr=True)
+    last: list[ScaleSummary] = []
+    with DeadLetters(dead_letters or Path(f"dead-letters-corpus-{moment}.jsonl"), index) as letters:
+        try:
+            last.append(encode(plan, letters, last.append))
+        finally:
+            if last:
+                _print(last[-1], as_json, console)
+
+
+def _source(
+    documents: list[Path], from_index: str | None, slices: int, id_field: str, cluster: Cluster
+) -> FromFiles | FromIndex:
+    from sidecar.scale import FromFiles, FromIndex
+
+    if bool(documents) == (from_index is not None):
+        raise InvalidInput("Name files, or an index by --from-index.", field="documents")
+    return FromIndex(cluster, from_index, slices) if from_index is not None else FromFiles(tuple(documents), id_field)
+
+
+def _sink(out: Path | None, index: str | None, cluster: Cluster) -> ToParquet | ToIndex:
+    from sidecar.scale import ToIndex, ToParquet
+
+    if out is not None and index is None:
+        return ToParquet(out.absolute())
+    if index is not None and out is None:
+        return ToIndex(cluster, index)
+    raise InvalidInput("Say where to: --out FOLDER or --index NAME.", field="out")
+
+
+def _print(summary: ScaleSummary, as_json: bool, console: Console) -> None:
+    import orjson
+
+    if as_json:
+        figures = asdict(summary) | {
+            "documents_per_second": round(summary.documents_per_second, 1),
+            "documents_per_actor_second": round(summary.documents_per_actor_second, 1),
+            "mean_terms": round(summary.mean_terms, 1),
+        }
+        typer.echo(orjson.dumps(figures).decode())
+        return
+    console.print(
+        f"read {summary.read}: written {summary.written} (without text {summary.without_vector}, truncated"
+        f" {summary.truncated}), failed {summary.failed}; {summary.seconds:.1f} s,"
+        f" {summary.documents_per_second:.0f} documents/s, {summary.documents_per_actor_second:.0f} per encoder,"
+        f" {summary.mean_terms:.0f} terms each",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,148 @@
+"""The parts that a corpus is read in, and the documents of one part; nothing here knows Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from sidecar.cluster.reading import MAX_LINE_BYTES, Record, Source, SourceFormat, Unreadable, open_source
+from sidecar.domain import JsonObject
+from sidecar.engine import Engine, ScanSpec, dialect_named
+from sidecar.errors import IndexNotPrepared, InvalidInput
+from sidecar.scale.connecting import connect
+from sidecar.scale.plan import FromFiles, FromIndex
+
+__all__ = ["Part", "Row", "parts_of", "read_part"]
+
+PAGE = 500
+TAKEN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one task reads: bytes `start` to `end` of a file's lines, a whole table, or one slice of an index."""
+
+    path: Path | None = None
+    start: int = 0
+    end: int | None = None
+    part: int = 0
+    """Which of the slices of an index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document as JSON, or why a line is none; `line` is None where a file is read in several parts."""
+
+    id: str | None
+    document: bytes | None
+    line: int | None = None
+    reason: str = ""
+    message: str = ""
+
+
+def parts_of(source: FromFiles | FromIndex) -> list[Part]:
+    """Cut a source into parts; raise InvalidInput for a file that is not there."""
+    if isinstance(source, FromIndex):
+        return [Part(part=number) for number in range(source.slices)]
+    found: list[Part] = []
+    for path in source.paths:
+        file = path / "corpus.jsonl" if path.is_dir() else path
+        if not file.is_file():
+            raise InvalidInput(f"{file} can't be read (no such file).", field="documents")
+        size = file.stat().st_size
+        if _is_table(file) or size <= source.part_bytes:
+            found.append(Part(file.absolute()))
+        else:
+            bounds = [*range(0, size, source.part_bytes), size]
+            found += [Part(file.absolute(), start, end) for start, end in pairwise(bounds)]
+    return found
+
+
+def read_part(part: Part, source: FromFiles | FromIndex) -> Iterator[Row]:
+    """Read one part's documents."""
+    if isinstance(source, FromIndex):
+        yield from _from_slice(part, source)
+    elif part.path is not None and part.end is not None:
+        yield from _from_range(part.path, part.start, part.end, source.id_field)
+    elif part.path is not None:
+        with open_source(part.path, source.id_field) as records:
+            while taken := records.take(TAKEN):
+                yield from map(_row, taken)
+
+
+def _from_range(path: Path, start: int, end: int, id_field: str) -> Iterator[Row]:
+    """Read the lines that begin within [start, end): a line belongs to the part in which its first byte lies."""
+    with path.open("rb") as stream:
+        first, behind = _next_line(stream, start), _next_line(stream, end)
+        stream.seek(first)
+        source = Source(io.BytesIO(stream.read(behind - first)), id_field, behind - first)
+    while True:
+        offset = first + source.position
+        taken = source.take(1)
+        if not taken:
+            return
+        row = _row(taken[0])
+        where = f" (in {path.name}, from byte {offset} on)" if row.reason else ""
+        yield Row(row.id, row.document, None, row.reason, row.message + where)
+
+
+def _next_line(stream: IO[bytes], position: int) -> int:
+    """Return where the first line begins that does not begin before `position`."""
+    if not position:
+        return 0
+    stream.seek(position - 1)
+    while piece := stream.readline(MAX_LINE_BYTES):
+        if piece.endswith(b"\n"):
+            break
+    return stream.tell()
+
+
+def _row(record: Record | Unreadable) -> Row:
+    if isinstance(record, Unreadable):
+        return Row(record.id, None, record.line, record.reason, record.message)
+    return Row(record.id, orjson.dumps(record.fields), record.line)
+
+
+def _from_slice(part: Part, source: FromIndex) -> Iterator[Row]:
+    """Read one slice, page by page, from code that has no event loop."""
+    with asyncio.Runner() as runner:
+        pages = _pages(part, source)
+        try:
+            while (page := runner.run(anext(pages, None))) is not None:
+                yield from page
+        finally:
+            runner.run(pages.aclose())
+
+
+async def _pages(part: Part, source: FromIndex) -> AsyncGenerator[list[Row], None]:
+    query: JsonObject = source.where or {"match_all": {}}
+    async with await connect(source.cluster) as engine:
+        ours = await _written_by_us(engine, source.index)
+        spec = ScanSpec(source.index, query, ("*",), source.slices)
+        async with engine.scan(spec) as scan, aclosing(scan.pages(part.part, lambda: PAGE)) as pages:
+            async for page in pages:
+                yield [
+                    Row(one.id, orjson.dumps({key: value for key, value in one.source.items() if key not in ours}))
+                    for one in page
+                ]
+
+
+async def _written_by_us(engine: Engine, index: str) -> frozenset[str]:
+    """Return the fields that an earlier model filled; an index that was never set up has none."""
+    try:
+        meta = await engine.index_meta(index)
+    except IndexNotPrepared:
+        return frozenset()
+    return frozenset({*dialect_named(meta.dialect).written_fields(meta.vector_field), meta.hash_field})
+
+
+def _is_table(file: Path) -> bool:
+    return file.suffix.removeprefix(".").lower() in {SourceFormat.CSV, SourceFormat.TSV, SourceFormat.PARQUET}

@@ -1,0 +1,107 @@
+"""Where encoded documents go: Parquet files, or the search cluster. Nothing here knows Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+
+from sidecar.cluster.documents import source_text, write_action
+from sidecar.domain import JsonObject
+from sidecar.engine import BulkAction, BulkItem, IndexMeta, dialect_named
+from sidecar.errors import EngineUnavailable, InvalidInput, wire_error
+from sidecar.scale.columns import published_table
+from sidecar.scale.connecting import connect
+from sidecar.scale.encoder import EncodedRow
+from sidecar.scale.plan import ToIndex
+
+__all__ = ["IndexSink", "Letter", "ParquetSink", "Sink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A document that was not written, as the dead letters have it."""
+
+    line: int | None
+    id: str | None
+    stage: str
+    reason: str
+    message: str
+    document: JsonObject | None
+
+    @classmethod
+    def of(cls, row: EncodedRow, stage: str, reason: str, message: str) -> Letter:
+        """Return the letter of a row."""
+        document: JsonObject | None = None if row.document is None else orjson.loads(row.document)
+        return cls(row.line, row.id, stage, reason, message, document)
+
+
+class Sink(Protocol):
+    """Takes the rows that were encoded; returns letters of those it could not write."""
+
+    def write(self, rows: Sequence[EncodedRow]) -> list[Letter]: ...
+
+
+class ParquetSink:
+    """One file per batch, named after the ids in it: a batch that is done twice is written once."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder
+        self._fingerprint = fingerprint
+
+    def write(self, rows: Sequence[EncodedRow]) -> list[Letter]:
+        """Write whole files or none; raise OSError where the folder can't be written."""
+        from pyarrow import parquet
+
+        if rows:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            name = hashlib.sha256("\0".join(row.id or "" for row in rows).encode()).hexdigest()[:24]
+            partial = self._folder / f".{name}.{os.getpid()}.partial"
+            parquet.write_table(published_table(rows, self._fingerprint), partial, compression="zstd")
+            partial.rename(self._folder / f"part-{name}.parquet")
+        return []
+
+
+class IndexSink:
+    """Whole documents by bulk; each machine has a connection of its own."""
+
+    def __init__(self, target: ToIndex, meta: IndexMeta) -> None:
+        self._target, self._meta = target, meta
+        self._dialect = dialect_named(meta.dialect)
+        self._runner = asyncio.Runner()
+        self._engine = self._runner.run(connect(target.cluster))
+
+    def write(self, rows: Sequence[EncodedRow]) -> list[Letter]:
+        """Write documents; raise EngineUnavailable where the cluster is gone for good."""
+        letters: list[Letter] = []
+        writes: list[tuple[EncodedRow, BulkAction]] = []
+        for row in rows:
+            try:
+                writes.append((row, self._action(row)))
+            except InvalidInput as error:
+                letters.append(Letter.of(row, "encode", wire_error(error).reason, error.message))
+        items = self._runner.run(self._engine.bulk([action for _, action in writes]))
+        for (row, _), item in zip(writes, items, strict=True):
+            if not item.written:
+                letters.append(Letter.of(row, "write", item.error_type or "UNKNOWN", item.reason))
+        self._require_cluster(items)
+        return letters
+
+    def _action(self, row: EncodedRow) -> BulkAction:
+        fields: JsonObject = orjson.loads(row.document or b"{}")
+        text = source_text(row.id or "", fields, self._meta)
+        return write_action(self._target.index, row.id or "", fields, text, row.vector, self._meta, self._dialect)
+
+    @staticmethod
+    def _require_cluster(items: Sequence[BulkItem]) -> None:
+        if any(item.unreachable for item in items):
+            raise EngineUnavailable(
+                "The cluster went away. Run the same command again when it is back: ids are kept, nothing is written"
+                " twice."
+            )

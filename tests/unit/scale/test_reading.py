@@ -1,0 +1,94 @@
+"""The parts of a corpus: together they hold every document once, wherever the cuts fall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.errors import InvalidInput
+from sidecar.scale.plan import Cluster, FromFiles, FromIndex, ScalePlan, ToIndex, ToParquet
+from sidecar.scale.reading import Row, parts_of, read_part
+
+LINES = st.lists(
+    st.one_of(
+        st.text(max_size=30).map(lambda text: {"text": text}),
+        st.just(None),
+    ),
+    max_size=20,
+)
+
+
+def rows_of(source: FromFiles) -> list[Row]:
+    return [row for part in parts_of(source) for row in read_part(part, source)]
+
+
+@given(lines=LINES, part_bytes=st.integers(1, 200), ending=st.booleans())
+def test_wherever_a_file_is_cut_each_line_is_read_once(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, str] | None], part_bytes: int, ending: bool
+) -> None:
+    file = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
+    written = [b"" if one is None else orjson.dumps({"_id": f"d{n}", **one}) for n, one in enumerate(lines)]
+    file.write_bytes(b"\n".join(written) + (b"\n" if ending else b""))
+    found = rows_of(FromFiles((file,), part_bytes=part_bytes))
+    assert [row.id for row in found] == [f"d{n}" for n, one in enumerate(lines) if one is not None]
+    assert [orjson.loads(row.document or b"") for row in found] == [one for one in lines if one is not None]
+
+
+def test_a_bad_line_says_where_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "corpus.jsonl"
+    file.write_bytes(b'{"_id": "a", "text": "one"}\n{broken\n{"text": "no id"}\n')
+    whole = rows_of(FromFiles((file,)))
+    assert [(row.line, row.reason) for row in whole] == [(1, ""), (2, "MALFORMED_LINE"), (3, "MISSING_ID")]
+    cut = rows_of(FromFiles((file,), part_bytes=10))
+    assert [row.reason for row in cut] == ["", "MALFORMED_LINE", "MISSING_ID"]
+    assert "from byte 28 on" in cut[1].message
+    assert all(row.line is None for row in cut)
+
+
+def test_tables_are_read_whole(tmp_path: Path) -> None:
+    file = tmp_path / "corpus.csv"
+    file.write_text("_id,text\na,one\nb,two\n")
+    source = FromFiles((file,), part_bytes=4)
+    assert len(parts_of(source)) == 1
+    assert [row.id for row in rows_of(source)] == ["a", "b"]
+
+
+def test_a_folder_is_its_corpus(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_bytes(b'{"_id": "a", "text": "one"}\n')
+    assert [row.id for row in rows_of(FromFiles((tmp_path,)))] == ["a"]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no such file"):
+        parts_of(FromFiles((tmp_path / "absent.jsonl",)))
+
+
+def test_an_index_has_a_part_per_slice() -> None:
+    cluster = Cluster("http://127.0.0.1:9200", password="secret")
+    assert [part.part for part in parts_of(FromIndex(cluster, "articles", slices=3))] == [0, 1, 2]
+    assert "secret" not in repr(cluster)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: FromFiles(()),
+        lambda: FromFiles((Path("a"),), part_bytes=0),
+        lambda: FromIndex(Cluster("http://127.0.0.1:9200"), "articles", slices=0),
+        lambda: ScalePlan(FromFiles((Path("a"),)), ToParquet(Path("b")), Path("c"), threads=0),
+    ],
+)
+def test_plans_that_make_no_sense(wrong: Callable[[], object]) -> None:
+    with pytest.raises(InvalidInput):
+        wrong()
+
+
+def test_an_index_is_not_encoded_onto_itself() -> None:
+    cluster = Cluster("http://127.0.0.1:9200")
+    with pytest.raises(InvalidInput, match="reconcile"):
+        ScalePlan(FromIndex(cluster, "articles"), ToIndex(cluster, "articles"), Path("bundle"))
