@@ -96,6 +96,8 @@ def difference(stored: JsonObject, fresh: JsonObject) -> float:
 
 
 def _of_weights(held: Mapping[str, float], wanted: Mapping[str, float]) -> float:
+    if {term for term in held.keys() ^ wanted.keys() if term.startswith(SENTINEL_PREFIX)}:
+        return 1.0
     scale = max([*held.values(), *wanted.values()], default=1.0)
     least_held, least_wanted = _least(held), _least(wanted)
     apart = [
