@@ -5,6 +5,8 @@ Without it, a document that is written whole would lack that vector until `sidec
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, suppress
@@ -56,7 +58,8 @@ class SecondModel:
         self._in_flight = in_flight
         self._seconds = seconds
         self._kept: tuple[IndexMeta, ...] = ()
-        self._read_at = -seconds
+        self._read_at = -math.inf
+        self._reading = asyncio.Lock()
 
     async def added(self, actions: Sequence[BulkAction], first: IndexMeta) -> list[BulkAction]:
         """Return the same writes, in order, with the fields of the other model; `first` is the one they are made for.
@@ -107,10 +110,11 @@ class SecondModel:
             yield part
 
     async def _target(self, first: IndexMeta) -> _Target | None:
-        if time.monotonic() - self._read_at > self._seconds:
-            self._read_at = time.monotonic()
-            with suppress(SidecarError):
-                self._kept = await _kept(self._engine, self._index)
+        async with self._reading:
+            if time.monotonic() - self._read_at > self._seconds:
+                with suppress(SidecarError):
+                    self._kept = await _kept(self._engine, self._index)
+                self._read_at = time.monotonic()
         second = next((meta for meta in self._kept if meta.fingerprint != first.fingerprint), None)
         if second is None:
             return None
