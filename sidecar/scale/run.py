@@ -73,7 +73,8 @@ def _pipeline(
     import ray.data
 
     parts = parts_of(plan.source)
-    workers = plan.workers or max(1, int(ray.cluster_resources().get("CPU", 1.0)) // plan.threads)
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    workers = plan.workers or max(1, int(there.get("CPU", 1.0)) // plan.threads)
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=workers)
     corpus = ray.data.from_items([_as_item(part) for part in parts], override_num_blocks=len(parts))
     read = corpus.flat_map(_Reader(plan.source), num_cpus=READER_CPUS)
@@ -223,7 +224,9 @@ def _ray(plan: ScalePlan) -> Iterator[None]:
         return
     # Of a cluster that runs already Ray takes the CPUs as they are.
     cpus = None if plan.address or not plan.workers else plan.workers * plan.threads + 1
-    ray.init(address=plan.address, num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address=plan.address, num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+    )
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
