@@ -64,7 +64,7 @@ async def test_planning_sends_nothing_that_changes_anything(opensearch: Node, in
 
 async def test_another_model_is_refused(engine: Engine, index_name: str) -> None:
     await set_up(engine, IndexSpec(index_name, model()))
-    with pytest.raises(FingerprintMismatch, match="new --index"):
+    with pytest.raises(FingerprintMismatch, match="sidecar migrate"):
         await set_up(engine, IndexSpec(index_name, model("successor")))
 
 

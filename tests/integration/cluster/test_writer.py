@@ -220,11 +220,16 @@ async def test_calls_beyond_what_may_be_under_way_wait(
     opensearch: Node, client: AsyncSidecarClient, prepared: str
 ) -> None:
     under_way, most = 0, 0
+    several = asyncio.Event()
 
     async def enter(_: bytes) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
+        if under_way > 1:
+            several.set()
+        # The first one waits for a second, which would never come if writes were taken one after the other.
+        await asyncio.wait_for(several.wait(), 30.0)
         await asyncio.sleep(0.05)
 
     async def leave(_: bytes) -> None:
