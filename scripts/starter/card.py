@@ -181,7 +181,7 @@ nDCG@10 as above, shipped variant.
 {_trained(curve)}. Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added.
 The recipe is in the project's `docs/training.md`, in one command.
 
-{_curve_table(curve, {"divergence": "divergence", "terms": "terms per document in the batch", "floor": "floor"})}
+{_curve_table(curve, {"divergence": "divergence", "terms": "terms per document in the batch"})}
 
 {source_table(documents)}
 
@@ -217,7 +217,7 @@ nDCG@10 with exact dot products.
 
 ## Limits
 
-- Trained for inference-free queries first: one step in two also saw a few neural queries.
+- Trained for inference-free queries first: one step in four also saw a few neural queries.
 - English only; queries are read to 512 tokens.
 """
 

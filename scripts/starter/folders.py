@@ -36,7 +36,6 @@ def save_sparse(
     from transformers import AutoTokenizer
 
     body = folder.with_name(folder.name + ".body")
-    student.close_dead_columns()
     _save_model(student.encoder, tokenizer_folder, body)
     tokenizer: Any = AutoTokenizer.from_pretrained(body)
     weights = torch.zeros(student.encoder.config.vocab_size)

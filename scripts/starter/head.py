@@ -32,20 +32,23 @@ def build_student(
     folding: Folding,
     idf: NDArray[np.float32],
     floor: float,
+    temperature: float,
     rows: NDArray[np.int64] | None,
     device: torch.device,
     active: float = 200.0,
 ) -> SparseStudent:
     """all-MiniLM-L6-v2's body, with a head fitted on the documents `rows` where they are given.
 
-    `idf` [columns] is that of the folding's columns, `floor` the first weight of the lexical floor.
+    `idf` [columns] is that of the folding's columns, `floor` the weight of the lexical floor.
     """
     from transformers import BertForMaskedLM
 
     encoder = BertForMaskedLM.from_pretrained(
         base, attn_implementation="eager", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
-    student = SparseStudent(encoder, torch.from_numpy(idf), torch.from_numpy(folding.columns), floor).to(device)
+    student = SparseStudent(encoder, torch.from_numpy(idf), torch.from_numpy(folding.columns), floor, temperature).to(
+        device
+    )
     if rows is not None:
         initialise_head(student, tokens, folding, rows, device, active)
     return student

@@ -53,13 +53,12 @@ class TeacherRecipe:
 
 @dataclass(frozen=True, slots=True)
 class FloorRecipe:
-    """The lexical floor: BM25's term saturation.
+    """The lexical floor: BM25's term saturation, of fixed `weight` while the encoder learns what to add to it.
 
-    Its weight is learned from `weight` on, and `served` as it was best on the dev splits: training passages are short,
-    and the encoder is less sure of long documents than it thinks.
+    `served` is the weight in the bundle, as it was best on the dev splits.
     """
 
-    weight: float = 0.7
+    weight: float = 1.0
     served: float = 1.0
     k1: float = 1.2
     b: float = 0.75
@@ -69,7 +68,7 @@ class FloorRecipe:
 class SparseRecipe:
     """The sparse encoder's training. A fraction is of `steps`."""
 
-    steps: int = 1_200
+    steps: int = 800
     documents: int = 24
     queries: int = 128
     max_tokens: int = 160
@@ -77,19 +76,20 @@ class SparseRecipe:
     long_tokens: int = 288
     padded_share: float = 0.15
     neural_queries: int = 16
-    neural_every: int = 2
+    neural_every: int = 4
     neural_weight: float = 0.5
     body_rate: float = 1e-4
     head_rate: float = 1e-3
     query_rate: float = 2e-3
-    floor_rate: float = 2e-3
+    scalar_rate: float = 2e-3
     warm_up: float = 0.05
     teacher_sharpness: float = 1.6
-    temperature: float = 2.5
-    target_terms: float = 140.0
+    temperature: float = 4.0
+    asked_at_least: int = 2
+    target_expansions: float = 70.0
     target_query_terms: float = 32.0
     prune_ratio: float = 0.1
-    penalty_start: float = 3e-4
+    penalty_start: float = 1e-4
     penalty_gain: float = 0.05
     query_decay: float = 1e-3
     checkpoint_every: int = 50

@@ -17,18 +17,19 @@ from scripts.starter.teacher import Teacher
 from scripts.starter.tokens import TokenTable
 
 # Documents of similar length go through the body together: a third less padding.
-MICRO_BATCH = 8
+MICRO_BATCH = 12
 PENALTY_RANGE = (1e-5, 0.3)
 
 
 class SparseTrainer:
     """KL divergence from the teacher over each batch, and sparsity penalties that find their own weights.
 
-    The penalty is FLOPS (Paria et al., arXiv 2004.05665) plus a little L1, each term divided by its IDF: terms that
-    every document has cost most and tell least. A document's own terms cost nothing, since the lexical floor has their
-    postings anyway. Its weight rises while documents have more terms than wanted and falls while they have fewer, so
-    that nothing has to be tuned against a moving target. Now and then some queries go through the encoder too, so that
-    the same weights serve neural queries.
+    The penalty is the L1 norm of what the encoder adds to each document; terms more common than most cost more (they
+    tell least). A document's own terms cost nothing, since the lexical floor has their postings anyway. FLOPS (Paria et
+    al., arXiv 2004.05665) squares the mean over a batch: in batches as small as these a rare term costs next to
+    nothing, and encoders add rare terms at random. The penalty's weight rises while documents have more expansions than
+    wanted and falls while they have fewer, so that nothing has to be tuned against a moving target. Now and then some
+    queries go through the encoder too, so that the same weights serve neural queries.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class SparseTrainer:
         self.optimiser = _optimiser(student, recipe)
         self._student, self._teacher, self._batcher, self._texts = student, teacher, batcher, texts
         self._recipe, self._floor, self._device = recipe, floor, device
-        self._cost = (student.idf.mean() / student.idf.clamp_min(student.idf.mean() / 5)).detach()
+        self._cost = (student.idf.mean() / student.idf).clamp(1.0, 5.0).detach()
         self.penalty = self.query_penalty = recipe.penalty_start
 
     def step(self, step: int) -> dict[str, float]:
@@ -60,12 +61,12 @@ class SparseTrainer:
         saturated = self._dense(
             self._texts.documents.saturated(batch.documents, self._floor, self._texts.average_length)
         )
-        documents = learned + self._student.floor() * saturated
+        documents = learned + self._student.floor * saturated
         wanted = torch.from_numpy(self._teacher.scores(batch.queries, batch.documents)).to(self._device)
         divergence = self._divergence(self._student.scores(self._queries(batch, step), documents), wanted)
         terms = float(pruned_terms(documents.detach(), recipe.prune_ratio).float().mean())
-        mean = (learned * (saturated == 0)).mean(dim=0)
-        penalty = ((mean.square() + 0.1 * mean) * self._cost).sum()
+        expansions = terms - float((saturated > 0).sum(dim=1).float().mean())
+        penalty = (learned * (saturated == 0) * self._cost).sum(dim=1).mean()
         loss = divergence + self.penalty * penalty + recipe.query_decay * self._student.adjustment.square().mean()
         values = {"divergence": float(divergence.detach()), "terms": terms, "penalty": self.penalty}
         if step % recipe.neural_every == 0:
@@ -74,8 +75,8 @@ class SparseTrainer:
             values |= {"query terms": query_terms}
         loss.backward()  # type: ignore[no-untyped-call]
         if not long:
-            self.penalty = _steered(self.penalty, terms / recipe.target_terms, recipe.penalty_gain)
-        return values | {"floor": float(self._student.floor().detach())}
+            self.penalty = _steered(self.penalty, expansions / recipe.target_expansions, recipe.penalty_gain)
+        return values | {"expansions": expansions, "temperature": float(self._student.temperature().detach())}
 
     def extra_state(self) -> dict[str, Any]:
         return {"penalty": self.penalty, "query penalty": self.query_penalty}
@@ -85,10 +86,12 @@ class SparseTrainer:
 
     def _encode(self, tokens: TokenTable, rows: NDArray[np.int64], max_tokens: int) -> torch.Tensor:
         order = np.argsort(tokens.lengths[rows], kind="stable")
-        parts = [
-            self._student.learned(*tokens.batch(rows[part], max_tokens, self._device))
-            for part in np.array_split(order, max(1, len(order) // MICRO_BATCH))
-        ]
+        # One context around all parts: the weights are cast to bfloat16 once, not once a part.
+        with torch.autocast(self._device.type, torch.bfloat16):
+            parts = [
+                self._student.learned(*tokens.batch(rows[part], max_tokens, self._device))
+                for part in np.array_split(order, max(1, len(order) // MICRO_BATCH))
+            ]
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self._device)]
 
     def _queries(self, batch: Batch, step: int) -> torch.Tensor:
@@ -106,8 +109,7 @@ class SparseTrainer:
         count = min(recipe.neural_queries, len(batch.queries))
         queries = self._encode(self._texts.query_tokens, batch.queries[:count], recipe.max_tokens)
         scores = self._student.query_scale.exp() * queries @ documents.T
-        mean = queries.mean(dim=0)
-        penalty = ((mean.square() + 0.1 * mean) * self._cost).sum()
+        penalty = (queries * self._cost).sum(dim=1).mean()
         terms = float(pruned_terms(queries.detach(), recipe.prune_ratio).float().mean())
         loss = self._divergence(scores, wanted[:count]) + self.query_penalty * penalty
         self.query_penalty = _steered(self.query_penalty, terms / recipe.target_query_terms, recipe.penalty_gain)
@@ -115,7 +117,7 @@ class SparseTrainer:
 
     def _divergence(self, scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         return functional.kl_div(
-            functional.log_softmax(scores / self._recipe.temperature, dim=1),
+            functional.log_softmax(scores / self._student.temperature(), dim=1),
             functional.log_softmax(self._recipe.teacher_sharpness * wanted, dim=1),
             reduction="batchmean",
             log_target=True,
@@ -133,13 +135,13 @@ def _steered(penalty: float, excess: float, gain: float) -> float:
 def _optimiser(student: SparseStudent, recipe: SparseRecipe) -> torch.optim.AdamW:
     predictions = student.encoder.cls.predictions
     head = [*predictions.transform.parameters(), predictions.decoder.bias]
-    scalars = [student.floor_logarithm, student.query_scale]
+    scalars = [student.temperature_logarithm, student.query_scale]
     apart = {id(parameter) for parameter in (*head, student.adjustment, *scalars)}
     body = [parameter for parameter in student.parameters() if id(parameter) not in apart]
     groups = [
         {"params": body, "initial": recipe.body_rate, "weight_decay": 0.01},
         {"params": head, "initial": recipe.head_rate, "weight_decay": 0.0},
         {"params": [student.adjustment], "initial": recipe.query_rate, "weight_decay": 0.0},
-        {"params": scalars, "initial": recipe.floor_rate, "weight_decay": 0.0},
+        {"params": scalars, "initial": recipe.scalar_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.body_rate, betas=(0.9, 0.98), fused=True)

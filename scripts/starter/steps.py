@@ -49,14 +49,24 @@ def initial_student(work: Workspace) -> SparseStudent:
         work.folding,
         work.query_weights,
         FloorRecipe().weight,
+        SparseRecipe().temperature,
         None if path.exists() else rows,
         work.device,
     )
     if path.exists():
         student.load_state_dict(torch.load(path, map_location=work.device, weights_only=True))
     else:
+        student.close_columns(asked_columns(work))
         torch.save(student.state_dict(), path)
     return student
+
+
+def asked_columns(work: Workspace) -> torch.Tensor:
+    """Which columns enough training queries ask for, bool [columns]."""
+    owners = np.asarray([query.document for query in work.corpus.queries])
+    held_out = np.asarray([row.held_out for row in work.corpus.documents])
+    trained = work.texts.queries.counts[np.flatnonzero(~held_out[owners])]
+    return torch.from_numpy(np.asarray(trained.getnnz(axis=0)) >= SparseRecipe().asked_at_least)
 
 
 def train_sparse(work: Workspace, recipe: SparseRecipe) -> None:
@@ -85,7 +95,7 @@ def held_out_sparse(work: Workspace, student: SparseStudent, recipe: SparseRecip
     texts = work.texts
     floor = texts.documents.saturated(documents, FloorRecipe(), texts.average_length)
     learned = encode_documents(student, work.document_tokens, documents, recipe.max_tokens, work.device)
-    vectors = pruned(learned + float(student.floor().detach()) * floor, recipe.prune_ratio)
+    vectors = pruned(learned + FloorRecipe().served * floor, recipe.prune_ratio)
     asked = texts.queries.present(queries).multiply(student.query_weights().detach().cpu().numpy())
     scores = dot(csr_matrix(asked), vectors)
     return reciprocal_rank(scores, np.searchsorted(documents, work.teacher.labels[queries]))

@@ -12,7 +12,7 @@ NEVER = -1e4
 
 
 class SparseStudent(nn.Module):
-    """Document encoder, weight of the lexical floor, and inference-free query weights, trained together.
+    """Document encoder and inference-free query weights, trained together on top of a lexical floor of fixed weight.
 
     Vectors have one column per term of the folded vocabulary: `columns` [columns] holds the term ids. A query is the
     set of its terms, each with its IDF times exp(adjustment): the adjustment learns what IDF cannot know, above all
@@ -22,29 +22,33 @@ class SparseStudent(nn.Module):
     idf: torch.Tensor
     columns: torch.Tensor
 
-    def __init__(self, encoder: BertForMaskedLM, idf: torch.Tensor, columns: torch.Tensor, floor: float) -> None:
+    def __init__(
+        self, encoder: BertForMaskedLM, idf: torch.Tensor, columns: torch.Tensor, floor: float, temperature: float
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.register_buffer("idf", idf)
         self.register_buffer("columns", columns)
         self.adjustment = nn.Parameter(torch.zeros_like(idf))
-        self.floor_logarithm = nn.Parameter(torch.tensor(float(floor)).log())
+        self.floor = floor
+        self.temperature_logarithm = nn.Parameter(torch.tensor(float(temperature)).log())
         self.query_scale = nn.Parameter(torch.zeros(()))
 
     def query_weights(self) -> torch.Tensor:
         """Weights [columns] of terms in a query."""
         return self.idf * torch.exp(self.adjustment.clamp(-4.0, 2.0))
 
-    def floor(self) -> torch.Tensor:
-        """What one unit of term saturation adds to a document's weight; a scalar."""
-        return self.floor_logarithm.exp()
+    def temperature(self) -> torch.Tensor:
+        """What scores are divided by before they are compared with the teacher's; a scalar."""
+        return self.temperature_logarithm.exp()
 
     def head_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What the decoder multiplies with the word embeddings [texts, length, hidden]."""
         with torch.autocast(ids.device.type, torch.bfloat16):
             hidden = self.encoder.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         # The head's initial bias is large (see head.py): in bfloat16 it would swallow the signal.
-        states: torch.Tensor = self.encoder.cls.predictions.transform(hidden.float())
+        with torch.autocast(ids.device.type, enabled=False):
+            states: torch.Tensor = self.encoder.cls.predictions.transform(hidden.float())
         return states
 
     def learned(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -57,10 +61,13 @@ class SparseStudent(nn.Module):
         """Dot products [queries, texts]; `query_terms` [queries, columns] is 1 where a query has the term."""
         return (query_terms * self.query_weights()) @ documents.T
 
-    def close_dead_columns(self) -> None:
-        """Let the decoder itself never give a term that is no column, as the checkpoint is used without them."""
+    def close_columns(self, asked: torch.Tensor) -> None:
+        """Let the decoder never give a term that is no column, nor one whose column [columns] is not `asked`.
+
+        A term that no query of the training asks for would be added at random: nothing tells good from bad.
+        """
         with torch.no_grad():
             bias = self.encoder.cls.predictions.decoder.bias
             dead = torch.ones_like(bias, dtype=torch.bool)
-            dead[self.columns] = False
+            dead[self.columns[asked]] = False
             bias[dead] = NEVER

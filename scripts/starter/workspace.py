@@ -129,5 +129,5 @@ class Workspace:
 
 
 def base_body() -> BertModel:
-    """all-MiniLM-L6-v2's transformer without a pooler; plain attention is the faster one on CPUs in bfloat16."""
-    return BertModel.from_pretrained(base_folder(), add_pooling_layer=False, attn_implementation="eager")
+    """all-MiniLM-L6-v2's transformer without a pooler."""
+    return BertModel.from_pretrained(base_folder(), add_pooling_layer=False, attn_implementation="sdpa")

@@ -63,7 +63,7 @@ class Miniature:
             attention_probs_dropout_prob=0.0,
         )
         columns = torch.from_numpy(self.folding.columns)
-        student = SparseStudent(BertForMaskedLM(config), torch.from_numpy(self.idf), columns, FloorRecipe().weight)
+        student = SparseStudent(BertForMaskedLM(config), torch.from_numpy(self.idf), columns, FloorRecipe().weight, 4.0)
         torch.nn.init.constant_(student.encoder.cls.predictions.decoder.bias, 0.05)
         return student
 

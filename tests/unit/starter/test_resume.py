@@ -79,7 +79,7 @@ def test_training_changes_every_part_of_the_student(miniature: Miniature, tmp_pa
     before = miniature.student().state_dict()
     after = run(sparse_trainer(miniature), tmp_path)
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
-    assert {"adjustment", "floor_logarithm", "query_scale"} <= changed
+    assert {"adjustment", "temperature_logarithm", "query_scale"} <= changed
     assert not {"idf", "columns"} & changed
     assert {name for name in changed if "transform.dense" in name}
     assert {name for name in changed if "layer.0" in name}

@@ -96,3 +96,18 @@ def test_scores_are_those_of_the_query_weights(miniature: Miniature) -> None:
 def test_ties_count_against_the_reciprocal_rank() -> None:
     scores = np.asarray([[3.0, 1.0, 2.0], [1.0, 1.0, 1.0]], dtype=np.float32)
     assert reciprocal_rank(scores, np.asarray([2, 0])) == np.float32((1 / 2 + 1 / 3) / 2)
+
+
+def test_a_closed_column_never_enters_a_vector(miniature: Miniature) -> None:
+    student = miniature.student()
+    ids, mask = miniature.documents.batch(np.arange(8), 32, torch.device("cpu"))
+    torch.nn.init.constant_(student.encoder.cls.predictions.decoder.bias, 3.0)
+    asked = torch.arange(len(student.columns)) % 2 == 0
+    assert (student.learned(ids, mask)[:, ~asked] > 0).all()
+    student.close_columns(asked)
+    closed = student.learned(ids, mask)
+    assert (closed[:, ~asked] == 0).all()
+    assert (closed[:, asked] > 0).all()
+    outside = torch.ones(len(student.encoder.cls.predictions.decoder.bias), dtype=torch.bool)
+    outside[student.columns] = False
+    assert (student.encoder.cls.predictions.decoder.bias[outside] < -1e3).all()
