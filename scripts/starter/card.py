@@ -150,8 +150,8 @@ one; a larger published model ranks better.
 ## Scores
 
 nDCG@10 on a real OpenSearch 3.8 through `sidecar evaluate`; lexical is its own BM25 (`english` analyzer, defaults).
-None of these collections was trained on. The floor's weight was chosen on dev splits, but looked at again because
-`time` had been seen to suffer under a lighter one (docs/training.md).
+None of these collections was trained on. The floor's weight was chosen on dev splits, but looked at in the first place
+because `time` had been seen to suffer under a lighter one (docs/training.md).
 
 {_on_opensearch(found, reranked=False)}
 

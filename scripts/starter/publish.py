@@ -27,8 +27,8 @@ EVALUATION, REPORT, CALIBRATION, PRECISIONS = "evaluation.json", "report.json", 
 PROFILES = ("lexical", "sparse", "hybrid", "hybrid+rerank")
 DEPTH_100 = """name: hybrid+rerank
 retrievers:
-  - {kind: lexical, weight: 0.5}
-  - {kind: sparse, weight: 0.5, collection_idf: 0.7}
+  - {kind: lexical, weight: 0.3}
+  - {kind: sparse, weight: 0.7, collection_idf: 0.7}
 fusion: {method: linear, normalization: min_max}
 rerank: {depth: 100, weight: 0.5, timeout: 600}
 encode_timeout: 600

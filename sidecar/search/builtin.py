@@ -23,7 +23,7 @@ _PLAIN = (
     Profile(name="sparse", retrievers=(Sparse(collection_idf=COLLECTION_IDF),)),
     Profile(
         name="hybrid",
-        retrievers=(Lexical(weight=0.5), Sparse(weight=0.5, collection_idf=COLLECTION_IDF)),
+        retrievers=(Lexical(weight=0.3), Sparse(weight=0.7, collection_idf=COLLECTION_IDF)),
         fusion=LinearFusion(normalization=Normalization.MIN_MAX),
     ),
     Profile(
