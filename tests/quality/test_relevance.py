@@ -1,7 +1,6 @@
 """What the whole pipeline is worth, with the starter bundles, on real test collections.
 
-The collections are old research collections that can't be shipped: SIDECAR_COLLECTIONS=DIR says where they are, else
-`../shared/collections` beside the repository is tried.
+The collections are old research collections that can't be shipped: SIDECAR_COLLECTIONS=DIR says where they are.
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ from sidecar.server.process import SidecarProcess
 
 pytestmark = [pytest.mark.quality, pytest.mark.timeout(1_800)]
 
-REPOSITORY = Path(__file__).parents[2]
-
 LEXICAL = {"cranfield": 0.359, "med": 0.690, "cystic_fibrosis": 0.458, "time": 0.756}
 """nDCG@10 of OpenSearch 3.8 with its defaults, measured without any code of this project."""
 
@@ -48,10 +45,9 @@ class Measured:
 
 def _folder(name: str) -> Path:
     root = os.environ.get("SIDECAR_COLLECTIONS")
-    folder = (Path(root) if root else REPOSITORY.parent / "shared" / "collections") / name
-    if not folder.is_dir():
+    if root is None or not (Path(root) / name).is_dir():
         pytest.skip(f"the collection {name} is not here: set SIDECAR_COLLECTIONS to a folder that has it")
-    return folder
+    return Path(root) / name
 
 
 @pytest.fixture(scope="module")
