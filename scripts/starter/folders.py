@@ -36,6 +36,7 @@ def save_sparse(
     from transformers import AutoTokenizer
 
     body = folder.with_name(folder.name + ".body")
+    student.close_columns(torch.ones(len(student.columns), dtype=torch.bool))
     _save_model(student.encoder, tokenizer_folder, body)
     tokenizer: Any = AutoTokenizer.from_pretrained(body)
     weights = torch.zeros(student.encoder.config.vocab_size)
