@@ -11,7 +11,7 @@ from sidecar.engine import BulkAction, Dialect, IndexMeta
 __all__ = ["source_text", "text_hash", "write_action"]
 
 
-def source_text(document_id: str, fields: Mapping[str, JsonValue], meta: IndexMeta) -> str:
+def source_text(document_id: str, fields: Mapping[str, object], meta: IndexMeta) -> str:
     """Return the text that is encoded: the source fields joined by a space."""
     return Document(document_id, fields).text(meta.source_fields)
 

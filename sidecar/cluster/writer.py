@@ -7,78 +7,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
-from typing import Literal, TypeAlias, TypeVar
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.models import encoder_of_index
+from sidecar.cluster.outcomes import Stage, WriteMode, WriteOutcome, WriterOptions
 from sidecar.cluster.second_model import SecondModel
-from sidecar.domain import Document, JsonObject, JsonValue, WindowPolicy, Windows
+from sidecar.domain import Document, JsonObject, JsonValue
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_named
-from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, TextTooLarge, wire_error
+from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, TextTooLarge, UnknownModel, wire_error
 
 __all__ = ["AsyncSparseWriter", "Stage", "WriteMode", "WriteOutcome", "WriterOptions"]
-
-ResultT = TypeVar("ResultT")
-
-TRUNCATE = Windows(WindowPolicy.TRUNCATE)
-
-WriteMode: TypeAlias = Literal[BulkOperation.INDEX, BulkOperation.CREATE]
-"""INDEX replaces a document of the same id, CREATE refuses to (error type `version_conflict_engine_exception`)."""
-
-
-class Stage(StrEnum):
-    """Where a document failed."""
-
-    ENCODE = "encode"
-    WRITE = "write"
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOutcome:
-    """What became of one document. `stage` None: it is written.
-
-    `reason` is the sidecar's reason or the cluster's error type, `message` says what happened. `retriable`: the
-    cluster was overloaded or away, so that writing the same document again may succeed. `has_vector` is False for a
-    document without text, `truncated` True where its text was longer than what the model reads.
-    """
-
-    id: str
-    stage: Stage | None = None
-    reason: str = ""
-    message: str = ""
-    retriable: bool = False
-    has_vector: bool = False
-    truncated: bool = False
-
-    @property
-    def written(self) -> bool:
-        """Whether the cluster confirmed the write."""
-        return self.stage is None
-
-
-@dataclass(frozen=True, slots=True)
-class WriterOptions:
-    """How much is under way at once, over all calls of one writer, and how texts are read.
-
-    `batch_documents` and `batch_characters` bound one request to the sidecar, `in_flight` how many batches of all calls
-    are being encoded or written: a call beyond waits. `record_seconds` is how long what the index says of itself is
-    believed.
-    """
-
-    windows: Windows = TRUNCATE
-    batch_documents: int = 32
-    batch_characters: int = 65_536
-    max_text_bytes: int = 1_048_576
-    in_flight: int = 8
-    record_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        if min(self.batch_documents, self.batch_characters, self.max_text_bytes, self.in_flight) < 1:
-            raise InvalidInput("Batches, texts and batches in flight have a size of at least 1.", field="options")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +89,21 @@ class AsyncSparseWriter:
         Raises, with nothing or only some of the documents written: IndexNotFound, IndexNotPrepared, FingerprintMismatch
         (the sidecar serves another model than the index's), UnknownModel, SidecarUnavailable.
         """
+        places = [_Place(position, document) for position, document in enumerate(documents)]
+        found: dict[int, WriteOutcome] = {}
         target = await self._target()
-        try:
-            outcomes = await self._write(documents, target, mode, refresh)
-        except FingerprintMismatch:
-            # The index may have been migrated since its record was read.
+        outdated = await self._write(places, target, mode, refresh, found)
+        if outdated is not None:
+            # The index may have been migrated since its record was read. What has its outcome is not written again:
+            # a document that was created would be a conflict with itself.
             fresh = await self._target(anew=True)
             if fresh.meta.fingerprint == target.meta.fingerprint:
-                raise
-            outcomes = await self._write(documents, fresh, mode, refresh)
-        return outcomes
+                raise outdated
+            left = [place for place in places if place.position not in found]
+            outdated = await self._write(left, fresh, mode, refresh, found)
+            if outdated is not None:
+                raise outdated
+        return tuple(found[place.position] for place in places)
 
     async def delete(self, ids: Sequence[str], *, refresh: bool = False) -> tuple[WriteOutcome, ...]:
         """Delete documents; one that is not there counts as deleted. Returns one outcome for each, in order."""
@@ -166,32 +112,52 @@ class AsyncSparseWriter:
             return tuple(_outcome(item) for item in await self._engine.bulk(actions, refresh=refresh))
 
     async def _write(
-        self, documents: Sequence[Document], target: _Target, mode: WriteMode, refresh: bool
-    ) -> tuple[WriteOutcome, ...]:
-        found: dict[int, WriteOutcome] = {}
+        self,
+        places: Sequence[_Place],
+        target: _Target,
+        mode: WriteMode,
+        refresh: bool,
+        found: dict[int, WriteOutcome],
+    ) -> FingerprintMismatch | UnknownModel | None:
+        """Enter the outcome of every document into `found`, or return why some have none: the model is another one.
+
+        What is under way then is finished before: a write whose outcome nobody knows can't be left out afterwards.
+        """
         batches: list[list[_Place]] = [[]]
         texts: dict[int, str] = {}
         size = 0
-        for position, document in enumerate(documents):
-            text = document.text(target.meta.source_fields)
+        for place in places:
+            text = source_text(place.document.id, place.document.fields, target.meta)
             if len(text.encode("utf-8", "surrogatepass")) > self._options.max_text_bytes:
                 error = TextTooLarge(f"The text has more than {self._options.max_text_bytes} bytes.")
-                found[position] = _not_encoded(document.id, error)
+                found[place.position] = _not_encoded(place.document.id, error)
                 continue
-            texts[position] = text
+            texts[place.position] = text
             full = len(batches[-1]) >= self._options.batch_documents
             if batches[-1] and (full or size + len(text) > self._options.batch_characters):
                 batches.append([])
                 size = 0
-            batches[-1].append(_Place(position, document))
+            batches[-1].append(place)
             size += len(text)
+        outdated: list[FingerprintMismatch | UnknownModel] = []
+
+        async def one(batch: Sequence[_Place]) -> None:
+            if outdated:
+                return
+            try:
+                found.update(await self._batch(batch, texts, target, mode, refresh))
+            except (FingerprintMismatch, UnknownModel) as error:
+                outdated.append(error)
+
         # Two versions of one document in one call must not overtake each other.
-        distinct = len({document.id for document in documents}) == len(documents)
-        work = [partial(self._batch, batch, texts, target, mode, refresh) for batch in batches if batch]
-        answers = await _side_by_side(work) if distinct else [await one() for one in work]
-        for answer in answers:
-            found |= answer
-        return tuple(found[position] for position in range(len(documents)))
+        distinct = len({place.document.id for place in places}) == len(places)
+        work = [partial(one, batch) for batch in batches if batch]
+        if distinct:
+            await _side_by_side(work)
+        else:
+            for step in work:
+                await step()
+        return outdated[0] if outdated else None
 
     async def _batch(
         self, batch: Sequence[_Place], texts: dict[int, str], target: _Target, mode: WriteMode, refresh: bool
@@ -233,9 +199,10 @@ class AsyncSparseWriter:
         encoding = document.encoding
         try:
             fields = _json(place.document)
-            text = source_text(place.document.id, fields, target.meta)
             vector = encoding.vector if encoding else None
-            action = write_action(self.index, place.document.id, fields, text, vector, target.meta, target.dialect)
+            action = write_action(
+                self.index, place.document.id, fields, document.text, vector, target.meta, target.dialect
+            )
             action = BulkAction(action.index, action.id, action.document, mode)
         except InvalidInput as error:
             return _not_encoded(place.document.id, error)
@@ -251,11 +218,11 @@ class AsyncSparseWriter:
         return known
 
 
-async def _side_by_side(work: Sequence[Callable[[], Awaitable[ResultT]]]) -> list[ResultT]:
-    """Return all results, in order; the first error cancels the rest and is raised."""
+async def _side_by_side(work: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Do all of it; the first error cancels the rest and is raised."""
     tasks = [asyncio.ensure_future(one()) for one in work]
     try:
-        return list(await asyncio.gather(*tasks))
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
