@@ -157,12 +157,21 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One encoded text: its vector, and how much of the text was read."""
+    """One encoded text: its vector, and how much of the text was read.
+
+    `repetition` says by what each of the vector's weights was multiplied because the query repeats the term; empty
+    where nothing was.
+    """
 
     vector: SparseVector
     truncated: bool = False
     windows: int = 1
     tokens: int = 0
+    repetition: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.repetition and len(self.repetition) != len(self.vector):
+            raise ValueError("An encoding has one factor of repetition per term, or none.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.starter.folders import FLOOR, FOLDS
 from scripts.starter.workspace import Workspace
 from sidecar.bundle import STARTER_NEURAL, STARTER_RERANKER, STARTER_SPARSE, LexicalFloor
-from sidecar.bundle.manifest import Quantization, QueryMode, ScoreActivation
+from sidecar.bundle.manifest import Quantization, QueryMode, QueryTermFrequency, ScoreActivation
 from sidecar.domain import ModelKind
 from sidecar.export import ExportOptions, export_checkpoint
 
@@ -25,6 +25,7 @@ def sparse_options(work: Workspace) -> ExportOptions:
         base_model=BASE,
         max_tokens=512,
         missing_idf=0.0,
+        query_term_frequency=QueryTermFrequency.SQUARE_ROOT,
         folds=json.loads((work.sparse_folder / FOLDS).read_text(encoding="utf-8")),
         lexical_floor=LexicalFloor.model_validate_json((work.sparse_folder / FLOOR).read_bytes()),
         replace=True,
@@ -45,7 +46,12 @@ def export_full_precision(work: Workspace, out: Path) -> Path:
 def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
     """The bundle in `out` whose queries go through the same encoder; the graph is byte for byte the other's."""
     options = replace(
-        sparse_options(work), name=STARTER_NEURAL, query_mode=QueryMode.NEURAL, missing_idf=None, model_card=card
+        sparse_options(work),
+        name=STARTER_NEURAL,
+        query_mode=QueryMode.NEURAL,
+        missing_idf=None,
+        query_term_frequency=None,
+        model_card=card,
     )
     return _export(work.sparse_folder, out, options)
 

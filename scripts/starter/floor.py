@@ -42,6 +42,12 @@ class OwnTerms:
         found.data = np.ones_like(found.data)
         return found
 
+    def damped(self, rows: NDArray[np.int64]) -> csr_matrix:
+        """Square roots of how often a text has each term [rows, columns]: what a query weighs its terms by."""
+        found = csr_matrix(self.counts[rows])
+        found.data = np.sqrt(found.data)
+        return found
+
     def saturated(self, rows: NDArray[np.int64], recipe: FloorRecipe, average_length: float) -> csr_matrix:
         """tf (k1 + 1) / (tf + k1 (1 - b + b length / average)) [rows, columns] (Robertson & Zaragoza 2009)."""
         found = csr_matrix(self.counts[rows])

@@ -86,22 +86,23 @@ class SparseTrainer:
 
     def _encode(self, tokens: TokenTable, rows: NDArray[np.int64], max_tokens: int) -> torch.Tensor:
         order = np.argsort(tokens.lengths[rows], kind="stable")
-        # One context around all parts: the weights are cast to bfloat16 once, not once a part.
+        # One context and one decoder for all parts: the weights are cast to bfloat16 once, not once a part.
         with torch.autocast(self._device.type, torch.bfloat16):
+            decoder = self._student.decoder()
             parts = [
-                self._student.learned(*tokens.batch(rows[part], max_tokens, self._device))
+                self._student.learned(*tokens.batch(rows[part], max_tokens, self._device), decoder)
                 for part in np.array_split(order, max(1, len(order) // MICRO_BATCH))
             ]
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self._device)]
 
     def _queries(self, batch: Batch, step: int) -> torch.Tensor:
         """Terms of the queries, a share of them padded with filler; the teacher scores them as they were."""
-        present = self._dense(self._texts.queries.present(batch.queries))
+        counts = self._dense(self._texts.queries.damped(batch.queries))
         random = np.random.default_rng([self._recipe.seed, step, 1])
         padded = np.flatnonzero(random.random(len(batch.queries)) < self._recipe.padded_share)
         fillers = random.integers(self._texts.fillers.shape[0], size=len(padded))
-        present[padded] = torch.maximum(present[padded], self._dense(self._texts.fillers[fillers]))
-        return present
+        counts[padded] = torch.maximum(counts[padded], self._dense(self._texts.fillers[fillers]))
+        return counts
 
     def _neural(self, batch: Batch, documents: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Weighted loss of some queries that go through the encoder, and their mean number of terms."""

@@ -96,7 +96,7 @@ def held_out_sparse(work: Workspace, student: SparseStudent, recipe: SparseRecip
     floor = texts.documents.saturated(documents, FloorRecipe(), texts.average_length)
     learned = encode_documents(student, work.document_tokens, documents, recipe.max_tokens, work.device)
     vectors = pruned(learned + FloorRecipe().served * floor, recipe.prune_ratio)
-    asked = texts.queries.present(queries).multiply(student.query_weights().detach().cpu().numpy())
+    asked = texts.queries.damped(queries).multiply(student.query_weights().detach().cpu().numpy())
     scores = dot(csr_matrix(asked), vectors)
     return reciprocal_rank(scores, np.searchsorted(documents, work.teacher.labels[queries]))
 

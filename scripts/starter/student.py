@@ -1,5 +1,7 @@
 """The sparse student: a standard BertForMaskedLM for documents, and one weight per term for queries."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,6 +11,13 @@ from scripts.starter.pooling import active_terms
 
 # A decoder bias that no hidden state can lift above 0: the term never enters a vector.
 NEVER = -1e4
+
+
+class Decoder(NamedTuple):
+    """What a head state is multiplied with: `weight` [columns, hidden] and `bias` [columns]."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
 
 
 class SparseStudent(nn.Module):
@@ -51,14 +60,18 @@ class SparseStudent(nn.Module):
             states: torch.Tensor = self.encoder.cls.predictions.transform(hidden.float())
         return states
 
-    def learned(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Sparse vectors [texts, columns] without the floor."""
+    def decoder(self) -> Decoder:
+        """The decoder's part that belongs to the columns: taken once a step, since its gradient is large."""
         decoder = self.encoder.cls.predictions.decoder
-        rows = functional.embedding(self.columns, decoder.weight)
-        return active_terms(self.head_states(ids, mask), mask, rows, decoder.bias[self.columns])
+        return Decoder(functional.embedding(self.columns, decoder.weight), decoder.bias[self.columns])
+
+    def learned(self, ids: torch.Tensor, mask: torch.Tensor, decoder: Decoder | None = None) -> torch.Tensor:
+        """Sparse vectors [texts, columns] without the floor; `decoder` where several calls share it."""
+        weight, bias = decoder or self.decoder()
+        return active_terms(self.head_states(ids, mask), mask, weight, bias)
 
     def scores(self, query_terms: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Dot products [queries, texts]; `query_terms` [queries, columns] is 1 where a query has the term."""
+        """Dot products [queries, texts]; `query_terms` [queries, columns]: root of how often a query has the term."""
         return (query_terms * self.query_weights()) @ documents.T
 
     def close_columns(self, asked: torch.Tensor) -> None:

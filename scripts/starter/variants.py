@@ -52,9 +52,9 @@ class Variants:
         self._texts, self._asked = documents, queries
         self._learned, self._neural = learned, neural
         self._documents = OwnTerms.of(TokenTable(documents, model.tokenizer, LONGEST), model.folding)
-        self._queries = OwnTerms.of(TokenTable(queries, model.tokenizer, LONGEST), model.folding).present(
-            np.arange(len(queries))
-        )
+        asked = OwnTerms.of(TokenTable(queries, model.tokenizer, LONGEST), model.folding)
+        self._queries = asked.damped(np.arange(len(queries)))
+        self._present = asked.present(np.arange(len(queries)))
 
     def scores(self) -> Mapping[str, Callable[[], NDArray[np.float32]]]:
         """Scores [queries, documents] by the name of the variant, computed when they are asked for."""
@@ -71,6 +71,9 @@ class Variants:
             SHIPPED: lambda: self._product(adapted, self.vectors),
             "shipped, query weights not learned (IDF)": lambda: self._product(unlearned, self.vectors),
             "shipped, IDF of the collection only": lambda: self._product(self._own_idf, self.vectors),
+            "shipped, repeated query words count once": lambda: dot(
+                csr_matrix(self._present @ diags(adapted)), self.vectors
+            ),
             "shipped, not pruned": lambda: self._product(adapted, self._whole),
             "shipped, documents not folded": lambda: self._product(adapted, self._unfolded),
             "neural queries": lambda: dot(self._neural, self.vectors),

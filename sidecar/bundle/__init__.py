@@ -22,6 +22,7 @@ from sidecar.bundle.manifest import (
     PruningRule,
     Quantization,
     QueryMode,
+    QueryTermFrequency,
     ScoreActivation,
     SpecialTokens,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "PruningRule",
     "Quantization",
     "QueryMode",
+    "QueryTermFrequency",
     "ScoreActivation",
     "SpecialTokens",
     "bundle_folders",

@@ -32,6 +32,7 @@ __all__ = [
     "PruningRule",
     "Quantization",
     "QueryMode",
+    "QueryTermFrequency",
     "ScoreActivation",
     "SpecialTokens",
     "is_inside",
@@ -79,6 +80,17 @@ class QueryMode(StrEnum):
     NEURAL = "neural"
     IDF = "idf"
     BINARY = "binary"
+
+
+class QueryTermFrequency(StrEnum):
+    """What an inference-free query makes of a term that it repeats: nothing, or the root of how often it has it.
+
+    `presence` is what SPLADE-doc and its successors were published with. In a whole paragraph as a query, repetition
+    tells the topic from what is only mentioned; the root keeps it from drowning everything else.
+    """
+
+    PRESENCE = "presence"
+    SQUARE_ROOT = "square_root"
 
 
 class SpecialTokens(StrEnum):
@@ -178,6 +190,7 @@ class ManifestDraft(_Frozen):
     expansion: Expansion | None = None
     query_mode: QueryMode | None = None
     missing_idf: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    query_term_frequency: QueryTermFrequency | None = None
     special_tokens: SpecialTokens | None = None
     document_pruning: PruningRule | None = None
     query_pruning: PruningRule | None = None
@@ -206,11 +219,15 @@ class ManifestDraft(_Frozen):
                 raise ValueError("a sparse-encoder names pooling, activation, expansion, query_mode, special_tokens")
             if self.query_mode is QueryMode.IDF and self.missing_idf is None:
                 raise ValueError("query_mode idf needs missing_idf")
+            if self.query_term_frequency is not None and self.query_mode is QueryMode.NEURAL:
+                raise ValueError("query_term_frequency belongs to inference-free queries")
             if self.score_activation is not None:
                 raise ValueError("score_activation belongs to cross-encoders")
         else:
             if self.lexical_floor is not None:
                 raise ValueError("lexical_floor belongs to sparse-encoders")
+            if self.query_term_frequency is not None:
+                raise ValueError("query_term_frequency belongs to sparse-encoders")
             if any(value is not None for value in sparse):
                 raise ValueError("pooling, activation, expansion, query_mode, special_tokens belong to sparse-encoders")
             if self.score_activation is None:

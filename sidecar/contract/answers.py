@@ -37,6 +37,7 @@ def write_encode_response(result: EncodeResult) -> pb.EncodeResponse:
             truncated=encoding.truncated,
             windows=encoding.windows,
             tokens=encoding.tokens,
+            repetition=encoding.repetition,
         )
     return message
 
@@ -52,6 +53,7 @@ def read_encode_response(message: pb.EncodeResponse) -> EncodeResult:
                 truncated=encoding.truncated,
                 windows=encoding.windows,
                 tokens=encoding.tokens,
+                repetition=tuple(encoding.repetition),
             )
             for encoding in message.encodings
         ),

@@ -16,6 +16,7 @@ from sidecar.bundle.manifest import (
     PruningRule,
     Quantization,
     QueryMode,
+    QueryTermFrequency,
     ScoreActivation,
     SpecialTokens,
 )
@@ -34,8 +35,9 @@ class ExportOptions:
 
     `tiles` is the number of pieces the vocabulary is cut into; it changes memory and speed, never the result.
     `tolerance` is the largest difference allowed between the fp32 graph and the checkpoint, on weights or logits.
-    `query_weights` (term -> weight) replace the checkpoint's own table. `folds` (token -> the token it counts as, None:
-    it is no term) fold the vocabulary, `lexical_floor` adds BM25's term saturation to every document.
+    `query_weights` (term -> weight) replace the checkpoint's own table; `query_term_frequency` says whether a term that
+    a query repeats weighs more. `folds` (token -> the token it counts as, None: it is no term) fold the vocabulary,
+    `lexical_floor` adds BM25's term saturation to every document.
 
     Usage:
         ExportOptions()
@@ -56,6 +58,7 @@ class ExportOptions:
     query_mode: QueryMode | None = None
     query_weights: Mapping[str, float] | None = None
     missing_idf: float | None = None
+    query_term_frequency: QueryTermFrequency | None = None
     folds: Mapping[str, str | None] | None = None
     lexical_floor: LexicalFloor | None = None
     special_tokens: SpecialTokens = SpecialTokens.DROP_ALL

@@ -130,6 +130,7 @@ def draft_manifest(checkpoint: Checkpoint, recipe: Recipe, options: ExportOption
             "expansion": expansion if sparse else None,
             "query_mode": recipe.query_mode,
             "missing_idf": (MISSING_IDF if options.missing_idf is None else options.missing_idf) if idf else None,
+            "query_term_frequency": options.query_term_frequency,
             "special_tokens": options.special_tokens if sparse else None,
             "document_pruning": options.document_pruning if sparse else None,
             "query_pruning": options.query_pruning if sparse else None,

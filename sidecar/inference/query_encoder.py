@@ -1,4 +1,4 @@
-"""Queries without inference: the set of a text's tokens, each with a weight from a table, or 1."""
+"""Queries without inference: a text's own tokens, each with a weight from a table, or 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import orjson
 
 from sidecar.bundle import Bundle
-from sidecar.bundle.manifest import FOLDS, QUERY_WEIGHTS, QueryMode
+from sidecar.bundle.manifest import FOLDS, QUERY_WEIGHTS, QueryMode, QueryTermFrequency
 from sidecar.domain import Encoding, Pruning, SparseVector, Windows
 from sidecar.errors import BundleCorrupt
 from sidecar.inference.folds import Folds
@@ -21,7 +21,9 @@ __all__ = ["TableQueryEncoder", "load_query_weights"]
 
 
 class TableQueryEncoder:
-    """Inference-free queries, `idf` or `binary`: presence, not count, decides; special tokens never enter.
+    """Inference-free queries, `idf` or `binary`; special tokens never enter.
+
+    Presence decides, or where the bundle says so the square root of how often the query has a term.
 
     Where the bundle folds its vocabulary, a token counts as the term it is folded onto.
     """
@@ -37,6 +39,7 @@ class TableQueryEncoder:
             self._weights = np.ones(size, dtype=np.float32)
         self._weights[[term_id for term_id in tokenizer.special_ids if term_id < size]] = 0.0
         self._folds = Folds.load(bundle, tokenizer) if bundle.has(FOLDS) else None
+        self._counts = manifest.query_term_frequency is QueryTermFrequency.SQUARE_ROOT
 
     def encode(
         self, text: str, rule: Pruning, windows: Windows, *, return_terms: bool = False, field: str = "texts[0]"
@@ -45,15 +48,22 @@ class TableQueryEncoder:
         ids = self._tokenizer.ids(text)
         part = cut(len(ids), self._capacity, windows, field=field)
         read = ids[: part.tokens]
-        distinct = np.unique(read if self._folds is None else self._folds.terms(read))
+        terms = read if self._folds is None else self._folds.terms(read)
+        distinct, counts = np.unique(terms, return_counts=True)
         weights = self._weights[distinct]
         kept = weights > 0.0
         if not kept.any():
             return Encoding(SparseVector(), part.truncated, len(part.spans), part.tokens)
-        vector = to_vector(
-            Columns(distinct[kept], weights[kept]), rule, self._tokenizer.terms if return_terms else None
-        )
-        return Encoding(vector, part.truncated, len(part.spans), part.tokens)
+        distinct, weights = distinct[kept], weights[kept]
+        repeated = self._counts and bool((counts[kept] > 1).any())
+        if repeated:
+            factors = np.sqrt(counts[kept], dtype=np.float32)
+            weights = weights * factors
+        vector = to_vector(Columns(distinct, weights), rule, self._tokenizer.terms if return_terms else None)
+        repetition: tuple[float, ...] = ()
+        if repeated:
+            repetition = tuple(factors[np.searchsorted(distinct, vector.term_ids)].tolist())
+        return Encoding(vector, part.truncated, len(part.spans), part.tokens, repetition)
 
 
 def load_query_weights(bundle: Bundle, tokenizer: TextTokenizer) -> npt.NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from sidecar.domain import Side, SparseVector
+from sidecar.domain import Encoding, Side, SparseVector
 from sidecar.engine import CollectionFrequencies, Engine, IndexMeta
 from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
 from sidecar.search.collection_idf import adapted
@@ -107,25 +107,25 @@ class QueryEncoder:
         meta = await record.get()
         try:
             try:
-                vector = await self._encoded(text, meta, timeout)
+                encoding = await self._encoded(text, meta, timeout)
             except FingerprintMismatch:
                 # The index may have been migrated since its record was read.
                 fresh = await record.read()
                 if fresh.fingerprint == meta.fingerprint:
                     raise
-                vector = await self._encoded(text, fresh, timeout)
+                encoding = await self._encoded(text, fresh, timeout)
         except (InvalidInput, FingerprintMismatch, WrongModelKind):
             raise
         except SidecarError as error:
             return degraded_by("encode", error)
-        if not len(vector):
+        if not len(encoding.vector):
             return Degraded("encode", NO_QUERY_TERMS)
         share = self._retriever.collection_idf
         if share and record.frequencies is not None:
-            return adapted(vector, record.frequencies, share)
-        return vector
+            return adapted(encoding, record.frequencies, share)
+        return encoding.vector
 
-    async def _encoded(self, text: str, meta: IndexMeta, timeout: float) -> SparseVector:
+    async def _encoded(self, text: str, meta: IndexMeta, timeout: float) -> Encoding:
         pruning = self._retriever.pruning
         try:
             answer = await within(
@@ -146,4 +146,4 @@ class QueryEncoder:
                 " not serve: serve that model, or set up a new index for the one it serves."
             ) from None
         meta.require_fingerprint(answer.fingerprint, self._index)
-        return answer.encodings[0].vector
+        return answer.encodings[0]

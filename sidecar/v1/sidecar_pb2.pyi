@@ -256,6 +256,7 @@ class Encoding(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     WINDOWS_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    REPETITION_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
     """some of the text was not read"""
     windows: _builtins.int
@@ -264,6 +265,10 @@ class Encoding(_message.Message):
     """tokens read, special tokens not counted"""
     @_builtins.property
     def vector(self) -> Global___SparseVector: ...
+    @_builtins.property
+    def repetition(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What each weight was multiplied by because the query repeats the term. Empty: nothing was."""
+
     def __init__(
         self,
         *,
@@ -271,10 +276,11 @@ class Encoding(_message.Message):
         truncated: _builtins.bool = ...,
         windows: _builtins.int = ...,
         tokens: _builtins.int = ...,
+        repetition: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tokens", b"tokens", "truncated", b"truncated", "vector", b"vector", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["repetition", b"repetition", "tokens", b"tokens", "truncated", b"truncated", "vector", b"vector", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

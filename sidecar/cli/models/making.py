@@ -13,6 +13,7 @@ from sidecar.bundle import (
     Pooling,
     PruningRule,
     Quantization,
+    QueryTermFrequency,
     SpecialTokens,
 )
 from sidecar.cli.models.arguments import (
@@ -86,6 +87,9 @@ def export_model(
     query_mode: QueryModeOption = None,
     query_weights: QueryWeights = None,
     missing_idf: Annotated[float | None, typer.Option(help="Weight of a query term the IDF table lacks.")] = None,
+    query_term_frequency: Annotated[
+        QueryTermFrequency | None, typer.Option(help="What a term counts that an inference-free query repeats.")
+    ] = None,
     lexical_floor: Annotated[
         float | None, typer.Option(help="Add BM25's saturation of a document's own terms, times this (0.7 is usual).")
     ] = None,
@@ -122,6 +126,7 @@ def export_model(
         query_mode=query_mode,
         query_weights=read_query_weights(query_weights) if query_weights else None,
         missing_idf=missing_idf,
+        query_term_frequency=query_term_frequency,
         lexical_floor=floor_of(lexical_floor, average_length),
         special_tokens=special_tokens,
         document_pruning=ratio_rule(document_max_ratio) or PruningRule(),

@@ -69,6 +69,7 @@ def _encoded(result: EncodeResult) -> dict[str, object]:
                 "truncated": encoding.truncated,
                 "windows": encoding.windows,
                 "tokens": encoding.tokens,
+                "repetition": encoding.repetition,
             }
             for encoding in result.encodings
         ],

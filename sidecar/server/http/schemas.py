@@ -80,6 +80,9 @@ class EncodingAnswer(_Body):
     truncated: bool = Field(description="Some of the text was not read.")
     windows: int
     tokens: int = Field(description="Tokens read, special ones not counted.")
+    repetition: list[float] = Field(
+        default=[], description="What each weight was multiplied by because the query repeats the term; empty: nothing."
+    )
 
 
 class TimingsAnswer(_Body):

@@ -43,7 +43,14 @@ def vectors(draw: st.DrawFn) -> SparseVector:
     return SparseVector(tuple(ids), tuple(weights), tuple(terms) if with_terms else ())
 
 
-encodings = st.builds(Encoding, vectors(), st.booleans(), numbers, numbers)
+@st.composite
+def _encodings(draw: st.DrawFn) -> Encoding:
+    vector = draw(vectors())
+    factors = draw(st.lists(float32, min_size=len(vector), max_size=len(vector))) if draw(st.booleans()) else []
+    return Encoding(vector, draw(st.booleans()), draw(numbers), draw(numbers), tuple(factors))
+
+
+encodings = _encodings()
 
 
 @given(st.builds(EncodeResult, st.lists(encodings, max_size=4).map(tuple), st.just("m"), st.just("f"), timings))

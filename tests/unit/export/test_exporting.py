@@ -11,7 +11,17 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
-from sidecar.bundle import Activation, Bundle, Expansion, LexicalFloor, Pooling, PruningRule, QueryMode, SpecialTokens
+from sidecar.bundle import (
+    Activation,
+    Bundle,
+    Expansion,
+    LexicalFloor,
+    Pooling,
+    PruningRule,
+    QueryMode,
+    QueryTermFrequency,
+    SpecialTokens,
+)
 from sidecar.domain import ModelKind, PruningType
 from sidecar.errors import ExportError, ExportMismatch, UnsupportedCheckpoint
 from sidecar.export import ExportOptions, export_checkpoint
@@ -63,6 +73,7 @@ def test_options_override_the_checkpoint(checkpoint: Path, tmp_path: Path) -> No
         activation=Activation.LOG1P_LOG1P_RELU,
         query_weights={"weather": 3.0, "rain": -1.0, "[CLS]": 9.0, "not-a-term": 1.0},
         missing_idf=0.5,
+        query_term_frequency=QueryTermFrequency.SQUARE_ROOT,
         special_tokens=SpecialTokens.KEEP,
         document_pruning=PruningRule(type=PruningType.TOP_K, value=50),
         max_tokens=64,
@@ -74,6 +85,7 @@ def test_options_override_the_checkpoint(checkpoint: Path, tmp_path: Path) -> No
     assert (manifest.name, manifest.license, manifest.source, manifest.base_model) == ("mine", "MIT", "a recipe", "b")
     assert (manifest.pooling, manifest.activation) == (Pooling.SUM, Activation.LOG1P_LOG1P_RELU)
     assert (manifest.query_mode, manifest.missing_idf) == (QueryMode.IDF, 0.5)
+    assert manifest.query_term_frequency is QueryTermFrequency.SQUARE_ROOT
     assert (manifest.special_tokens, manifest.observed_max_weight) == (SpecialTokens.KEEP, 7.5)
     assert (manifest.max_tokens, manifest.query_max_tokens) == (64, 32)
     assert manifest.document_pruning == options.document_pruning

@@ -43,7 +43,7 @@ def test_encode_gives_what_the_service_gives(
 def test_the_answer_has_exactly_these_keys(http: httpx.Client) -> None:
     answer = http.post("/v1/encode", json={"texts": ["cat"], "return_terms": True}).json()
     assert list(answer) == ["encodings", "model", "fingerprint", "timings"]
-    assert list(answer["encodings"][0]) == ["vector", "truncated", "windows", "tokens"]
+    assert list(answer["encodings"][0]) == ["vector", "truncated", "windows", "tokens", "repetition"]
     assert list(answer["encodings"][0]["vector"]) == ["term_ids", "weights", "terms"]
     assert list(answer["timings"]) == ["tokenize_us", "queue_us", "inference_us", "total_us"]
 

@@ -27,6 +27,28 @@ def test_each_token_once_with_its_weight(tmp_path):
     assert (encoding.tokens, encoding.windows, encoding.truncated) == (4, 1, False)
 
 
+def test_the_root_of_how_often_a_term_is_there(tmp_path):
+    made = encoder(tmp_path, query_term_frequency="square_root")
+    encoding = encode(made, "w2 w1 w2 w2 w2 w9")
+    assert encoding.vector.by_term() == {"w1": 2.5, "w2": 1.0, "w9": 1.0}
+    assert dict(zip(encoding.vector.terms, encoding.repetition, strict=True)) == {"w1": 1.0, "w2": 2.0, "w9": 1.0}
+
+
+def test_factors_go_with_the_terms_that_pruning_leaves(tmp_path):
+    made = encoder(tmp_path, query_term_frequency="square_root")
+    encoding = encode(made, "w9 w9 w9 w9 w1 w2", Pruning(PruningType.TOP_K, 2))
+    assert (encoding.vector.by_term(), encoding.repetition) == ({"w1": 2.5, "w9": 2.0}, (1.0, 2.0))
+
+
+@pytest.mark.parametrize("manifest", [{}, {"query_term_frequency": "presence"}])
+def test_nothing_is_repeated_where_presence_counts(tmp_path, manifest):
+    assert encode(encoder(tmp_path, **manifest), "w1 w1 w2").repetition == ()
+
+
+def test_a_query_without_repetition_has_no_factors(tmp_path):
+    assert encode(encoder(tmp_path, query_term_frequency="square_root"), "w1 w2").repetition == ()
+
+
 @pytest.mark.parametrize(("missing", "expected"), [(1.0, {"w9": 1.0}), (0.0, {}), (0.25, {"w9": 0.25})])
 def test_a_token_without_idf_gets_what_the_manifest_says(tmp_path, missing, expected):
     """1.0 is the authors' and ml-commons' value, 0 that of sentence-transformers."""
