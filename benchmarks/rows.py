@@ -87,6 +87,8 @@ ROWS: tuple[Row, ...] = (
     Row("interference.inference_p99", "ratio", "the same for interactive texts that need the graph"),
     Row("indexing.share", "ratio", "documents/s end to end / min(encoding, bulk writing)", _at_least(0.9)),
     Row("indexing.documents", "documents/s", "end to end"),
+    Row("indexing.reconcile_share", "ratio", "the same for reconcile, of documents without vectors", _at_least(0.9)),
+    Row("backfill.memory", "ratio", "peak of the reconcile process, 50,000 documents / 2,000", _at_most(1.1)),
     Row("search.p50", "ratio", "p50, sparse / BM25, same node and documents", _at_most(1.1)),
     Row("search.p99", "ratio", "p99, sparse / BM25, same node and documents", _at_most(1.1)),
     Row("search.floor_p50", "ratio", "p50, sparse with the lexical floor / BM25", _at_most(1.25)),

@@ -22,6 +22,7 @@ class Sizes:
     rerank_queries: int = 15
     indexed: int = 2_000
     searched: int = 40_000
+    reconciled: int = 50_000
     soak_minutes: float = 3.0
     threads: int = 2
 
@@ -35,6 +36,7 @@ QUICK = Sizes(
     rerank_queries=2,
     indexed=24,
     searched=60,
+    reconciled=50,
     soak_minutes=0.1,
 )
 """To see that everything works; its numbers mean nothing."""

@@ -12,10 +12,11 @@ import orjson
 from benchmarks.bench import Bench, Found
 from benchmarks.cluster import connected
 from benchmarks.measures.encode import stream
-from benchmarks.results import Measured, medians
+from benchmarks.results import Measured, medians, ratio
 from benchmarks.timing import take_turns
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, Source, pick_encoder, set_up
+from sidecar.cluster.reconcile import ReconcileRun
 from sidecar.engine import BulkAction
 
 __all__ = ["measure"]
@@ -67,10 +68,28 @@ async def measure(bench: Bench) -> Found:
             finally:
                 await engine.delete_index(name)
 
+        async def reconcile(number: int) -> float:
+            name = f"sidecar-bench-{uuid.uuid4().hex[:8]}"
+            await set_up(engine, IndexSpec(name, chosen, source_fields=("text",)))
+            try:
+                for start in range(0, len(texts), WRITTEN_AT_ONCE):
+                    batch = enumerate(texts[start : start + WRITTEN_AT_ONCE], start)
+                    await engine.bulk([BulkAction(name, str(place), {"text": text}) for place, text in batch])
+                await engine.refresh(name)
+                with DeadLetters(None) as letters:
+                    started = time.perf_counter()
+                    await ReconcileRun(engine, client, name, letters, model=chosen.name).run()
+                    return len(texts) / (time.perf_counter() - started)
+            finally:
+                await engine.delete_index(name)
+
         bench.say(f"indexing {len(texts)} documents, {bench.sizes.rounds} rounds")
-        contenders = {"end to end": end_to_end, "encoding": encoding, "writing": writing}
+        contenders = {"end to end": end_to_end, "reconcile": reconcile, "encoding": encoding, "writing": writing}
         rounds = await take_turns(contenders, bench.sizes.rounds)
     bench.figures.update({f"indexing.{name} documents/s": value for name, value in medians(rounds).items()})
     bounds = [min(encoded, wrote) for encoded, wrote in zip(rounds["encoding"], rounds["writing"], strict=True)]
-    shares = [done / bound for done, bound in zip(rounds["end to end"], bounds, strict=True)]
-    return {"indexing.share": Measured.of(shares), "indexing.documents": Measured.of(rounds["end to end"])}
+    return {
+        "indexing.share": ratio(rounds["end to end"], bounds),
+        "indexing.documents": Measured.of(rounds["end to end"]),
+        "indexing.reconcile_share": ratio(rounds["reconcile"], bounds),
+    }

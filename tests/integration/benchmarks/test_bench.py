@@ -54,7 +54,7 @@ def test_rows_against_peers_say_what_is_missing(bench) -> None:
 
 def test_rows_of_the_cluster(bench, opensearch, monkeypatch) -> None:
     monkeypatch.setenv("SIDECAR_BENCH_ENGINE", opensearch.url)
-    results = bench("indexing", "search")
+    results = bench("indexing", "backfill", "search")
     measured = {name for name, result in results.items() if result["value"] is not None}
     assert measured == set(results), [result["note"] for result in results.values() if result["value"] is None]
     # Sixty documents are mostly overhead: nothing is said about their sizes.
