@@ -100,14 +100,14 @@ class SparseRecipe:
 class RerankerRecipe:
     """The cross-encoder's training. A fraction is of `steps`."""
 
-    steps: int = 450
+    steps: int = 900
     passages: int = 10_000
     pool: int = 6_000
     calibration: int = 400
     queries: int = 4
     candidates: int = 8
-    max_tokens: int = 112
-    long_every: int = 10
+    max_tokens: int = 128
+    long_every: int = 6
     long_tokens: int = 256
     body_rate: float = 1e-4
     head_rate: float = 5e-4

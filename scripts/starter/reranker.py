@@ -97,10 +97,12 @@ class RerankerTrainer:
 
     def _score(self, queries: NDArray[np.int64], documents: NDArray[np.int64], max_tokens: int) -> torch.Tensor:
         order = np.argsort(self._pairs.lengths(queries, documents), kind="stable")
-        parts = [
-            logits_of(self.model, self._pairs.batch(queries[part], documents[part], max_tokens, self._device))
-            for part in np.array_split(order, max(1, len(order) // MICRO_BATCH))
-        ]
+        # One context around all parts: the weights are cast to bfloat16 once, not once a part.
+        with torch.autocast(self._device.type, torch.bfloat16):
+            parts = [
+                logits_of(self.model, self._pairs.batch(queries[part], documents[part], max_tokens, self._device))
+                for part in np.array_split(order, max(1, len(order) // MICRO_BATCH))
+            ]
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self._device)]
 
 
