@@ -14,8 +14,13 @@ from sidecar.server.incidents import whereabouts
 
 __all__ = ["configure_logging", "log_loop_errors"]
 
-QUIET = {"uvicorn": logging.WARNING, "asyncio": logging.WARNING, "grpc": logging.WARNING}
-"""Libraries whose information lines repeat what ours say."""
+QUIET = {
+    "uvicorn": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "grpc": logging.WARNING,
+    "opensearch": logging.ERROR,
+}
+"""Libraries whose lines repeat what ours say; a cluster's 404 is often the answer that was asked for."""
 
 log = structlog.get_logger(__name__)
 
