@@ -143,8 +143,8 @@ one; a larger published model ranks better.
 - Vocabulary: word pieces folded by English stem (`folds.json`); function words and punctuation are no terms
 - Documents: max pooling, log(1 + relu), plus the lexical floor: BM25's saturation of the document's own terms, over its
   whole length; weights under a tenth of the largest dropped
-- Queries: each distinct term with its weight: IDF on a broad corpus, adjusted in training, and blended with the
-  index's own document frequencies where they were counted (`sidecar frequencies`)
+- Queries: each term with its weight, times √n where the query has it n times: IDF on a broad corpus, adjusted in
+  training, and blended with the index's own document frequencies where they were counted (`sidecar frequencies`)
 - int8 graph
 
 ## Scores
@@ -189,7 +189,7 @@ The recipe is in the project's `docs/training.md`, in one command.
 
 - English only; the encoder reads a document to 512 tokens, and training saw at most 288. The floor reads all of it.
 - Rare names that the tokenizer splits into pieces are matched by their pieces.
-- sentence-transformers loads the checkpoint, but knows neither folds nor floor.
+- sentence-transformers loads the checkpoint, but knows neither folds nor floor, and counts a repeated query word once.
 """
 
 
