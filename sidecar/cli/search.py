@@ -52,6 +52,9 @@ def search(
         list[str] | None, typer.Option("--filter", help="Query clause (JSON) that hits must match; several times.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show which terms brought each hit in.")] = False,
+    passages: Annotated[
+        bool, typer.Option("--passages", help="Show each hit's best passage, in an index that has passages.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     engine: EngineOption = DEFAULT_ENGINE,
     sidecar: SidecarOption = DEFAULT_SIDECAR,
@@ -78,7 +81,7 @@ def search(
 
         async with await cluster.connect() as connected, encoder.client() as client:
             searcher = AsyncSearcher(connected, client, chosen, index=index)
-            return await searcher.search(query, size, from_, filters, explain)
+            return await searcher.search(query, size, from_, filters, explain, passages)
 
     result = asyncio.run(run())
     if as_json:
@@ -137,9 +140,9 @@ def _document(hit: SearchHit) -> str:
     from rich.markup import escape
 
     texts = [value for value in hit.source.values() if isinstance(value, str) and value.strip()]
-    whole = " ".join(" ".join(texts).split())
-    shown = whole if len(whole) <= SHOWN_CHARACTERS else whole[: SHOWN_CHARACTERS - 1] + "…"
-    lines = [f"[bold]{escape(hit.id)}[/]  {escape(shown)}"]
+    lines = [f"[bold]{escape(hit.id)}[/]  {escape(_shortened(' '.join(texts)))}"]
+    if hit.passage is not None:
+        lines.append(f"[dim]from character {hit.passage.start:,}:[/] {escape(_shortened(hit.passage.text))}")
     for retriever, colour in (("lexical", "cyan"), ("sparse", "green")):
         shares = [share for share in hit.why if share.retriever == retriever]
         if shares:
@@ -147,3 +150,8 @@ def _document(hit: SearchHit) -> str:
             more = f" · and {len(shares) - SHOWN_TERMS} more" if len(shares) > SHOWN_TERMS else ""
             lines.append(f"[dim]{retriever}:[/] [{colour}]{terms}[/]{more}")
     return "\n".join(lines)
+
+
+def _shortened(text: str) -> str:
+    whole = " ".join(text.split())
+    return whole if len(whole) <= SHOWN_CHARACTERS else whole[: SHOWN_CHARACTERS - 1] + "…"

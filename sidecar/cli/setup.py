@@ -23,10 +23,12 @@ from sidecar.cli.connections import (
     TokenOption,
     UserOption,
 )
+from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sidecar.cluster import SetupPlan, TeardownPlan
     from sidecar.cluster.requests import Request
+    from sidecar.engine import PassageRule
 
 __all__ = ["print_requests", "register"]
 
@@ -53,7 +55,9 @@ def setup(
     lexical_field: Annotated[
         str | None, typer.Option(help="Field that words are searched in. A new index gets `content`.")
     ] = None,
-    vector_field: Annotated[str, typer.Option(help="Field of the vectors.")] = "splade",
+    vector_field: Annotated[
+        str | None, typer.Option(help="Field of the vectors; splade, or splade_passages with --passages.")
+    ] = None,
     hash_field: Annotated[str, typer.Option(help="Field of the hash of the encoded text.")] = "splade_hash",
     shards: Annotated[int | None, typer.Option(min=1, help="Shards of a new index.")] = None,
     dialect: Annotated[
@@ -72,6 +76,16 @@ def setup(
     largest_weight: Annotated[
         float | None, typer.Option(help="The encoder's largest weight, for the quantisation of the dialect seismic.")
     ] = None,
+    passages: Annotated[
+        bool, typer.Option("--passages", help="A vector for each passage of a document; the best one counts (MaxP).")
+    ] = False,
+    passage_words: Annotated[int | None, typer.Option(help="Words of a passage: 150.")] = None,
+    passage_stride: Annotated[
+        int | None, typer.Option(help="Words from the beginning of a passage to that of the next: half of its words.")
+    ] = None,
+    passage_limit: Annotated[
+        int | None, typer.Option(help="Passages of a document, at most: 64. What lies behind is counted as truncated.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests and send nothing.")] = False,
     user: UserOption = None,
     password: PasswordOption = None,
@@ -82,9 +96,11 @@ def setup(
 ) -> None:
     """Give an index the fields for sparse vectors, and the record of the model that fills them."""
     from sidecar.cluster import ConnectorSpec, IndexSpec, pick_encoder, plan_setup
+    from sidecar.cluster.spec import PASSAGE_FIELD, VECTOR_FIELD
 
     cluster = ClusterAddress(engine, user, password, ca, insecure)
     encoder = SidecarAddress(sidecar, token, sidecar_ca)
+    rule = _passage_rule(passages, passage_words, passage_stride, passage_limit)
 
     async def run() -> SetupPlan:
         async with encoder.client() as client:
@@ -94,13 +110,14 @@ def setup(
             chosen,
             source_fields=tuple(source_field or ("title", "text")),
             lexical_field=lexical_field,
-            vector_field=vector_field,
+            vector_field=vector_field or (VECTOR_FIELD if rule is None else PASSAGE_FIELD),
             hash_field=hash_field,
             settings={} if shards is None else {"number_of_shards": shards},
             dialect=dialect,
             template=template,
             connector=None if connector is None else ConnectorSpec(connector, connector_token),
             largest_weight=largest_weight,
+            passages=rule,
         )
         async with await cluster.connect() as connected:
             plan = await plan_setup(connected, spec)
@@ -119,6 +136,18 @@ def setup(
     elif not dry_run:
         done = "created" if plan.creates else "extended"
         console.print(f"{plan.index} {done} for {plan.meta.bundle} ({plan.meta.fingerprint[:16]}).", highlight=False)
+
+
+def _passage_rule(wanted: bool, words: int | None, stride: int | None, limit: int | None) -> PassageRule | None:
+    from sidecar.engine import PassageRule
+
+    if not wanted:
+        if (words, stride, limit) != (None, None, None):
+            raise InvalidInput("Words, stride and limit are those of passages: add --passages.", field="passages")
+        return None
+    usual = PassageRule()
+    words = usual.words if words is None else words
+    return PassageRule(words, max(1, words // 2) if stride is None else stride, usual.limit if limit is None else limit)
 
 
 def teardown(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sidecar.domain import Document, JsonObject, JsonValue, SparseVector
-from sidecar.engine import BulkAction, Dialect, IndexMeta
+from sidecar.engine import BulkAction, Dialect, EncodedPassage, IndexMeta, vector_fields
 
 __all__ = ["source_text", "text_hash", "write_action"]
 
@@ -26,18 +26,18 @@ def write_action(
     document_id: str,
     fields: JsonObject,
     text: str,
-    vector: SparseVector | None,
+    vector: SparseVector | Sequence[EncodedPassage] | None,
     meta: IndexMeta,
     dialect: Dialect,
 ) -> BulkAction:
     """Return the whole-document write: the document's own fields, its vector with the sentinel, the text's hash.
 
-    `vector` None is a document without text: it has the hash and no vector field. What the document brings under the
-    names of vector and hash field is replaced.
+    `vector` is one, or one for each passage, as the index's record says. None is a document without text: it has the
+    hash and no vector field. What the document brings under the names of vector and hash field is replaced.
     """
     ours = {*dialect.written_fields(meta.vector_field), meta.hash_field}
     kept = {key: value for key, value in fields.items() if key not in ours}
     added: dict[str, JsonValue] = {meta.hash_field: text_hash(text)}
     if vector is not None:
-        added.update(dialect.document_fields(meta.vector_field, vector, meta.fingerprint))
+        added.update(vector_fields(vector, meta, dialect))
     return BulkAction(index, document_id, {**kept, **added})

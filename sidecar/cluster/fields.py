@@ -11,7 +11,7 @@ from sidecar.engine import Dialect
 from sidecar.engine.seismic import advised_ceiling
 from sidecar.errors import EngineRejected
 
-__all__ = ["missing_properties", "names_in_files", "with_ceiling"]
+__all__ = ["files_of", "missing_properties", "names_in_files", "with_ceiling"]
 
 
 def missing_properties(name: str, spec: IndexSpec, dialect: Dialect, properties: JsonObject) -> dict[str, JsonValue]:
@@ -19,7 +19,9 @@ def missing_properties(name: str, spec: IndexSpec, dialect: Dialect, properties:
 
     Raises EngineRejected where a field of that name has another type.
     """
-    wanted = with_ceiling(_object(existing_template(dialect.name, names_in_files(spec, dialect))["properties"]), spec)
+    wanted = with_ceiling(
+        _object(existing_template(files_of(spec, dialect.name), names_in_files(spec, dialect))["properties"]), spec
+    )
     missing: dict[str, JsonValue] = {}
     for field_name, definition in wanted.items():
         present = properties.get(field_name)
@@ -30,6 +32,11 @@ def missing_properties(name: str, spec: IndexSpec, dialect: Dialect, properties:
                 f"Index {name} has a field {field_name} of another type: give another --vector-field or --hash-field."
             )
     return missing
+
+
+def files_of(spec: IndexSpec, dialect: str) -> str:
+    """Return which files of `mappings/` an index is made from."""
+    return dialect if spec.passages is None else "passages"
 
 
 def names_in_files(spec: IndexSpec, dialect: Dialect) -> dict[str, str]:

@@ -11,7 +11,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text
 from sidecar.cluster.models import encoder_of_index
 from sidecar.domain import JsonObject, Lane, ModelInfo, Pruning, Side, WindowPolicy, Windows
-from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, MigrationRecord, ScanSpec, dialect_named
+from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, MigrationRecord, ScanSpec, dialect_of
 from sidecar.errors import InvalidInput
 
 __all__ = ["DEFAULT_SAMPLE", "LARGEST_SAMPLE", "has_query_table", "refresh_frequencies", "refresh_where_useful"]
@@ -121,7 +121,7 @@ async def refresh_where_useful(
         return None
     meta = await engine.index_meta(index, fingerprint)
     encoder = encoder_of_index(await sidecar.models(), meta, index, model)
-    encoded = dialect_named(meta.dialect).presence_filter(meta.vector_field, meta.fingerprint)
+    encoded = dialect_of(meta).presence_filter(meta.vector_field, meta.fingerprint)
     if not has_query_table(encoder) or not await engine.count(index, encoded):
         return None
     return await refresh_frequencies(engine, sidecar, index, model=model, fingerprint=fingerprint)

@@ -19,19 +19,18 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.documents import source_text, write_action
-from sidecar.cluster.encoding import Encoded, Texts, encode_documents
+from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write
 from sidecar.cluster.reading import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import JsonObject, WindowPolicy, Windows
-from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_named
+from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_of
 from sidecar.errors import (
     DocumentsNotWritten,
     EngineRejected,
     EngineUnavailable,
     InvalidInput,
-    TextTooLarge,
     wire_error,
 )
 
@@ -146,7 +145,7 @@ class IndexRun:
         return self.summary
 
     async def _feed(self, inlet: _Inlet, meta: IndexMeta, model: str) -> None:
-        dialect = dialect_named(meta.dialect)
+        dialect = dialect_of(meta)
         batches = self._batches(inlet, meta, dialect)
         encoded = encode_documents(
             self._sidecar,
@@ -178,9 +177,8 @@ class IndexRun:
                 if not text:
                     found = self._prepared(Encoded(item, text), meta, dialect)
                     bare += [found] if found else []
-                elif len(text.encode("utf-8", "surrogatepass")) > self._options.max_text_bytes:
-                    limit = f"The text has more than {self._options.max_text_bytes} bytes."
-                    self._put_aside(Encoded(item, text, error=TextTooLarge(limit)))
+                elif error := refusal(text, meta.passages, self._options.windows, self._options.max_text_bytes):
+                    self._put_aside(Encoded(item, text, error=error))
                 else:
                     full = len(texts) >= self._options.batch_documents
                     if texts and (full or size + len(text) > self._options.batch_characters):
@@ -199,23 +197,15 @@ class IndexRun:
         if document.error is not None:
             self._put_aside(document)
             return None
-        record, encoding = document.record, document.encoding
+        record = document.record
         try:
-            action = write_action(
-                self._index,
-                record.id,
-                record.fields,
-                document.text,
-                encoding.vector if encoding else None,
-                meta,
-                dialect,
-            )
+            action = write_action(self._index, record.id, record.fields, document.text, document.vector, meta, dialect)
         except InvalidInput as error:
             self._put_aside(replace(document, error=error))
             return None
-        if encoding is not None:
-            self._count(encoded=1, truncated=int(encoding.truncated))
-        return _Ready(record, action, encoding is not None)
+        if document.vector is not None:
+            self._count(encoded=1, truncated=int(document.truncated))
+        return _Ready(record, action, document.vector is not None)
 
     async def _write(self, outlet: _Outlet, meta: IndexMeta) -> None:
         second = SecondModel(self._engine, self._sidecar, self._index, self._options.windows)

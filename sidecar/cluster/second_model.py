@@ -17,7 +17,7 @@ from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.models import encoder_of_index
 from sidecar.domain import Windows
-from sidecar.engine import BulkAction, Dialect, Engine, IndexMeta, MigrationRecord, dialect_named
+from sidecar.engine import BulkAction, Dialect, Engine, IndexMeta, MigrationRecord, dialect_of
 from sidecar.errors import InvalidInput, SidecarError
 
 __all__ = ["SecondModel"]
@@ -122,7 +122,7 @@ class SecondModel:
             model = encoder_of_index(await self._sidecar.models(), second, self._index)
         except SidecarError:
             return None
-        return _Target(second, dialect_named(second.dialect), model.name)
+        return _Target(second, dialect_of(second), model.name)
 
 
 async def _kept(engine: Engine, index: str) -> tuple[IndexMeta, ...]:
@@ -138,10 +138,9 @@ async def _kept(engine: Engine, index: str) -> tuple[IndexMeta, ...]:
 
 
 def _with_fields(action: BulkAction, document: Encoded[int], target: _Target) -> BulkAction:
-    vector = None if document.encoding is None else document.encoding.vector
     try:
         added = write_action(
-            action.index, action.id, action.document or {}, document.text, vector, target.meta, target.dialect
+            action.index, action.id, action.document or {}, document.text, document.vector, target.meta, target.dialect
         )
     except InvalidInput:
         return action

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.connectors import ConnectorSpec, plan_connectors, plan_settings
-from sidecar.cluster.fields import missing_properties, names_in_files, with_ceiling
+from sidecar.cluster.fields import files_of, missing_properties, names_in_files, with_ceiling
 from sidecar.cluster.pipelines import (
     beside_index,
     plan_index_template,
@@ -22,7 +22,7 @@ from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.templates import index_template
 from sidecar.domain import JsonObject, JsonValue
-from sidecar.engine import META_KEY, Dialect, DialectChoice, Engine, IndexMeta, choose_dialect
+from sidecar.engine import META_KEY, Dialect, DialectChoice, Engine, IndexMeta, PassageField, choose_dialect
 from sidecar.engine.transport import path_of
 from sidecar.engine.versions import ML_COMMONS, NEURAL_SEARCH, ClusterInfo
 from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, UnsupportedEngine
@@ -85,7 +85,7 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
     index = found.name or spec.index
     cluster = await engine.cluster()
     choice = choose_dialect(cluster, spec.dialect or _recorded_dialect(found))
-    dialect = choice.dialect
+    dialect: Dialect = choice.dialect if spec.passages is None else PassageField(choice.dialect)
     _require_suitable(spec, dialect, cluster)
     meta = spec.meta(dialect.name)
     beside, record = await _plan_beside(engine, index, spec, meta, dialect, cluster, found.record or SetupRecord())
@@ -136,7 +136,8 @@ async def _plan_beside(
                 "cluster_settings": _merged(record.cluster_settings, changes),
             }
         )
-    if dialect.name in IN_CLUSTER_DIALECTS:
+    # The pipeline's two phases do not reach into nested queries.
+    if dialect.name in IN_CLUSTER_DIALECTS and spec.passages is None:
         if known is not None or record.connector is None:
             requests += await plan_search_pipeline(engine, index, known)
         record = record.model_copy(update={"search_pipeline": beside_index(index)})
@@ -161,7 +162,7 @@ def _creation(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, record: SetupR
 
 
 def _index_body(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, more_meta: JsonObject) -> JsonObject:
-    body = index_template(meta.dialect, names_in_files(spec, dialect), spec.source_fields)
+    body = index_template(files_of(spec, meta.dialect), names_in_files(spec, dialect), spec.source_fields)
     mappings, settings = _object(body.get("mappings")), _object(body.get("settings"))
     if spec.settings:
         settings = {**settings, "index": {**_object(settings.get("index")), **spec.settings}}
@@ -240,7 +241,7 @@ def _require_same(name: str, recorded: IndexMeta, wanted: IndexMeta) -> None:
         )
     different = [
         key
-        for key in ("dialect", "vector_field", "hash_field", "source_fields", "lexical_field", "pruning")
+        for key in ("dialect", "vector_field", "hash_field", "source_fields", "lexical_field", "pruning", "passages")
         if getattr(recorded, key) != getattr(wanted, key)
     ]
     if different:

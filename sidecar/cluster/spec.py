@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 
 from sidecar.cluster.connectors import ConnectorSpec
 from sidecar.domain import ModelInfo, ModelKind, Pruning
-from sidecar.engine import IndexMeta
+from sidecar.engine import IndexMeta, PassageRule
 from sidecar.errors import InvalidInput, WrongModelKind
 
-__all__ = ["DEFAULT_LEXICAL_FIELD", "IndexSpec"]
+__all__ = ["DEFAULT_LEXICAL_FIELD", "PASSAGE_FIELD", "VECTOR_FIELD", "IndexSpec"]
 
 DEFAULT_LEXICAL_FIELD = "content"
+
+VECTOR_FIELD, PASSAGE_FIELD = "splade", "splade_passages"
+"""What a vector field is called unless it is told: of one vector, and of a vector for each passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +26,22 @@ class IndexSpec:
     `settings` are index settings that go over those of the file, e.g. `{"number_of_shards": 3}`. `dialect` None: what
     the index has, or what fits the cluster. `template`: a pattern of index names that are to get the same fields when
     they are created. `connector`: by which the cluster's own ml-commons calls the sidecar. `largest_weight`: the
-    encoder's, for dialects that quantise (`sidecar models` shows it).
+    encoder's, for dialects that quantise (`sidecar models` shows it). `passages`: documents get a vector for each of
+    their passages, in a nested field of the name `vector_field`.
     """
 
     index: str
     model: ModelInfo
     source_fields: tuple[str, ...] = ("title", "text")
     lexical_field: str | None = None
-    vector_field: str = "splade"
+    vector_field: str = VECTOR_FIELD
     hash_field: str = "splade_hash"
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     dialect: str | None = None
     template: str | None = None
     connector: ConnectorSpec | None = None
     largest_weight: float | None = None
+    passages: PassageRule | None = None
 
     def __post_init__(self) -> None:
         if self.model.kind is not ModelKind.SPARSE_ENCODER:
@@ -50,6 +55,11 @@ class IndexSpec:
             raise InvalidInput("Vector and hash field need names of their own.", field="vector_field")
         if self.largest_weight is not None and not (math.isfinite(self.largest_weight) and self.largest_weight > 0.0):
             raise InvalidInput("The largest weight must be finite and > 0.", field="largest_weight")
+        if self.passages is not None and self.connector is not None:
+            raise InvalidInput(
+                "Through a connector the cluster writes one vector per document: leave --passages or --connector out.",
+                field="passages",
+            )
         if len(self.source_fields) > 1 and (self.lexical_field or DEFAULT_LEXICAL_FIELD) in self.source_fields:
             raise InvalidInput(
                 "The lexical field takes copies of all source fields and can't be one of several: give another"
@@ -73,4 +83,5 @@ class IndexSpec:
             source_fields=self.source_fields,
             lexical_field=self.lexical,
             pruning=self.model.document_pruning or Pruning(),
+            passages=self.passages,
         )

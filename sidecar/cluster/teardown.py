@@ -13,7 +13,7 @@ from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, Wait, send_all
 from sidecar.domain import JsonObject, JsonValue
-from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, dialect_named
+from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, dialect_of
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineRejected, IndexNotPrepared, InvalidInput
 
@@ -78,7 +78,7 @@ async def plan_teardown(
         return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left))
     migration = MigrationRecord.parse(name, others)
     models = [meta] if migration is None else [meta, migration.other]
-    fields = [(*dialect_named(one.dialect).written_fields(one.vector_field), one.hash_field) for one in models]
+    fields = [(*dialect_of(one).written_fields(one.vector_field), one.hash_field) for one in models]
     ours = tuple(field for of_model in fields for field in of_model)
     for of_model in fields:
         if vectors:

@@ -11,13 +11,13 @@ from functools import partial
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text, write_action
-from sidecar.cluster.encoding import Encoded, Texts, encode_documents
+from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.outcomes import Stage, WriteMode, WriteOutcome, WriterOptions
 from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import Document, JsonObject, JsonValue
-from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_named
-from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, TextTooLarge, UnknownModel, wire_error
+from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_of
+from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, wire_error
 
 __all__ = ["AsyncSparseWriter", "Stage", "WriteMode", "WriteOutcome", "WriterOptions"]
 
@@ -128,8 +128,8 @@ class AsyncSparseWriter:
         size = 0
         for place in places:
             text = source_text(place.document.id, place.document.fields, target.meta)
-            if len(text.encode("utf-8", "surrogatepass")) > self._options.max_text_bytes:
-                error = TextTooLarge(f"The text has more than {self._options.max_text_bytes} bytes.")
+            error = refusal(text, target.meta.passages, self._options.windows, self._options.max_text_bytes)
+            if error is not None:
                 found[place.position] = _not_encoded(place.document.id, error)
                 continue
             texts[place.position] = text
@@ -196,24 +196,22 @@ class AsyncSparseWriter:
         place = document.record
         if document.error is not None:
             return _not_encoded(place.document.id, document.error)
-        encoding = document.encoding
         try:
             fields = _json(place.document)
-            vector = encoding.vector if encoding else None
             action = write_action(
-                self.index, place.document.id, fields, document.text, vector, target.meta, target.dialect
+                self.index, place.document.id, fields, document.text, document.vector, target.meta, target.dialect
             )
             action = BulkAction(action.index, action.id, action.document, mode)
         except InvalidInput as error:
             return _not_encoded(place.document.id, error)
-        return _Write(place, action, encoding is not None, encoding is not None and encoding.truncated)
+        return _Write(place, action, document.vector is not None, document.truncated)
 
     async def _target(self, *, anew: bool = False) -> _Target:
         known = self._known
         if known is None or anew or time.monotonic() - self._read_at > self._options.record_seconds:
             meta = await self._engine.index_meta(self.index)
             model = encoder_of_index(await self._sidecar.models(), meta, self.index, self._model)
-            known = self._known = _Target(meta, dialect_named(meta.dialect), model.name)
+            known = self._known = _Target(meta, dialect_of(meta), model.name)
             self._read_at = time.monotonic()
         return known
 

@@ -11,6 +11,8 @@ from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.migration import MIGRATION_KEY, MigrationRecord, MigrationState
+from sidecar.engine.passage_field import PassageField, dialect_of, vector_fields
+from sidecar.engine.passages import EncodedPassage, Passage, PassageRule
 from sidecar.engine.rank_features import RankFeatures
 from sidecar.engine.responses import Hit, SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec
@@ -32,11 +34,15 @@ __all__ = [
     "Dialect",
     "DialectChoice",
     "Distribution",
+    "EncodedPassage",
     "Engine",
     "Hit",
     "IndexMeta",
     "MigrationRecord",
     "MigrationState",
+    "Passage",
+    "PassageField",
+    "PassageRule",
     "RankFeatures",
     "Scan",
     "ScanSpec",
@@ -45,4 +51,6 @@ __all__ = [
     "choose_dialect",
     "dialect_for",
     "dialect_named",
+    "dialect_of",
+    "vector_fields",
 ]

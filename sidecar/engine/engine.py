@@ -203,6 +203,10 @@ class Engine:
                 raise FingerprintMismatch(
                     f"{index} stands for indices that were encoded by different models: search them one by one."
                 )
+            if (other.passages is None) != (first.passages is None):
+                raise FingerprintMismatch(
+                    f"{index} stands for indices of which only some have passages: search them one by one."
+                )
         counted = [table for _, table in records if table is not None]
         return first, max(counted, key=lambda table: table.sampled, default=None)
 

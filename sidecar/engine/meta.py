@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+)
 
 from sidecar.domain import JsonObject, Pruning
-from sidecar.errors import FingerprintMismatch, IndexNotPrepared, InvalidPruning
+from sidecar.engine.passages import PassageRule
+from sidecar.errors import FingerprintMismatch, IndexNotPrepared, InvalidInput
 
 __all__ = ["META_KEY", "IndexMeta"]
 
@@ -20,7 +29,8 @@ FieldName = Annotated[str, StringConstraints(min_length=1, max_length=255, patte
 class IndexMeta(BaseModel):
     """Which model encoded an index, and into which fields. Frozen; unknown keys are refused.
 
-    `fingerprint` is the bundle's, in hex; `pruning` is the rule the documents were encoded with.
+    `fingerprint` is the bundle's, in hex; `pruning` is the rule the documents were encoded with. `passages`: documents
+    have a vector for each of their passages, and `vector_field` is nested; None: one vector for the whole text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +44,7 @@ class IndexMeta(BaseModel):
     source_fields: tuple[FieldName, ...] = Field(default=("title", "text"), min_length=1)
     lexical_field: FieldName = "content"
     pruning: Pruning = Pruning()
+    passages: PassageRule | None = None
 
     @classmethod
     def parse(cls, index: str, record: object) -> IndexMeta:
@@ -42,7 +53,7 @@ class IndexMeta(BaseModel):
             raise IndexNotPrepared(f"Index {index} was never set up: run `sidecar setup --index {index}` first.")
         try:
             return cls.model_validate(record)
-        except InvalidPruning as error:
+        except InvalidInput as error:
             raise IndexNotPrepared(f"Index {index}: its record is invalid: {error.message}") from None
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
@@ -50,6 +61,14 @@ class IndexMeta(BaseModel):
             raise IndexNotPrepared(
                 f"Index {index}: its record is not one this version reads, at {where}: {first['msg']}."
             ) from None
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave a record without passages as versions that know none of them read it."""
+        record: dict[str, object] = handler(self)
+        if self.passages is None:
+            record.pop("passages", None)
+        return record
 
     def to_mapping(self) -> JsonObject:
         """Return the value of a mapping's `_meta`."""

@@ -15,7 +15,7 @@ import orjson
 
 from sidecar.cluster.reading import MAX_LINE_BYTES, Record, Source, SourceFormat, Unreadable, open_source
 from sidecar.domain import JsonObject
-from sidecar.engine import Engine, ScanSpec, dialect_named
+from sidecar.engine import Engine, ScanSpec, dialect_of
 from sidecar.errors import IndexNotPrepared, InvalidInput
 from sidecar.scale.connecting import connect
 from sidecar.scale.plan import FromFiles, FromIndex
@@ -141,7 +141,7 @@ async def _written_by_us(engine: Engine, index: str) -> frozenset[str]:
         meta = await engine.index_meta(index)
     except IndexNotPrepared:
         return frozenset()
-    return frozenset({*dialect_named(meta.dialect).written_fields(meta.vector_field), meta.hash_field})
+    return frozenset({*dialect_of(meta).written_fields(meta.vector_field), meta.hash_field})
 
 
 def _is_table(file: Path) -> bool:

@@ -51,6 +51,12 @@ def encode_corpus(plan: ScalePlan, dead_letters: DeadLetters, progress: Progress
     if isinstance(plan.sink, ToIndex):
         meta = asyncio.run(_record_of(plan.sink))
         meta.require_fingerprint(bundle.fingerprint, plan.sink.index)
+        if meta.passages is not None:
+            raise InvalidInput(
+                f"{plan.sink.index} has passages, and a corpus is encoded with one vector per document: fill it by"
+                " `sidecar index`, or encode into an index without passages.",
+                field="index",
+            )
         source_fields, pruning = meta.source_fields, meta.pruning
     elif plan.sink.folder.exists() and any(plan.sink.folder.iterdir()):
         raise InvalidInput(f"{plan.sink.folder} is not empty: name a new folder.", field="out")

@@ -15,6 +15,7 @@ from sidecar.search.builtin import BUILT_IN, load_profile
 from sidecar.search.degradation import NO_QUERY_TERMS
 from sidecar.search.fusion import LinearFusion, ReciprocalRankFusion
 from sidecar.search.normalization import Normalization
+from sidecar.search.passages import BestPassage
 from sidecar.search.profile import Lexical, Profile, QueryPruning, Sparse, read_profile
 from sidecar.search.rerank import Rerank
 from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchResult, StageTimings
@@ -25,6 +26,7 @@ __all__ = [
     "NO_QUERY_TERMS",
     "AsyncSearcher",
     "Augmented",
+    "BestPassage",
     "BodyResult",
     "Contribution",
     "Filter",

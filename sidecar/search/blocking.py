@@ -71,10 +71,16 @@ class Searcher:
         self._resources.close()
 
     def search(
-        self, text: str, size: int = 10, from_: int = 0, filter: Filter | None = None, explain: bool = False
+        self,
+        text: str,
+        size: int = 10,
+        from_: int = 0,
+        filter: Filter | None = None,
+        explain: bool = False,
+        passages: bool = False,
     ) -> SearchResult:
         """See `AsyncSearcher.search`."""
-        return self._portal.call(partial(self._searcher.search, text, size, from_, filter, explain))
+        return self._portal.call(partial(self._searcher.search, text, size, from_, filter, explain, passages))
 
     def augment(self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND) -> Augmented:
         """See `AsyncSearcher.augment`."""

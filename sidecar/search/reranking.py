@@ -19,11 +19,20 @@ MAX_CHARACTERS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A document of the head: where it stood, its fields, and its first-stage score."""
+    """A document of the head: where it stood, its fields, and its first-stage score.
+
+    `passage` is read in the place of the fields, where it is known which part of a long document is the best one.
+    """
 
     position: int
     source: Mapping[str, object]
     first_stage_score: float
+    passage: str | None = None
+
+    def text(self, fields: tuple[str, ...]) -> str:
+        """Return what is read of the document."""
+        whole = Document("", self.source).text(fields) if self.passage is None else self.passage
+        return whole[:MAX_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Reranker:
 
         Raises UnknownModel and WrongModelKind, which are the operator's to mend; all else is a degradation.
         """
-        texts = [Document("", entry.source).text(fields)[:MAX_CHARACTERS] for entry in head]
+        texts = [entry.text(fields) for entry in head]
         read = [number for number, text in enumerate(texts) if text]
         silent = [head[number].position for number, text in enumerate(texts) if not text]
         rest = [*silent, *range(len(head), length)]

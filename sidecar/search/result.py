@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sidecar.domain import JsonObject, JsonValue
+from sidecar.search.passages import BestPassage
 
 __all__ = ["BodyResult", "Contribution", "SearchHit", "SearchResult", "StageTimings", "raw_hits"]
 
@@ -24,7 +25,8 @@ class SearchHit:
     """A document of the answer. A score is None where that stage did not see the document.
 
     `rank` counts from 1 over all pages. `first_stage_score` is the fused score (or the only retriever's); it is not
-    comparable with `rerank_score`, which is why there is no one "score". `why` is filled on request.
+    comparable with `rerank_score`, which is why there is no one "score". `why` and `passage` are filled on request, and
+    `passage` where the index has passages and one of them holds a term of the query.
     """
 
     id: str
@@ -35,6 +37,7 @@ class SearchHit:
     sparse_score: float | None = None
     rerank_score: float | None = None
     why: tuple[Contribution, ...] = ()
+    passage: BestPassage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class StageTimings:
     rerank_ms: float = 0.0
     explain_ms: float = 0.0
     total_ms: float = 0.0
+    passages_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

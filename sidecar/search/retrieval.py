@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.domain import Candidate, JsonObject, JsonValue, SparseVector
-from sidecar.engine import Engine, IndexMeta, SearchResponse, dialect_named
+from sidecar.engine import Engine, IndexMeta, PassageField, SearchResponse, dialect_of
 from sidecar.search.candidates import Retrieved, first_stage
 from sidecar.search.profile import Profile
 from sidecar.search.text import MAX_WORDS, few_words
@@ -74,9 +74,12 @@ class FirstStage:
     def sparse_clause(self, vector: SparseVector, meta: IndexMeta, boost: float = 1.0) -> JsonObject:
         """Return the inner product, for documents that the same model encoded and for no others.
 
-        It stands in `should`: a two-phase processor of the cluster's looks nowhere else for it.
+        Where an index has passages, it is the best passage's. Where not, it stands in `should`: a two-phase processor
+        of the cluster's looks nowhere else for it.
         """
-        dialect = dialect_named(meta.dialect)
+        dialect = dialect_of(meta)
+        if isinstance(dialect, PassageField):
+            return dialect.scored_by(meta.vector_field, vector, meta.fingerprint, boost, self._profile.candidates)
         return {
             "bool": {
                 "should": [dialect.sparse_query(meta.vector_field, vector, boost, self._profile.candidates)],
@@ -123,17 +126,19 @@ class FirstStage:
     def _phases(self, question: Question) -> tuple[dict[str, JsonObject], JsonObject | None]:
         """Return the queries of the first phase, and the sparse query of the second, if the profile wants two.
 
-        Without light terms, without a vector, and in a dialect that has no plain `rank_feature` clauses there is one.
+        Without light terms, without a vector, and in a dialect that has no plain `rank_feature` clauses there is one;
+        and over passages: the light terms' best passage need not be the heavy terms', and their sum nobody's score.
         """
-        sparse = self._profile.sparse
+        sparse, meta = self._profile.sparse, question.meta
         rule = None if sparse is None else sparse.two_phase
-        if sparse is None or rule is None or question.vector is None or question.meta.dialect not in TWO_PHASE_DIALECTS:
+        possible = meta.dialect in TWO_PHASE_DIALECTS and meta.passages is None
+        if sparse is None or rule is None or question.vector is None or not possible:
             return self.queries(question), None
         heavy, light = split_terms(question.vector, rule.ratio)
         if not len(light):
             return self.queries(question), None
         boost = sparse.weight if self._profile.summed_in_cluster else 1.0
-        second = dialect_named(question.meta.dialect).sparse_query(question.meta.vector_field, light, boost)
+        second = dialect_of(meta).sparse_query(meta.vector_field, light, boost)
         return self.queries(replace(question, vector=heavy)), second
 
     def _rescored(self, name: str, light: JsonObject | None, wanted: int) -> JsonObject:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from sidecar.domain import Candidate, JsonObject, SparseVector
-from sidecar.engine import Engine, dialect_named
+from sidecar.engine import Engine, dialect_of
 from sidecar.errors import ProfileInvalid
 from sidecar.search.augment import Augmented, Matching
 from sidecar.search.builtin import load_profile
@@ -15,6 +15,7 @@ from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.explain import contributions
 from sidecar.search.own_body import OwnBody
+from sidecar.search.passages import BestPassage, Passages
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Head, Reranker
@@ -58,6 +59,7 @@ class AsyncSearcher:
         self._engine = engine
         self._record = IndexRecord(engine, index, fingerprint=fingerprint)
         self._first = FirstStage(engine, index, self.profile)
+        self._passages = Passages(engine, index)
         self._encoder: QueryEncoder | None = None
         self._reranker: Reranker | None = None
         if sidecar is not None:
@@ -70,13 +72,19 @@ class AsyncSearcher:
         self._own_body = OwnBody(engine, index, self.profile, self._record, self._first, self._encoder, self._reranker)
 
     async def search(
-        self, text: str, size: int = 10, from_: int = 0, filter: Filter | None = None, explain: bool = False
+        self,
+        text: str,
+        size: int = 10,
+        from_: int = 0,
+        filter: Filter | None = None,
+        explain: bool = False,
+        passages: bool = False,
     ) -> SearchResult:
         """Return the hits ranked `from_ + 1` to `from_ + size`.
 
         A sidecar that is gone, late or overloaded never makes it fail: the answer is lexical (or in first-stage
         order) then, and `degraded` says why. Pages of one query never overlap. `explain` fills each hit's `why` at the
-        price of one more request.
+        price of one more request, and so does `passages` each hit's best `passage`, in an index that has passages.
 
         Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page), FingerprintMismatch (the index was encoded
         by another model), UnknownModel and WrongModelKind (reranking), and the cluster's EngineErrors.
@@ -93,14 +101,22 @@ class AsyncSearcher:
         found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
         found = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
         retrieve_ms = watch.lap()
-        rerank_ms = 0.0
+        rerank_ms = passages_ms = 0.0
+        best: dict[str, BestPassage] = {}
+        if head and self._reranker is not None:
+            best = await self._best([one.id for one in found.candidates[:head]], question, deadline)
+            passages_ms = watch.lap()
         if head and self._reranker is not None and self.profile.rerank is not None:
-            hits, failed = await self._reranked(found, question, head, deadline)
+            hits, failed = await self._reranked(found, question, head, best, deadline)
             degraded = degraded or failed
             rerank_ms = watch.lap()
         else:
             hits = _ranked(found.candidates, found.start)
         page = hits[from_ - found.start : from_ - found.start + size]
+        if passages:
+            best |= await self._best([hit.id for hit in page if hit.id not in best], question, deadline)
+            page = [replace(hit, passage=best.get(hit.id)) for hit in page]
+            passages_ms += watch.lap()
         explain_ms = 0.0
         if explain:
             page = await self._explained(page, question, deadline)
@@ -109,7 +125,7 @@ class AsyncSearcher:
             hits=tuple(page),
             total=found.total,
             profile=self.profile.name,
-            timings=StageTimings(encode_ms, retrieve_ms, rerank_ms, explain_ms, watch.total()),
+            timings=StageTimings(encode_ms, retrieve_ms, rerank_ms, explain_ms, watch.total(), passages_ms),
             degraded=None if degraded is None else degraded.reason,
             degraded_stage=None if degraded is None else degraded.stage,
             partial=found.partial,
@@ -168,13 +184,16 @@ class AsyncSearcher:
         ]
         return replace(found, candidates=candidates, has_sources=True)
 
+    async def _best(self, ids: Sequence[str], question: Question, deadline: Deadline) -> dict[str, BestPassage]:
+        return await self._passages.best(ids, question.vector, question.meta, timeout=deadline.left())
+
     async def _reranked(
-        self, found: Found, question: Question, depth: int, deadline: Deadline
+        self, found: Found, question: Question, depth: int, best: Mapping[str, BestPassage], deadline: Deadline
     ) -> tuple[list[SearchHit], Degraded | None]:
         assert self._reranker is not None
         assert self.profile.rerank is not None
         head = [
-            Head(position, candidate.source, candidate.first_stage_score or 0.0)
+            Head(position, candidate.source, candidate.first_stage_score or 0.0, _text_of(best.get(candidate.id)))
             for position, candidate in enumerate(found.candidates[:depth])
         ]
         timeout = deadline.left(self.profile.rerank.timeout)
@@ -201,7 +220,7 @@ class AsyncSearcher:
             }
             for query in self._first.queries(question).values()
         ]
-        dialect, vector = dialect_named(question.meta.dialect), question.vector or SparseVector()
+        dialect, vector = dialect_of(question.meta), question.vector or SparseVector()
         why: dict[str, tuple[Contribution, ...]] = {}
         for answer in await self._engine.multi_search(self.index, bodies, timeout=deadline.left()):
             for raw in raw_hits(answer.raw):
@@ -213,6 +232,10 @@ class AsyncSearcher:
                 name = str(raw.get("_id"))
                 why[name] = why.get(name, ()) + shares
         return [replace(hit, why=why.get(hit.id, ())) for hit in page]
+
+
+def _text_of(passage: BestPassage | None) -> str | None:
+    return None if passage is None else passage.text
 
 
 def _ranked(candidates: Sequence[Candidate], start: int) -> list[SearchHit]:

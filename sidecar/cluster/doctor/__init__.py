@@ -40,6 +40,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     query.hybrid_query,
     query.neural_sparse_query,
     query.rank_feature_query,
+    query.passage_query,
     query.two_phase_query,
     nodes.health,
     nodes.clause_limit,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sidecar.cluster.doctor.evidence import Evidence
 from sidecar.cluster.doctor.findings import Finding, Severity
 from sidecar.domain import ModelKind
-from sidecar.engine import dialect_named
+from sidecar.engine import dialect_of
 
 __all__ = ["fingerprint", "merged_vectors", "presence"]
 
@@ -31,7 +31,7 @@ def fingerprint(evidence: Evidence) -> Iterator[Finding]:
             f"Serve {meta.bundle}, or set up a new index for the model that is served.",
         )
         return
-    reason = dialect_named(meta.dialect).unsuitable_because(model.vocabulary_size)
+    reason = dialect_of(meta).unsuitable_because(model.vocabulary_size)
     if reason is not None:
         yield Finding(
             "fingerprint", Severity.ERROR, reason, "Searches fail or find wrong documents.", "Make a new index."

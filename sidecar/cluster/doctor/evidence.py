@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.domain import JsonObject, JsonValue, ModelInfo
-from sidecar.engine import META_KEY, ClusterInfo, Engine, IndexMeta, dialect_named
+from sidecar.engine import META_KEY, ClusterInfo, Engine, IndexMeta, dialect_of
+from sidecar.engine.passage_field import VECTOR
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineError, EngineRejected, IndexNotPrepared, InvalidInput
 
@@ -70,15 +71,19 @@ class Evidence:
 
     @property
     def vector_mapping(self) -> JsonObject | None:
-        """The mapping of the vector field; None where it is missing."""
+        """The mapping of the field that holds vectors, within the passages if there are; None where it is missing."""
         meta = self.meta
         found = None if meta is None else nested(self.mapping, "properties", meta.vector_field)
+        if meta is not None and meta.passages is not None:
+            found = nested(found, "properties", VECTOR)
         return found if isinstance(found, Mapping) else None
 
     def vectors(self) -> list[JsonObject]:
-        """Return the stored vectors of the sample."""
+        """Return the stored vectors of the sample: of each document, or of each of its passages."""
         meta = self.meta
         values = [] if meta is None else [document.get(meta.vector_field) for document in self.sample]
+        if meta is not None and meta.passages is not None:
+            values = [nested(passage, VECTOR) for value in values for passage in listed(value)]
         return [value for value in values if isinstance(value, Mapping)]
 
 
@@ -140,7 +145,7 @@ async def _with_documents(engine: Engine, evidence: Evidence) -> Evidence:
         return evidence
     try:
         hashed = {"exists": {"field": meta.hash_field}}
-        there = dialect_named(meta.dialect).presence_filter(meta.vector_field, meta.fingerprint)
+        there = dialect_of(meta).presence_filter(meta.vector_field, meta.fingerprint)
         body: JsonObject = {"query": hashed, "size": SAMPLED_DOCUMENTS, "_source": [meta.vector_field]}
         answer = await engine.read("POST", path_of(evidence.index, "_search"), body=body)
         hits = nested(answer, "hits", "hits")

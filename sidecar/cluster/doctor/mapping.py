@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from sidecar.cluster.doctor.evidence import Evidence, listed, nested
 from sidecar.cluster.doctor.findings import Finding, Severity
-from sidecar.engine import META_KEY, dialect_named
+from sidecar.engine import META_KEY, dialect_of
 
 __all__ = ["fields", "positive_score_impact", "prepared", "read_only", "vector_in_source"]
 
@@ -23,7 +23,7 @@ def prepared(evidence: Evidence) -> Iterator[Finding]:
             "Run the version that set it up." if present else f"Run `sidecar setup --index {evidence.index}`.",
         )
         return
-    dialect = dialect_named(evidence.meta.dialect)
+    dialect = dialect_of(evidence.meta)
     missing = dialect.unsupported_because(evidence.cluster)
     if missing is not None:
         yield Finding(
@@ -40,7 +40,7 @@ def fields(evidence: Evidence) -> Iterator[Finding]:
     meta = evidence.meta
     if meta is None:
         return
-    dialect = dialect_named(meta.dialect)
+    dialect = dialect_of(meta)
     vector, *beside = dialect.written_fields(meta.vector_field)
     wanted = {vector: str(dialect.field_mapping()["type"]), **dict.fromkeys([*beside, meta.hash_field], "keyword")}
     for name, kind in wanted.items():

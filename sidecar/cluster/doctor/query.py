@@ -9,8 +9,9 @@ from sidecar.cluster.doctor.findings import Finding, Severity
 from sidecar.cluster.doctor.pipelines import DEFAULT_PIPELINE, TWO_PHASE, normalizes
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.features import LARGEST_QUERY_WEIGHT
+from sidecar.engine.passage_field import scored_field
 
-__all__ = ["hybrid_query", "neural_sparse_query", "rank_feature_query", "two_phase_query"]
+__all__ = ["hybrid_query", "neural_sparse_query", "passage_query", "rank_feature_query", "two_phase_query"]
 
 DEFAULT_SIZE = 10.0
 DEFAULT_K = 10.0
@@ -96,7 +97,7 @@ def rank_feature_query(evidence: Evidence) -> Iterator[Finding]:
             "Saturation is the default, whose sum is no inner product.",
             'Add "linear": {}.',
         )
-    if any("." in name.removeprefix(f"{meta.vector_field}.") for name in names):
+    if any("." in name.removeprefix(f"{scored_field(meta)}.") for name in names):
         yield Finding(
             "rank_feature_query",
             Severity.ERROR,
@@ -104,6 +105,34 @@ def rank_feature_query(evidence: Evidence) -> Iterator[Finding]:
             "The field is split at the last dot: the clause never matches, without an error.",
             'Write "%2E" for a dot and "%25" for a per cent sign, as `sidecar index` does.',
         )
+
+
+def passage_query(evidence: Evidence) -> Iterator[Finding]:
+    """Clauses on the vectors of passages stand in a nested query, which counts the best passage."""
+    meta = evidence.meta
+    if evidence.query is None or meta is None or meta.passages is None:
+        return
+    field = scored_field(meta)
+    for way, kind, content in _clauses(evidence.query.get("query"), ()):
+        named = str(content.get("field", "")) if kind == "rank_feature" else ",".join(content)
+        if kind in {"rank_feature", "neural_sparse"} and named.startswith(field) and "nested" not in way:
+            yield Finding(
+                "passage_query",
+                Severity.ERROR,
+                f"A clause on {field} stands outside of a nested query.",
+                "The vectors of passages are found only within one: the clause never matches, without an error.",
+                f'Put it into {{"nested": {{"path": "{meta.vector_field}", "score_mode": "max", "query": …}}}}.',
+            )
+            return
+    for _, kind, content in _clauses(evidence.query.get("query"), ()):
+        if kind == "nested" and content.get("path") == meta.vector_field and content.get("score_mode") != "max":
+            yield Finding(
+                "passage_query",
+                Severity.WARNING,
+                f"The nested query on {meta.vector_field} has the score_mode {content.get('score_mode', 'avg')}.",
+                "A long document with one passage that answers the question is then averaged down by all the others.",
+                'Set "score_mode": "max".',
+            )
 
 
 def two_phase_query(evidence: Evidence) -> Iterator[Finding]:

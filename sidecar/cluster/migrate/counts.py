@@ -8,7 +8,7 @@ from sidecar.cluster.documents import text_hash
 from sidecar.cluster.migrate.state import Migrating, look
 from sidecar.cluster.reconcile.finding import incomplete_query
 from sidecar.domain import JsonObject
-from sidecar.engine import Engine, IndexMeta, MigrationRecord, dialect_named
+from sidecar.engine import Engine, IndexMeta, MigrationRecord, dialect_of
 
 __all__ = ["FieldCounts", "MigrationStatus", "count_field", "status"]
 
@@ -47,7 +47,7 @@ async def status(engine: Engine, index: str) -> MigrationStatus:
 
 async def count_field(engine: Engine, index: str, meta: IndexMeta) -> FieldCounts:
     """Count what is refreshed."""
-    dialect = dialect_named(meta.dialect)
+    dialect = dialect_of(meta)
     without_text: JsonObject = {"term": {meta.hash_field: text_hash("")}}
     return FieldCounts(
         documents=await engine.count(index),

@@ -76,6 +76,12 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
             " index up for the new model, or `sidecar teardown` this one first.",
             field="index",
         )
+    if found.active.passages is not None:
+        raise InvalidInput(
+            f"{found.index} has passages, and a second model's are not kept beside them: `sidecar setup --passages` an"
+            " index for the new model, fill it by `sidecar index`, and point your alias there.",
+            field="index",
+        )
     meta = _meta(found, candidate)
     dialect = dialect_named(meta.dialect)
     unsuitable = dialect.unsuitable_because(model.vocabulary_size)

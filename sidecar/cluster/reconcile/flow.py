@@ -13,7 +13,7 @@ from anyio import EndOfStream, WouldBlock, create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster.encoding import Encoded, Texts, encode_documents
+from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.pipeline import feed_and_write
 from sidecar.cluster.reconcile.finding import Finding
 from sidecar.cluster.reconcile.pace import Pace
@@ -21,7 +21,7 @@ from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.cluster.reconcile.tally import Tally
 from sidecar.cluster.reconcile.writing import Fate, Ready, VectorWriter, prepare
 from sidecar.engine import Dialect, Engine, IndexMeta
-from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput, TextTooLarge
+from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput
 
 __all__ = ["Flow", "Target"]
 
@@ -92,15 +92,14 @@ class Flow:
     ) -> AsyncGenerator[Texts[Finding], None]:
         """Put aside what can't be encoded, send what has no text past the sidecar, and batch the rest."""
         batch: list[Finding] = []
+        options, rule = self._options, target.meta.passages
         async for found in findings:
             bare: list[Ready] = []
             for finding in found:
                 if not finding.text:
                     bare.append(prepare(Encoded(finding, ""), target.meta, target.dialect))
-                elif len(finding.text.encode("utf-8", "surrogatepass")) > self._options.max_text_bytes:
-                    self._tally.fail(
-                        finding, TextTooLarge(f"The text has more than {self._options.max_text_bytes} bytes.")
-                    )
+                elif error := refusal(finding.text, rule, options.windows, options.max_text_bytes):
+                    self._tally.fail(finding, error)
                 else:
                     if batch and self._is_full(batch, finding):
                         yield _texts(batch)

@@ -23,7 +23,7 @@ from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 from sidecar.cluster.reconcile.tally import PutOff, Tally
 from sidecar.cluster.reconcile.writing import Fate
 from sidecar.domain import JsonObject
-from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, StoredDocument, dialect_named
+from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, StoredDocument, dialect_of
 from sidecar.errors import (
     DeadlineExceeded,
     DocumentsNotWritten,
@@ -227,7 +227,7 @@ class ReconcileRun:
     async def _target(self) -> Target:
         meta = await self._engine.index_meta(self._index, self._fingerprint)
         model = encoder_of_index(await self._sidecar.models(), meta, self._index, self._model)
-        return Target(meta, dialect_named(meta.dialect), model.name)
+        return Target(meta, dialect_of(meta), model.name)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Begin an attempt again while cluster or sidecar are away, until `patience` passes with nothing done."""

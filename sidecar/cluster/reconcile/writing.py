@@ -10,7 +10,7 @@ from sidecar.cluster.documents import source_text, text_hash
 from sidecar.cluster.encoding import Encoded
 from sidecar.cluster.reconcile.finding import Finding, scanned_fields
 from sidecar.domain import JsonObject
-from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta
+from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, vector_fields
 from sidecar.errors import EngineError
 
 __all__ = ["Fate", "Ready", "Settled", "VectorWriter", "prepare"]
@@ -65,12 +65,11 @@ class Settled:
 
 def prepare(document: Encoded[Finding], meta: IndexMeta, dialect: Dialect) -> Ready:
     """Return the fields that a document gets; raise InvalidInput for a vector that the dialect can't hold."""
-    finding, encoding = document.record, document.encoding
+    finding = document.record
     fields: JsonObject = {meta.hash_field: finding.hash}
-    if encoding is None:
+    if document.vector is None:
         return Ready(finding, fields, has_vector=False)
-    vector = dialect.document_fields(meta.vector_field, encoding.vector, meta.fingerprint)
-    return Ready(finding, {**fields, **vector}, encoding.truncated)
+    return Ready(finding, {**fields, **vector_fields(document.vector, meta, dialect)}, document.truncated)
 
 
 class VectorWriter:

@@ -1,0 +1,73 @@
+"""The best passage of a document: the one whose inner product with the query is the document's sparse score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.domain import JsonObject, JsonValue, SparseVector
+from sidecar.engine import Engine, IndexMeta, PassageField, dialect_of
+from sidecar.engine.passage_field import START, TEXT
+from sidecar.engine.stored import read_hits
+
+__all__ = ["BestPassage", "Passages"]
+
+
+@dataclass(frozen=True, slots=True)
+class BestPassage:
+    """A passage as it was encoded. `start` counts characters (code points) in the source fields joined by a space.
+
+    `score` is its inner product with the query.
+    """
+
+    text: str
+    start: int
+    score: float
+
+
+class Passages:
+    """Asks one index for the best passages of documents."""
+
+    def __init__(self, engine: Engine, index: str) -> None:
+        self._engine = engine
+        self._index = index
+
+    async def best(
+        self, ids: Sequence[str], vector: SparseVector | None, meta: IndexMeta, *, timeout: float
+    ) -> dict[str, BestPassage]:
+        """Return the best passage by document; nothing for documents of which no passage holds a term of the query.
+
+        Asked apart from the search itself, for just the documents that are shown or reranked: a cluster looks for
+        passages in every hit that it fetches, and a search fetches many more.
+        """
+        dialect = dialect_of(meta)
+        if not ids or vector is None or not isinstance(dialect, PassageField):
+            return {}
+        path = meta.vector_field
+        shown: JsonObject = {"size": 1, "_source": {"includes": [f"{path}.{TEXT}", f"{path}.{START}"]}}
+        clause = dialect.scored_by(path, vector, meta.fingerprint, shown=shown)
+        body: JsonObject = {
+            "query": {"bool": {"filter": [{"ids": {"values": list(ids)}}], "must": [clause]}},
+            "size": len(ids),
+            "_source": False,
+        }
+        answer = await self._engine.search(self._index, body, timeout=timeout)
+        found: dict[str, BestPassage] = {}
+        for hit in read_hits(answer.raw):
+            inner = hit.get("inner_hits")
+            best = _first(inner.get(path)) if isinstance(inner, Mapping) else None
+            if best is not None:
+                found[str(hit.get("_id"))] = best
+        return found
+
+
+def _first(answer: JsonValue) -> BestPassage | None:
+    hits = read_hits(answer) if isinstance(answer, Mapping) else []
+    if not hits:
+        return None
+    source, score = hits[0].get("_source"), hits[0].get("_score")
+    text = source.get(TEXT) if isinstance(source, Mapping) else None
+    start = source.get(START) if isinstance(source, Mapping) else None
+    if not isinstance(text, str) or not isinstance(start, int):
+        return None
+    return BestPassage(text, start, float(score) if isinstance(score, int | float) else 0.0)
