@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.support.nodes",
     "tests.support.starter",
     "tests.support.migration",
+    "tests.support.second_index",
 ]
 
 

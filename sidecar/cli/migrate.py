@@ -10,13 +10,19 @@ from rich.console import Console
 
 from sidecar.cli.connections import (
     DEFAULT_ENGINE,
+    DEFAULT_SIDECAR,
     CaOption,
     ClusterAddress,
     EngineOption,
     InsecureOption,
     PasswordOption,
+    SidecarAddress,
+    SidecarCaOption,
+    SidecarOption,
+    TokenOption,
     UserOption,
 )
+from sidecar.domain import WindowPolicy
 
 if TYPE_CHECKING:
     from sidecar.cluster.migrate import MigrationStatus
@@ -24,6 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 IndexOption = Annotated[str, typer.Option("--index", help="The index; an alias of exactly one index will do.")]
+BlockOption = Annotated[
+    float,
+    typer.Option("--block-seconds", min=0.1, help="With a second index: how long writes may be refused, at most."),
+]
+LongTextsOption = Annotated[
+    WindowPolicy, typer.Option("--long-texts", help="With a second index: as it was said to `start`.")
+]
 RateOption = Annotated[float | None, typer.Option("--rate", help="Documents written per second, at most.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -51,18 +64,29 @@ def status(
     """Show which model is searched, how far the other one is, and what can be done next."""
     import orjson
 
+    from sidecar.cli.second_index import figures, lines
     from sidecar.cluster.migrate import status as read_status
+    from sidecar.cluster.second_index import find_pair, second_index_status
 
     cluster = ClusterAddress(engine, user, password, ca, insecure)
 
-    async def run() -> MigrationStatus:
+    async def run() -> tuple[list[str], dict[str, object]]:
         async with await cluster.connect() as connected:
-            return await read_status(connected, index)
+            if await find_pair(connected, index) is not None:
+                second = await second_index_status(connected, index)
+                return lines(second), figures(second)
+            found = await read_status(connected, index)
+            return _lines(found), _figures(found)
 
-    found = asyncio.run(run())
+    told, numbers = asyncio.run(run())
     if as_json:
-        typer.echo(orjson.dumps(_figures(found), option=orjson.OPT_INDENT_2).decode())
+        typer.echo(orjson.dumps(numbers, option=orjson.OPT_INDENT_2).decode())
         return
+    for line in told:
+        Console().print(line, highlight=False, soft_wrap=True)
+
+
+def _lines(found: MigrationStatus) -> list[str]:
     counts = found.counts
     lines = [
         f"{found.index} is searched by {found.active.bundle} ({found.active.fingerprint[:16]}) in"
@@ -79,53 +103,90 @@ def status(
             f" {found.other.missing} are missing.",
             f"Verified: {found.record.verified or 'never'}; last swap or roll-back: {found.record.switched or 'never'}",
         ]
-    for line in lines:
-        Console().print(line, highlight=False, soft_wrap=True)
+    return lines
 
 
 def swap(
     index: IndexOption,
     engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
     force: Annotated[bool, typer.Option("--force", help="Without a verification that passed.")] = False,
     allow_missing: Annotated[
         int, typer.Option(min=0, help="Documents that may lack the new vector, being written just now.")
     ] = 0,
+    block_seconds: BlockOption = 30.0,
+    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
     user: UserOption = None,
     password: PasswordOption = None,
     ca: CaOption = None,
     insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
 ) -> None:
     """Let searches use the new model: one request. A second time changes nothing."""
+    from sidecar.cli.second_index import switched
     from sidecar.cluster.migrate import swap as switch
+    from sidecar.cluster.second_index import find_pair
 
     cluster = ClusterAddress(engine, user, password, ca, insecure)
+    encoder = SidecarAddress(sidecar, token, sidecar_ca)
 
     async def run() -> str:
         async with await cluster.connect() as connected:
+            pair = await find_pair(connected, index)
+            if pair is not None:
+                return await switched(
+                    connected,
+                    encoder,
+                    pair,
+                    back=False,
+                    block_seconds=block_seconds,
+                    long_texts=long_texts,
+                    force=force,
+                    allow_missing=allow_missing,
+                )
             record = await switch(connected, index, force=force, allow_missing=allow_missing)
-            return record.candidate.bundle
+            return _searched(index, record.candidate.bundle)
 
-    _say(f"{index} is searched by {asyncio.run(run())}; running searchers take it within half a minute.")
+    _say(asyncio.run(run()))
 
 
 def rollback(
     index: IndexOption,
     engine: EngineOption = DEFAULT_ENGINE,
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    block_seconds: BlockOption = 30.0,
+    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
     user: UserOption = None,
     password: PasswordOption = None,
     ca: CaOption = None,
     insecure: InsecureOption = False,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
 ) -> None:
     """Let searches use the old model again: one request. A second time changes nothing."""
+    from sidecar.cli.second_index import switched
     from sidecar.cluster.migrate import rollback as switch
+    from sidecar.cluster.second_index import find_pair
 
     cluster = ClusterAddress(engine, user, password, ca, insecure)
+    encoder = SidecarAddress(sidecar, token, sidecar_ca)
 
     async def run() -> str:
         async with await cluster.connect() as connected:
-            return (await switch(connected, index)).previous.bundle
+            pair = await find_pair(connected, index)
+            if pair is not None:
+                return await switched(
+                    connected,
+                    encoder,
+                    pair,
+                    back=True,
+                    block_seconds=block_seconds,
+                    long_texts=long_texts,
+                )
+            return _searched(index, (await switch(connected, index)).previous.bundle)
 
-    _say(f"{index} is searched by {asyncio.run(run())}; running searchers take it within half a minute.")
+    _say(asyncio.run(run()))
 
 
 def drop(
@@ -160,16 +221,22 @@ def abort(
 
 
 def _remove(index: str, cluster: ClusterAddress, rate: float | None, now: bool, *, abandoned: bool) -> None:
+    from sidecar.cli.second_index import removed
     from sidecar.cluster.migrate import SETTLE_SECONDS, Removed
     from sidecar.cluster.migrate import abort as give_up
     from sidecar.cluster.migrate import drop as forget
+    from sidecar.cluster.second_index import find_pair
 
     remove = give_up if abandoned else forget
     console = Console(stderr=True)
 
-    async def run() -> Removed:
+    async def run() -> Removed | str:
         async with await cluster.connect() as connected:
+            pair = await find_pair(connected, index)
             with console.status("waiting for searches of the other model") as shown:
+                if pair is not None:
+                    settle = 0.0 if now else SETTLE_SECONDS
+                    return await removed(connected, pair, abandoned=abandoned, settle=settle)
                 return await remove(
                     connected,
                     index,
@@ -178,12 +245,19 @@ def _remove(index: str, cluster: ClusterAddress, rate: float | None, now: bool, 
                     progress=lambda done: shown.update(f"{done} documents"),
                 )
 
-    removed = asyncio.run(run())
-    _say(f"{removed.model.bundle} is gone from {removed.documents} documents of {removed.index}.")
+    done = asyncio.run(run())
+    if isinstance(done, str):
+        _say(done)
+        return
+    _say(f"{done.model.bundle} is gone from {done.documents} documents of {done.index}.")
     _say(
-        f"{removed.index} keeps the definitions of {', '.join(removed.fields)}: no cluster removes a field from a"
+        f"{done.index} keeps the definitions of {', '.join(done.fields)}: no cluster removes a field from a"
         " mapping; reindexing into an index without them does."
     )
+
+
+def _searched(index: str, bundle: str) -> str:
+    return f"{index} is searched by {bundle}; running searchers take it within half a minute."
 
 
 def _figures(found: MigrationStatus) -> dict[str, object]:

@@ -25,10 +25,12 @@ from sidecar.cli.connections import (
     UserOption,
 )
 from sidecar.domain import WindowPolicy, Windows
+from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sidecar.cluster.migrate import StartPlan
-    from sidecar.cluster.reconcile import ReconcileOptions, ReconcileSummary
+    from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun, ReconcileSummary
+    from sidecar.cluster.second_index import SecondIndexPlan
 
 __all__ = ["start"]
 
@@ -42,6 +44,10 @@ def start(
         str | None, typer.Option(help="Field of the new vectors; default: splade_ and the fingerprint's beginning.")
     ] = None,
     hash_field: Annotated[str | None, typer.Option(help="Field of the new hashes; default: by --vector-field.")] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(help="A new index for the model, instead of fields in the same one; --index is an alias then."),
+    ] = None,
     fill: Annotated[
         bool, typer.Option(help="Encode every document now; else a `reconcile --follow` that runs does it.")
     ] = True,
@@ -66,23 +72,32 @@ def start(
     token: TokenOption = None,
     sidecar_ca: SidecarCaOption = None,
 ) -> None:
-    """Add fields for another model, and fill them. Safe to kill and repeat; searches notice nothing.
+    """Add fields for another model, or an index, and fill them. Safe to kill and repeat; searches notice nothing.
 
     Exit code 3: some documents are in the dead letters or left for another run.
     """
     from sidecar.cluster import pick_encoder
     from sidecar.cluster.migrate import Candidate, plan_start
     from sidecar.cluster.reconcile import Limits, ReconcileOptions
+    from sidecar.cluster.second_index import plan_second_index
 
     cluster = ClusterAddress(engine, user, password, ca, insecure)
     encoder = SidecarAddress(sidecar, token, sidecar_ca)
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     letters = dead_letters or Path(f"dead-letters-{index.replace('/', '_')}-{moment}.jsonl")
+    if into is not None and (vector_field, hash_field) != (None, None):
+        raise InvalidInput("With --into, vectors lie in the same fields as before.", field="vector_field")
     options = ReconcileOptions(slices=slices, patience=patience, limits=Limits(rate=rate), windows=Windows(long_texts))
 
-    async def opened() -> StartPlan:
+    async def opened() -> StartPlan | SecondIndexPlan:
         async with encoder.client() as client:
             chosen = pick_encoder(await client.models(), model)
+        if into is not None:
+            async with await cluster.connect() as connected:
+                second = await plan_second_index(connected, index, into, chosen, largest_weight=largest_weight)
+                if not dry_run:
+                    await second.apply(connected)
+                return second
         candidate = Candidate(chosen, vector_field, hash_field, largest_weight)
         async with await cluster.connect() as connected:
             plan = await plan_start(connected, index, candidate)
@@ -98,12 +113,9 @@ def start(
         return
     for note in plan.notes:
         _say(note)
-    _say(
-        f"{plan.index}: {plan.record.previous.bundle} -> {plan.record.candidate.bundle}, in the field"
-        f" {plan.record.candidate.vector_field}."
-    )
+    _say(plan.summary)
     if fill:
-        asyncio.run(_filled(index, options, letters, cluster, encoder, as_json))
+        asyncio.run(_filled(index, options, letters, cluster, encoder, as_json, copied=into is not None))
 
 
 async def _filled(
@@ -113,11 +125,15 @@ async def _filled(
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     as_json: bool,
+    *,
+    copied: bool,
 ) -> None:
     from sidecar.cli.progress import reconcile_progress
     from sidecar.cli.reconcile import print_run, until_stopped
     from sidecar.cluster import DeadLetters
+    from sidecar.cluster.frequencies import refresh_where_useful
     from sidecar.cluster.migrate import count_frequencies, filling
+    from sidecar.cluster.second_index import CopyRun, clear_up
 
     console = Console(stderr=True)
     with DeadLetters(letters) as dead, reconcile_progress(console) as show:
@@ -126,10 +142,18 @@ async def _filled(
             def tell(now: ReconcileSummary, doing: str, total: int) -> None:
                 show(doing, now.scanned, total, f"{now.written} written, {now.failed} failed")
 
-            run = await filling(engine, client, index, dead, options, progress=tell)
+            run: CopyRun | ReconcileRun
+            if copied:
+                pair = await clear_up(engine, index)
+                run = CopyRun(engine, client, index, dead, options, progress=tell)
+            else:
+                run = await filling(engine, client, index, dead, options, progress=tell)
             try:
                 await until_stopped(run.run(), run)
-                await count_frequencies(engine, client, index)
+                if copied:
+                    await refresh_where_useful(engine, client, pair.other.name)
+                else:
+                    await count_frequencies(engine, client, index)
             finally:
                 print_run(run, as_json, console)
 

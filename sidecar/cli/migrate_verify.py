@@ -78,6 +78,7 @@ def verify(
     """
     from sidecar.cluster.migrate import VerifyOptions, mark_verified
     from sidecar.cluster.migrate import verify as check
+    from sidecar.cluster.second_index import find_pair, mark_second_index_verified, verify_second_index
 
     if queries is None and (qrels, min_overlap, max_loss) != (None, None, None):
         raise InvalidInput("--qrels, --min-overlap and --max-loss are about --queries.", field="queries")
@@ -89,11 +90,18 @@ def verify(
 
     async def run() -> tuple[Verification, SideBySide | None, list[str]]:
         async with await cluster.connect() as connected, encoder.client() as client:
-            found = await check(connected, client, index, options)
-            pairs = None if queries is None else await _compared(connected, client, found, queries, qrels, profile)
+            second = await find_pair(connected, index)
+            verify_it, mark_it = (check, mark_verified)
+            if second is not None:
+                verify_it, mark_it = (verify_second_index, mark_second_index_verified)
+            found = await verify_it(connected, client, index, options)
+            searched = found.index if second is None else second.serving.name
+            pairs = None
+            if queries is not None:
+                pairs = await _compared(connected, client, found, searched, queries, qrels, profile)
             problems = [*found.problems, *_losses(pairs, min_overlap, max_loss)]
             if not problems:
-                await mark_verified(connected, found)
+                await mark_it(connected, found)
             return found, pairs, problems
 
     found, pairs, problems = asyncio.run(run())
@@ -103,13 +111,20 @@ def verify(
 
 
 async def _compared(
-    engine: Engine, client: AsyncSidecarClient, found: Verification, queries: Path, qrels: Path | None, profile: str
+    engine: Engine,
+    client: AsyncSidecarClient,
+    found: Verification,
+    searched: str,
+    queries: Path,
+    qrels: Path | None,
+    profile: str,
 ) -> SideBySide:
+    """Search the candidate's index, and `searched`, which is another one where there is a second."""
     from sidecar.evaluation.collection import read_judgements
     from sidecar.evaluation.side_by_side import DEPTH, read_queries, side_by_side
     from sidecar.search import AsyncSearcher, SearchResult
 
-    before = AsyncSearcher(engine, client, profile, index=found.index)
+    before = AsyncSearcher(engine, client, profile, index=searched)
     after = AsyncSearcher(engine, client, profile, index=found.index, fingerprint=found.candidate.fingerprint)
 
     async def by_active(text: str) -> SearchResult:

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 from rich.console import Console
@@ -32,10 +32,26 @@ from sidecar.domain import JsonObject, WindowPolicy, Windows
 from sidecar.errors import DocumentsNotWritten, InvalidInput
 
 if TYPE_CHECKING:
-    from sidecar.cluster.reconcile import ReconcileEvery, ReconcileOptions, ReconcileRun, ReconcileSummary
+    from sidecar.cluster.reconcile import ReconcileOptions, ReconcileSummary
     from sidecar.cluster.retry import RetrySummary
 
-__all__ = ["print_run", "register", "until_stopped"]
+__all__ = ["Run", "print_run", "register", "until_stopped"]
+
+
+class Run(Protocol):
+    """What goes through an index until it is stopped."""
+
+    @property
+    def summary(self) -> ReconcileSummary:
+        """What is done so far."""
+
+    @property
+    def load_visible(self) -> bool:
+        """Whether this user may see how busy the nodes are."""
+
+    def stop(self) -> None:
+        """End it soon, in an orderly way."""
+
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="Sparse encoder at the sidecar; default: the one of the index.")
@@ -169,7 +185,7 @@ async def _reconcile(
     from sidecar.cli.progress import reconcile_progress
     from sidecar.cluster import DeadLetters
     from sidecar.cluster.frequencies import refresh_where_useful
-    from sidecar.cluster.reconcile import ReconcileEvery
+    from sidecar.cluster.upkeep import ReconcileEvery
 
     console = Console(stderr=True)
     with DeadLetters(letters) as dead, reconcile_progress(console) as show:
@@ -195,7 +211,7 @@ async def _reconcile(
                 print_run(run, as_json, console)
 
 
-async def until_stopped(work: Coroutine[None, None, ReconcileSummary], run: ReconcileRun | ReconcileEvery) -> None:
+async def until_stopped(work: Coroutine[None, None, ReconcileSummary], run: Run) -> None:
     """Run `work`; SIGINT and SIGTERM stop the run in an orderly way, a second one at once."""
     task = asyncio.ensure_future(work)
     asked = False
@@ -231,7 +247,7 @@ def _query(where: str | None) -> JsonObject | None:
     return query
 
 
-def print_run(run: ReconcileRun | ReconcileEvery, as_json: bool, console: Console) -> None:
+def print_run(run: Run, as_json: bool, console: Console) -> None:
     """Print what a run has done."""
     import orjson
 

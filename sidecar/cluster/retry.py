@@ -19,7 +19,8 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.index import IndexOptions, IndexRun
 from sidecar.cluster.reading import Record, Unreadable
-from sidecar.cluster.reconcile import ReconcileEvery, ReconcileOptions
+from sidecar.cluster.reconcile import ReconcileOptions
+from sidecar.cluster.upkeep import ReconcileEvery
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine
 from sidecar.errors import DocumentsNotWritten, InvalidInput

@@ -94,6 +94,11 @@ class BulkItem:
         return self.status == 404 and self.error_type == "document_missing_exception"
 
     @property
+    def blocked(self) -> bool:
+        """Whether the index refuses writes: while an alias is switched to another one, or until somebody lets them."""
+        return self.status == 403 and self.error_type == "cluster_block_exception"
+
+    @property
     def unreachable(self) -> bool:
         """Whether the cluster never answered for this action."""
         return self.status == 0
@@ -188,7 +193,7 @@ class BulkWriter:
             outcomes = await self._send(pending, refresh, attempt)
             still: list[_Prepared] = []
             for item, outcome in zip(pending, outcomes, strict=True):
-                if outcome.status == 0 or outcome.status in RETRIABLE_STATUS:
+                if outcome.status == 0 or outcome.blocked or outcome.status in RETRIABLE_STATUS:
                     last[item.position] = outcome
                     still.append(item)
                 else:

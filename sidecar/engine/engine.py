@@ -43,6 +43,7 @@ class Engine:
         self._transport = transport
         self._bulk = BulkWriter(transport, policy)
         self._vector_fields: dict[str, tuple[str, ...]] = {}
+        self._holders: dict[tuple[str, str], frozenset[str]] = {}
 
     @classmethod
     async def connect(
@@ -207,8 +208,13 @@ class Engine:
                 raise FingerprintMismatch(
                     f"{index} stands for indices of which only some have passages: search them one by one."
                 )
+        self._holders[(index, first.fingerprint)] = frozenset(mappings)
         counted = [table for _, table in records if table is not None]
         return first, max(counted, key=lambda table: table.sampled, default=None)
+
+    def holders(self, index: str, meta: IndexMeta) -> frozenset[str]:
+        """Return the indices that a name stood for when its record `meta` was read last; none where it never was."""
+        return self._holders.get((index, meta.fingerprint), frozenset())
 
     async def mappings(self, index: str) -> dict[str, JsonObject]:
         """Return the mapping of each concrete index behind a name."""
@@ -281,17 +287,14 @@ class Engine:
         self, documents: Sequence[StoredDocument], fields: Sequence[str]
     ) -> tuple[StoredDocument | None, ...]:
         """Read documents again, as they are now, refreshed or not; None for one that is gone. In the order given."""
-        if not documents:
-            return ()
-        wanted: list[JsonValue] = []
-        for document in documents:
-            entry: JsonObject = {"_index": document.index, "_id": document.id, "_source": source_of(fields)}
-            wanted.append(entry if document.routing is None else {**entry, "routing": document.routing})
-        answer = await self._transport.read("POST", "/_mget", {"docs": wanted}, timeout=60.0)
-        entries = answer.get("docs")
-        if not isinstance(entries, list) or len(entries) != len(documents):
-            raise EngineUnavailable("The cluster answered another number of documents than it was asked for.")
-        return tuple(_present(entry) for entry in entries)
+        return await self._documents([(one.index, one.id, one.routing) for one in documents], source_of(fields))
+
+    async def whole(
+        self, index: str, documents: Sequence[StoredDocument], without: Sequence[str] = ()
+    ) -> tuple[StoredDocument | None, ...]:
+        """Read the documents of the same ids in `index`, as they are now, but for the top-level fields `without`."""
+        shown: JsonValue = {"excludes": list(without)} if without else True
+        return await self._documents([(index, one.id, one.routing) for one in documents], shown)
 
     async def load(self) -> ClusterLoad:
         """Return how busy the cluster is; raises EngineRejected where this user may not see it."""
@@ -309,6 +312,21 @@ class Engine:
         for key in ("_all", "primaries", "store", "size_in_bytes"):
             value = value.get(key) if isinstance(value, Mapping) else None
         return value if isinstance(value, int) else 0
+
+    async def _documents(
+        self, places: Sequence[tuple[str, str, str | None]], shown: JsonValue
+    ) -> tuple[StoredDocument | None, ...]:
+        if not places:
+            return ()
+        wanted: list[JsonValue] = []
+        for index, document_id, routing in places:
+            entry: JsonObject = {"_index": index, "_id": document_id, "_source": shown}
+            wanted.append(entry if routing is None else {**entry, "routing": routing})
+        answer = await self._transport.read("POST", "/_mget", {"docs": wanted}, timeout=60.0)
+        entries = answer.get("docs")
+        if not isinstance(entries, list) or len(entries) != len(places):
+            raise EngineUnavailable("The cluster answered another number of documents than it was asked for.")
+        return tuple(_present(entry) for entry in entries)
 
     async def _without_vector(self, index: str, body: JsonObject) -> JsonObject:
         fields = self._vector_fields.get(index)

@@ -9,7 +9,8 @@ from sidecar.engine import Engine, IndexMeta
 from sidecar.search.augment import Augmented, Matching, augmented_body
 from sidecar.search.bodies import Anatomy, Unchanged, anatomy
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
-from sidecar.search.encoding import IndexRecord, QueryEncoder
+from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
+from sidecar.search.moved import ATTEMPTS, has_moved
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Head, Reranker
 from sidecar.search.result import BodyResult, StageTimings, raw_hits
@@ -45,7 +46,14 @@ class OwnBody:
         self._encoder = encoder
         self._reranker = reranker
 
-    async def augment(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> Augmented:
+    async def augment(
+        self,
+        body: JsonObject,
+        text: str | None,
+        matching: Matching,
+        deadline: Deadline,
+        record: PinnedRecord | None = None,
+    ) -> Augmented:
         """Return the augmented body, or the body itself and why."""
         parts = anatomy(body, text)
         if parts.unchanged is not None or parts.text is None:
@@ -53,17 +61,37 @@ class OwnBody:
         check_query(parts.text)
         if self._encoder is None or self._profile.sparse is None:
             return Augmented(body, Unchanged.LEXICAL_PROFILE)
-        record = self._record.pinned()
+        record = record or self._record.pinned()
         encoded = await self._encoder.encode(parts.text, record, deadline.left(self._profile.encode_timeout))
         if isinstance(encoded, Degraded):
             return Augmented(body, Unchanged.DEGRADED, encoded.reason)
         return Augmented(self._augmented(body, parts, encoded, await record.get(), matching))
 
     async def search(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> BodyResult:
-        """Augment, execute, rerank."""
+        """Augment, execute, rerank; again where the name was pointed at another model's index meanwhile."""
         watch = Stopwatch()
-        augmented = await self.augment(body, text, matching, deadline)
-        encode_ms = watch.lap()
+        record = self._record.pinned()
+        for _ in range(ATTEMPTS):
+            augmented = await self.augment(body, text, matching, deadline, record)
+            encode_ms = watch.lap()
+            result = await self._executed(body, text, augmented, encode_ms, watch, deadline)
+            if augmented.unchanged is not None or not await self._moved(record, result):
+                break
+        return result
+
+    async def _moved(self, record: PinnedRecord, result: BodyResult) -> bool:
+        hits = [str(hit.get("_index")) for hit in raw_hits(result.response)]
+        return await has_moved(self._engine, self._index, record, await record.get(), [hits])
+
+    async def _executed(
+        self,
+        body: JsonObject,
+        text: str | None,
+        augmented: Augmented,
+        encode_ms: float,
+        watch: Stopwatch,
+        deadline: Deadline,
+    ) -> BodyResult:
         wanted = anatomy(body, text).text
         policy = self._profile.rerank
         lost = augmented.degraded is not None and augmented.degraded != NO_QUERY_TERMS

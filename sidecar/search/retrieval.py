@@ -33,13 +33,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A part of the first-stage ranking: `candidates` begin at rank `start` (from 0)."""
+    """A part of the first-stage ranking: `candidates` begin at rank `start` (from 0).
+
+    `indices`: for each of the cluster's answers, those that its hits come from.
+    """
 
     candidates: list[Candidate]
     start: int
     total: int | None
     partial: bool
     has_sources: bool
+    indices: tuple[frozenset[str], ...] = ()
 
 
 class FirstStage:
@@ -121,6 +125,7 @@ class FirstStage:
             total=max((answer.total for answer in answers if answer.total is not None), default=None),
             partial=any(answer.timed_out or answer.failed_shards > 0 for answer in answers),
             has_sources=len(queries) == 1,
+            indices=tuple(frozenset(hit.index for hit in answer.hits) for answer in answers),
         )
 
     def _phases(self, question: Question) -> tuple[dict[str, JsonObject], JsonObject | None]:

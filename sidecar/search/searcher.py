@@ -14,6 +14,7 @@ from sidecar.search.builtin import load_profile
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.explain import contributions
+from sidecar.search.moved import ATTEMPTS, has_moved
 from sidecar.search.own_body import OwnBody
 from sidecar.search.passages import BestPassage, Passages
 from sidecar.search.ports import Sidecar
@@ -94,13 +95,21 @@ class AsyncSearcher:
         watch, deadline = Stopwatch(), Deadline(self.profile.timeout)
         record = self._record.pinned()
         await record.get()
-        vector, degraded = await self._vector(text, record, deadline)
-        encode_ms = watch.lap()
-        question = Question(text, vector, _filters(filter), await record.get())
-        head = self._head(from_, degraded)
-        found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
+        encode_ms = retrieve_ms = 0.0
+        for _ in range(ATTEMPTS):
+            vector, degraded = await self._vector(text, record, deadline)
+            encode_ms += watch.lap()
+            question = Question(text, vector, _filters(filter), await record.get())
+            head = self._head(from_, degraded)
+            found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
+            moved = vector is not None and await has_moved(
+                self._engine, self.index, record, question.meta, found.indices
+            )
+            retrieve_ms += watch.lap()
+            if not moved:
+                break
         found = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
-        retrieve_ms = watch.lap()
+        retrieve_ms += watch.lap()
         rerank_ms = passages_ms = 0.0
         best: dict[str, BestPassage] = {}
         if head and self._reranker is not None:

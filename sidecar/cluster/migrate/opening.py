@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.cluster.fields import missing_properties
 from sidecar.cluster.migrate.state import Migrating, look
+from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
@@ -43,6 +44,14 @@ class StartPlan:
     requests: tuple[Request, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def summary(self) -> str:
+        """What the migration is, in a sentence."""
+        candidate = self.record.candidate
+        return (
+            f"{self.index}: {self.record.previous.bundle} -> {candidate.bundle}, in the field {candidate.vector_field}."
+        )
+
     async def apply(self, engine: Engine) -> None:
         """Send the requests: one, so that fields and record come together or not at all."""
         await send_all(engine, self.requests)
@@ -69,6 +78,13 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
         return StartPlan(found.index, found.record)
     if model.fingerprint == found.active.fingerprint:
         raise InvalidInput(f"{found.index} is encoded by {model.name} already: name another --model.", field="model")
+    second = SecondIndexRecord.parse(found.index, found.entries)
+    if second is not None:
+        raise InvalidInput(
+            f"{second.alias} is being migrated from {second.first} into {second.second}: end that by `sidecar migrate"
+            " drop` or `abort` first.",
+            field="index",
+        )
     setup = SetupRecord.parse(found.index, found.entries) or SetupRecord()
     if setup.connector is not None:
         raise InvalidInput(

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from sidecar.cluster.migrate.state import enter, require_open
 from sidecar.cluster.removal import remove_fields
-from sidecar.engine import MIGRATION_KEY, Engine, IndexMeta, MigrationRecord, MigrationState, dialect_named
+from sidecar.engine import MIGRATION_KEY, Engine, IndexMeta, MigrationState, dialect_named
 
-__all__ = ["SETTLE_SECONDS", "Removed", "abort", "drop"]
+__all__ = ["SETTLE_SECONDS", "Removed", "abort", "drop", "seconds_to_rest"]
 
 SETTLE_SECONDS = 60.0
 """How long after a swap or a roll-back searches may still use the other model: searchers read the record of an index
@@ -69,7 +69,7 @@ async def _remove(
     progress: Callable[[int], None] | None,
 ) -> Removed:
     found, record = await require_open(engine, index, before, during)
-    await asyncio.sleep(_rest(record, settle))
+    await asyncio.sleep(seconds_to_rest(record.switched, settle))
     # Somebody may have rolled back while this waited.
     found, record = await require_open(engine, index, before, during)
     other = record.other
@@ -86,9 +86,9 @@ async def _remove(
     return Removed(found.index, other, documents, fields)
 
 
-def _rest(record: MigrationRecord, settle: float) -> float:
-    """Seconds until the last swap is old enough; never more than `settle`, whatever clocks say."""
-    if record.switched is None:
+def seconds_to_rest(switched: str | None, settle: float) -> float:
+    """Return the seconds until the last swap is old enough; never more than `settle`, whatever clocks say."""
+    if switched is None:
         return 0.0
-    age = (datetime.now(UTC) - datetime.fromisoformat(record.switched)).total_seconds()
+    age = (datetime.now(UTC) - datetime.fromisoformat(switched)).total_seconds()
     return min(settle, max(0.0, settle - age))

@@ -15,7 +15,15 @@ from sidecar.domain import WindowPolicy, Windows
 from sidecar.engine import Engine, IndexMeta, MigrationState, ScanSpec, dialect_named
 from sidecar.errors import InvalidInput
 
-__all__ = ["DIFFERENCE_ALLOWED", "Verification", "VerifyOptions", "mark_verified", "verify"]
+__all__ = [
+    "DIFFERENCE_ALLOWED",
+    "Verification",
+    "VerifyOptions",
+    "count_changed",
+    "mark_verified",
+    "problems_of",
+    "verify",
+]
 
 DIFFERENCE_ALLOWED = 2.0**-8
 """As a share of a vector's largest weight: what nine significant bits, in which indices keep weights, tell apart."""
@@ -78,10 +86,10 @@ async def verify(
     model = encoder_of_index(await sidecar.models(), meta, found.index)
     await engine.refresh(found.index)
     counts = await count_field(engine, found.index, meta)
-    changed = await _changed(engine, found.index, meta) if chosen.changed else None
+    changed = await count_changed(engine, found.index, meta) if chosen.changed else None
     sample = await compare_sample(engine, sidecar, found.index, meta, model.name, chosen.sample, chosen.windows)
     return Verification(
-        found.index, meta, counts, changed, sample, _problems(meta, counts, changed, sample, chosen.allow_missing)
+        found.index, meta, counts, changed, sample, problems_of(meta, counts, changed, sample, chosen.allow_missing)
     )
 
 
@@ -97,7 +105,8 @@ async def mark_verified(engine: Engine, verification: Verification) -> None:
     await enter(engine, verification.index, entered.to_mapping())
 
 
-async def _changed(engine: Engine, index: str, meta: IndexMeta) -> int:
+async def count_changed(engine: Engine, index: str, meta: IndexMeta) -> int:
+    """Count the documents whose vector is that of an older text, by their hashes."""
     dialect = dialect_named(meta.dialect)
     spec = ScanSpec(index, complete_query(meta, dialect), scanned_fields(meta))
     count = 0
@@ -107,9 +116,10 @@ async def _changed(engine: Engine, index: str, meta: IndexMeta) -> int:
     return count
 
 
-def _problems(
+def problems_of(
     meta: IndexMeta, counts: FieldCounts, changed: int | None, sample: Sample, allowed: int
 ) -> tuple[str, ...]:
+    """Say in words why a model's vectors can't take over; empty: they can."""
     problems: list[str] = []
     behind = counts.missing + (changed or 0)
     if behind > allowed:

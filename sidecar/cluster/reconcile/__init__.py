@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sidecar.cluster.reconcile.every import ReconcileEvery
 from sidecar.cluster.reconcile.pace import Limits, Pace
 from sidecar.cluster.reconcile.run import ReconcileRun
 from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 
-__all__ = ["Limits", "Pace", "ReconcileEvery", "ReconcileOptions", "ReconcileRun", "ReconcileSummary"]
+__all__ = ["Limits", "Pace", "ReconcileOptions", "ReconcileRun", "ReconcileSummary"]

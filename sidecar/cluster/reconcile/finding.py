@@ -27,7 +27,8 @@ class Reason(StrEnum):
 class Finding:
     """One version of a document that needs a vector (or, without text, only its hash), and why.
 
-    `hash` is that of its text, `hash_before` what the index held instead, if anything.
+    `hash` is that of its text, `hash_before` what the index held instead, if anything. `vector` are fields of a vector
+    that is right already: the text is not encoded.
     """
 
     document: StoredDocument
@@ -35,6 +36,7 @@ class Finding:
     hash: str
     reason: Reason
     hash_before: object = None
+    vector: JsonObject | None = None
 
 
 def scanned_fields(meta: IndexMeta) -> tuple[str, ...]:

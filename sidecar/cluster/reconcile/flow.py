@@ -15,13 +15,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.pipeline import feed_and_write
-from sidecar.cluster.reconcile.finding import Finding
+from sidecar.cluster.reconcile.finding import Finding, Reason
 from sidecar.cluster.reconcile.pace import Pace
 from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.cluster.reconcile.tally import Tally
-from sidecar.cluster.reconcile.writing import Fate, Ready, VectorWriter, prepare
+from sidecar.cluster.reconcile.writing import Fate, Ready, VectorWriter, Writer, prepare
 from sidecar.engine import Dialect, Engine, IndexMeta
-from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput
+from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput, SidecarError
 
 __all__ = ["Flow", "Target"]
 
@@ -42,7 +42,11 @@ class Target:
 
 
 class Flow:
-    """Takes findings through the sidecar into the index; what becomes of them goes into the tally."""
+    """Takes findings through the sidecar into the index; what becomes of them goes into the tally.
+
+    `copies`: what can't be encoded is written without a vector, besides being put aside; else it is in the index
+    already.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,8 @@ class Flow:
         tally: Tally,
         options: ReconcileOptions,
         stopping: asyncio.Event,
+        *,
+        copies: bool = False,
     ) -> None:
         self.load_visible = True
         """Whether this user may see how busy the nodes are; where not, only refused writes slow the run down."""
@@ -59,17 +65,24 @@ class Flow:
         self._tally = tally
         self._options = options
         self._stopping = stopping
+        self._copies = copies
         self._pace = Pace(options.limits)
         self._looked = -LOOK_SECONDS
         rate = options.limits.rate
         # At a low rate, small batches: what is under way when a run is stopped is still written.
         self._at_once = max(1, int(rate)) if rate is not None else options.write_documents
 
-    async def carry(self, findings: AsyncGenerator[list[Finding], None], target: Target) -> None:
-        """Encode and write every finding; raise EngineUnavailable or SidecarUnavailable where one went away."""
+    async def carry(
+        self, findings: AsyncGenerator[list[Finding], None], target: Target, writer: Writer | None = None
+    ) -> None:
+        """Encode and write every finding; raise EngineUnavailable or SidecarUnavailable where one went away.
+
+        `writer` None: vectors are added to documents of the index.
+        """
+        writes = writer or VectorWriter(self._engine, target.meta, target.dialect)
         inlet, outlet = create_memory_object_stream[list[Ready]](2)
         with inlet, outlet:
-            await feed_and_write(self._feed(inlet, findings, target), self._write(outlet, target))
+            await feed_and_write(self._feed(inlet, findings, target), self._write(outlet, writes))
 
     async def _feed(self, inlet: _Inlet, findings: AsyncGenerator[list[Finding], None], target: Target) -> None:
         batches = self._batches(inlet, findings, target)
@@ -83,7 +96,7 @@ class Flow:
         )
         async with inlet, aclosing(batches), aclosing(encoded) as stream:
             async for documents in stream:
-                ready = [found for one in documents if (found := self._prepared(one, target)) is not None]
+                ready = [found for one in documents for found in self._prepared(one, target)]
                 if ready:
                     await inlet.send(ready)
 
@@ -98,8 +111,10 @@ class Flow:
             for finding in found:
                 if not finding.text:
                     bare.append(prepare(Encoded(finding, ""), target.meta, target.dialect))
+                elif finding.vector is not None:
+                    bare.append(Ready(finding, {target.meta.hash_field: finding.hash, **finding.vector}))
                 elif error := refusal(finding.text, rule, options.windows, options.max_text_bytes):
-                    self._tally.fail(finding, error)
+                    bare += self._put_aside(finding, error)
                 else:
                     if batch and self._is_full(batch, finding):
                         yield _texts(batch)
@@ -115,18 +130,22 @@ class Flow:
         documents = min(self._options.batch_documents, self._at_once)
         return len(batch) >= documents or characters > self._options.batch_characters
 
-    def _prepared(self, document: Encoded[Finding], target: Target) -> Ready | None:
+    def _prepared(self, document: Encoded[Finding], target: Target) -> list[Ready]:
         error = document.error
         if error is None:
             try:
-                return prepare(document, target.meta, target.dialect)
+                return [prepare(document, target.meta, target.dialect)]
             except InvalidInput as refused:
                 error = refused
-        self._tally.fail(document.record, error)
-        return None
+        return self._put_aside(document.record, error)
 
-    async def _write(self, outlet: _Outlet, target: Target) -> None:
-        writer = VectorWriter(self._engine, target.meta, target.dialect)
+    def _put_aside(self, finding: Finding, error: SidecarError) -> list[Ready]:
+        self._tally.fail(finding, error)
+        if not self._copies or finding.reason is Reason.OUTDATED:
+            return []
+        return [Ready(finding, {}, has_vector=False, put_aside=True)]
+
+    async def _write(self, outlet: _Outlet, writer: Writer) -> None:
         with outlet:
             async for first in outlet:
                 ready = list(first)
@@ -139,7 +158,7 @@ class Flow:
                     await self._throttle(len(part))
                     await self._write_part(writer, part)
 
-    async def _write_part(self, writer: VectorWriter, part: Sequence[Ready]) -> None:
+    async def _write_part(self, writer: Writer, part: Sequence[Ready]) -> None:
         overloaded = unreachable = False
         async for group in writer.write(part):
             for settled in group:

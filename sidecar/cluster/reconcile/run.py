@@ -7,10 +7,8 @@ several can work on one index. Every write is conditional on the version of the 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 
 from sidecar.client import AsyncSidecarClient
@@ -19,40 +17,21 @@ from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import merged
 from sidecar.cluster.reconcile.finding import Finding, complete_query, decide, incomplete_query, scanned_fields
 from sidecar.cluster.reconcile.flow import Flow, Target
+from sidecar.cluster.reconcile.pages import PageSize
+from sidecar.cluster.reconcile.patience import LONGEST_WAIT, PASSING, patiently, rest
 from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 from sidecar.cluster.reconcile.tally import PutOff, Tally
 from sidecar.cluster.reconcile.writing import Fate
 from sidecar.domain import JsonObject
-from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, StoredDocument, dialect_of
-from sidecar.errors import (
-    DeadlineExceeded,
-    DocumentsNotWritten,
-    EngineOverloaded,
-    EngineUnavailable,
-    NotReady,
-    Overloaded,
-    SidecarError,
-    SidecarUnavailable,
-)
+from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, dialect_of
+from sidecar.errors import DocumentsNotWritten
 
 __all__ = ["Progress", "ReconcileRun"]
-
-PASSING = (EngineUnavailable, EngineOverloaded, SidecarUnavailable, NotReady, Overloaded, DeadlineExceeded)
-"""What may be over in a while: the pass begins again, from the index."""
-
-LONGEST_WAIT = 15.0
-FRUITLESS_ATTEMPTS = 50
-
-LONG_ATTEMPT = 120.0
-"""Seconds after which an attempt that fails was under way, not in vain: comparing may take hours and find nothing."""
 
 AGAIN_ROUNDS = 5
 """How often documents that were put off are tried again within one round."""
 
 AGAIN_AT_ONCE = 500
-
-PAGE_BYTES = 4_194_304
-"""Text in one page of a scan, about: pages of long documents hold fewer of them."""
 
 Progress = Callable[[ReconcileSummary, str, int], None]
 """Called with the summary, what is being done, and how many documents that is about."""
@@ -113,7 +92,7 @@ class ReconcileRun:
         """
         await self.look()
         while self._options.follow and not self._stopping.is_set():
-            await self._rest(self._options.interval)
+            await rest(self._stopping, self._options.interval)
             if not self._stopping.is_set():
                 await self.look()
         self.require_done()
@@ -139,7 +118,7 @@ class ReconcileRun:
         for number in range(AGAIN_ROUNDS):
             if not self.summary.left or self._stopping.is_set():
                 return
-            await self._rest(min(LONGEST_WAIT, 0.2 * 2**number))
+            await rest(self._stopping, min(LONGEST_WAIT, 0.2 * 2**number))
             try:
                 await self._again(self._tally.take_put_off())
             except PASSING:
@@ -183,7 +162,7 @@ class ReconcileRun:
             await self._flow.carry(findings, target)
 
     async def _findings(self, scan: Scan, target: Target, *, has_vector: bool) -> AsyncGenerator[list[Finding], None]:
-        size = _PageSize(self._options)
+        size = PageSize(self._options)
         slices = [partial(scan.pages, part, size) for part in range(self._options.slices)]
         async with aclosing(merged(slices)) as pages:
             async for page in pages:
@@ -231,51 +210,13 @@ class ReconcileRun:
 
     async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Begin an attempt again while cluster or sidecar are away, until `patience` passes with nothing done."""
-        failures, done = 0, -1
-        away_since = time.monotonic()
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            try:
-                await attempt()
-                return
-            except PASSING as error:
-                now, found = time.monotonic(), self.summary.found
-                if found != done:
-                    failures = 0
-                if found != done or now - began > max(LONG_ATTEMPT, self._options.patience):
-                    away_since = now
-                done = found
-                failures += 1
-                if now - away_since > self._options.patience or failures > FRUITLESS_ATTEMPTS:
-                    raise
-                await self._rest(self._wait_after(error, failures))
-
-    def _wait_after(self, error: SidecarError, failures: int) -> float:
-        longest: float = min(LONGEST_WAIT, 0.25 * 2.0 ** min(failures, 10))
-        return max(error.retry_after or 0.0, longest * random.uniform(0.5, 1.0))
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+        await patiently(
+            attempt,
+            patience=self._options.patience,
+            stopping=self._stopping,
+            found=lambda: self.summary.found,
+        )
 
     def _tell(self, summary: ReconcileSummary) -> None:
         if self._progress is not None:
             self._progress(summary, *self._doing)
-
-
-class _PageSize:
-    """How many documents a page of a scan holds: fewer where they are long, or where the rate is low."""
-
-    def __init__(self, options: ReconcileOptions) -> None:
-        rate = options.limits.rate
-        # A scan's state is kept for minutes: a page must not take longer than that to be worked off.
-        self._most = options.page_documents if rate is None else max(1, min(options.page_documents, int(rate * 60)))
-        self._mean_bytes = 0.0
-
-    def __call__(self) -> int:
-        return max(1, min(self._most, int(PAGE_BYTES / max(self._mean_bytes, 1.0))))
-
-    def learn(self, page: Sequence[StoredDocument]) -> None:
-        """Take a page's length into account."""
-        sizes = [len(value) for document in page for value in document.source.values() if isinstance(value, str)]
-        self._mean_bytes = (self._mean_bytes + sum(sizes) / max(len(page), 1)) / 2

@@ -91,6 +91,9 @@ class Tally:
         """Count one write; raise EngineRejected where the cluster refuses everything."""
         ready, finding = settled.ready, settled.ready.finding
         match settled.fate:
+            case Fate.WRITTEN | Fate.UNNEEDED | Fate.GONE | Fate.REFUSED if ready.put_aside:
+                # It was counted when it was put aside.
+                pass
             case Fate.WRITTEN:
                 self._found(finding.reason, "written")
                 self._count("without_vector", int(not ready.has_vector))

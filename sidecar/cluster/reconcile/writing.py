@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 from sidecar.cluster.documents import source_text, text_hash
 from sidecar.cluster.encoding import Encoded
@@ -13,7 +14,7 @@ from sidecar.domain import JsonObject
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, vector_fields
 from sidecar.errors import EngineError
 
-__all__ = ["Fate", "Ready", "Settled", "VectorWriter", "prepare"]
+__all__ = ["Fate", "Ready", "Settled", "VectorWriter", "Writer", "fate_of", "prepare"]
 
 CONFLICT_ATTEMPTS = 3
 """How often a document that changed in other fields only is written anew before it is put off."""
@@ -41,12 +42,16 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A document on its way into the cluster: what was found, and the fields it gets."""
+    """A document on its way into the cluster: what was found, and the fields it gets.
+
+    `put_aside`: its text could not be encoded, and the dead letters have it; it is written without a vector.
+    """
 
     finding: Finding
     fields: JsonObject
     truncated: bool = False
     has_vector: bool = True
+    put_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,13 @@ def prepare(document: Encoded[Finding], meta: IndexMeta, dialect: Dialect) -> Re
     return Ready(finding, {**fields, **vector_fields(document.vector, meta, dialect)}, document.truncated)
 
 
+class Writer(Protocol):
+    """Writes documents into an index."""
+
+    def write(self, ready: Sequence[Ready]) -> AsyncIterator[list[Settled]]:
+        """Write all of them, and yield each document once, in groups, with what became of it."""
+
+
 class VectorWriter:
     """Writes vectors into one index."""
 
@@ -90,7 +102,7 @@ class VectorWriter:
         for _ in range(CONFLICT_ATTEMPTS):
             items = await self._engine.bulk([self._action(one) for one in pending])
             yield [
-                Settled(one, _fate(item), item.attempts > 1, item.error_type, item.reason)
+                Settled(one, fate_of(item), item.attempts > 1, item.error_type, item.reason)
                 for one, item in zip(pending, items, strict=True)
                 if not item.conflict
             ]
@@ -140,13 +152,14 @@ class VectorWriter:
         )
 
 
-def _fate(item: BulkItem) -> Fate:
+def fate_of(item: BulkItem) -> Fate:
+    """Return what became of a write that met no conflict."""
     if item.written:
         return Fate.WRITTEN
     if item.missing:
         return Fate.GONE
     if item.status == 429:
         return Fate.TURNED_AWAY
-    if item.unreachable or item.status in {502, 503, 504}:
+    if item.unreachable or item.blocked or item.status in {502, 503, 504}:
         return Fate.UNREACHABLE
     return Fate.REFUSED

@@ -10,7 +10,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexSpec, pick_encoder, set_up
 from sidecar.cluster.frequencies import refresh_frequencies
 from sidecar.cluster.migrate import Candidate, count_frequencies, rollback, start, status, swap
-from sidecar.cluster.reconcile import ReconcileEvery
+from sidecar.cluster.upkeep import ReconcileEvery
 from sidecar.engine import Engine
 from sidecar.search import AsyncSearcher
 from sidecar.search.profile import Profile

@@ -23,7 +23,8 @@ from sidecar.cluster import (
 )
 from sidecar.cluster.documents import source_text, text_hash
 from sidecar.cluster.migrate import Candidate, abort, drop, rollback, start, status, swap
-from sidecar.cluster.reconcile import ReconcileEvery, ReconcileOptions, ReconcileSummary
+from sidecar.cluster.reconcile import ReconcileOptions, ReconcileSummary
+from sidecar.cluster.upkeep import ReconcileEvery
 from sidecar.cluster.writer import WriterOptions
 from sidecar.domain import Document, JsonObject
 from sidecar.engine import Engine, IndexMeta, MigrationState, dialect_named

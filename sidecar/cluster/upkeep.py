@@ -8,10 +8,12 @@ from contextlib import suppress
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
+from sidecar.cluster.mirror.copying import CopyRun
+from sidecar.cluster.mirror.pair import Pair, find_pair
 from sidecar.cluster.reconcile.run import Progress, ReconcileRun
 from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 from sidecar.engine import Engine, MigrationRecord
-from sidecar.errors import DocumentsNotWritten, FingerprintMismatch, UnknownModel
+from sidecar.errors import DocumentsNotWritten, FingerprintMismatch, InvalidInput, UnknownModel
 
 __all__ = ["ReconcileEvery"]
 
@@ -24,6 +26,7 @@ class ReconcileEvery:
 
     It is used as a ReconcileRun is. Models are told apart by their fingerprints: a swap in the middle changes nothing
     of what has to be done. `model` narrows the choice for the searched one only. `tell` hears of a second model once.
+    Where the migration goes into a second index, that index is kept as a copy of the searched one.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class ReconcileEvery:
         self._tell = tell or (lambda _: None)
         self._told: set[str] = set()
         self._runs: dict[tuple[str, str | None], ReconcileRun] = {}
+        self._copies: dict[tuple[str, str], CopyRun] = {}
         self._stopping = asyncio.Event()
         self._unserved: FingerprintMismatch | UnknownModel | None = None
         self.load_visible = True
@@ -56,12 +60,12 @@ class ReconcileEvery:
     @property
     def summary(self) -> ReconcileSummary:
         """What is done so far, for all models together."""
-        return sum((run.summary for run in self._runs.values()), ReconcileSummary())
+        return sum((run.summary for run in self._all()), ReconcileSummary())
 
     def stop(self) -> None:
         """End the run soon: nothing more is read, what is under way is written."""
         self._stopping.set()
-        for run in self._runs.values():
+        for run in self._all():
             run.stop()
 
     async def run(self) -> ReconcileSummary:
@@ -77,7 +81,7 @@ class ReconcileEvery:
             if not self._stopping.is_set():
                 await self._look()
         reasons: list[str] = []
-        for run in self._runs.values():
+        for run in self._all():
             try:
                 run.require_done()
             except DocumentsNotWritten as left:
@@ -102,6 +106,37 @@ class ReconcileEvery:
             except (FingerprintMismatch, UnknownModel) as error:
                 self._say(error.message)
                 self._unserved = None if self._options.follow else error
+        pair = await find_pair(self._engine, self._index)
+        if pair is not None and not self._stopping.is_set():
+            await self._copy(pair)
+
+    async def _copy(self, pair: Pair) -> None:
+        """Bring the other index of a migration up to date, unless it is just being made, deleted, or switched to."""
+        record = pair.record
+        if pair.first is None or pair.second is None or record.switching is not None:
+            self._say(f"{record.alias} has no second index, or is being switched: see `sidecar migrate status`.")
+            return
+        self._say(f"{record.alias} is being migrated: {pair.other.name} is kept as a copy of {pair.serving.name}.")
+        run = self._copies.get((record.first, record.second))
+        if run is None:
+            run = self._copies[(record.first, record.second)] = CopyRun(
+                self._engine,
+                self._sidecar,
+                record.alias,
+                self._dead_letters,
+                self._options,
+                progress=self._progress,
+            )
+        try:
+            await run.look()
+        except (FingerprintMismatch, UnknownModel) as error:
+            self._say(error.message)
+            self._unserved = None if self._options.follow else error
+        except InvalidInput:
+            if await find_pair(self._engine, self._index) is not None:
+                raise
+            # The migration ended meanwhile.
+        self.load_visible &= run.load_visible
 
     async def _look_for(self, index: str, fingerprint: str | None, model: str | None) -> None:
         run = self._runs.get((index, fingerprint))
@@ -136,6 +171,9 @@ class ReconcileEvery:
             if migration is not None and migration.kept is not None:
                 found[name] = migration.kept.fingerprint
         return active, found
+
+    def _all(self) -> list[ReconcileRun | CopyRun]:
+        return [*self._runs.values(), *self._copies.values()]
 
     def _say(self, sentence: str) -> None:
         if sentence not in self._told:
