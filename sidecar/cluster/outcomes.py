@@ -30,9 +30,9 @@ class WriteOutcome:
     """What became of one document. `stage` None: it is written.
 
     `reason` is the sidecar's reason or the cluster's error type, `message` says what happened. `retriable`: the
-    cluster was overloaded or away, so that writing the same document again may succeed. `has_vector` is False for a
-    document without text, `truncated` True where its text was longer than what the model reads, or than its passages
-    may be in all.
+    cluster was overloaded or away, or refused writes while an alias was switched, so that writing the same document
+    again may succeed. `has_vector` is False for a document without text, `truncated` True where its text was longer
+    than what the model reads, or than its passages may be in all.
     """
 
     id: str

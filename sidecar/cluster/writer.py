@@ -245,5 +245,5 @@ def _outcome(item: BulkItem, write: _Write | None = None) -> WriteOutcome:
         if write is None:
             return WriteOutcome(item.action.id)
         return WriteOutcome(item.action.id, has_vector=write.has_vector, truncated=write.truncated)
-    retriable = item.unreachable or item.status in {429, 502, 503, 504}
+    retriable = item.unreachable or item.blocked or item.status in {429, 502, 503, 504}
     return WriteOutcome(item.action.id, Stage.WRITE, item.error_type or "UNKNOWN", item.reason, retriable)
