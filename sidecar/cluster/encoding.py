@@ -26,8 +26,8 @@ __all__ = ["Encoded", "Texts", "encode_documents", "refusal"]
 RecordT = TypeVar("RecordT")
 """Whatever stands for one document: a line of a file, a version in an index."""
 
-PASSAGES_AT_ONCE = 256
-"""Passages in one message to the sidecar, about: those of one document stay together."""
+PASSAGES_AT_ONCE = 64
+"""Passages in one message to the sidecar, about; those of one document stay together."""
 
 _BLAMED = re.compile(r"^texts\[(\d+)\]")
 

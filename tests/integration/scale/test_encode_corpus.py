@@ -14,7 +14,7 @@ from sidecar.bundle import Bundle
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexSpec, pick_encoder, set_up
 from sidecar.domain import ModelInfo
-from sidecar.engine import Engine, dialect_named
+from sidecar.engine import Engine, PassageRule, dialect_named
 from sidecar.errors import DocumentsNotWritten, EngineUnavailable, FingerprintMismatch, InvalidInput
 from sidecar.scale import FromFiles, FromIndex, ScalePlan, ScaleSummary, ToIndex, ToParquet, encode_corpus
 from sidecar.scale.plan import Cluster
@@ -130,6 +130,17 @@ async def test_an_index_of_another_model_is_refused_before_anything_is_read(
     target = ToIndex(Cluster(opensearch.url), index_name)
     wanted = plan(FromFiles((corpus(tmp_path / "corpus.jsonl", 3),)), target, tiny_idf_bundle)
     with DeadLetters(None) as letters, pytest.raises(FingerprintMismatch):
+        await asyncio.to_thread(encode_corpus, wanted, letters)
+
+
+async def test_an_index_with_passages_is_refused_before_anything_is_read(
+    opensearch: Node, engine: Engine, index_name: str, encoder: ModelInfo, tiny_sparse_bundle: Path, tmp_path: Path
+) -> None:
+    await set_up(engine, IndexSpec(index_name, encoder, passages=PassageRule()))
+    wanted = plan(
+        FromFiles((tmp_path / "never read",)), ToIndex(Cluster(opensearch.url), index_name), tiny_sparse_bundle
+    )
+    with DeadLetters(None) as letters, pytest.raises(InvalidInput, match="sidecar index"):
         await asyncio.to_thread(encode_corpus, wanted, letters)
 
 
