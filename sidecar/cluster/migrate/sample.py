@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text, text_hash
+from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.reconcile.finding import scanned_fields
-from sidecar.domain import JsonObject, Lane, Side, Windows
-from sidecar.engine import Dialect, Engine, IndexMeta, StoredDocument, dialect_named
+from sidecar.domain import JsonObject, JsonValue, Windows
+from sidecar.engine import Dialect, Engine, IndexMeta, StoredDocument, dialect_of, vector_fields
 from sidecar.engine.features import SENTINEL_PREFIX
 from sidecar.engine.stored import read_hits
 
@@ -44,7 +46,7 @@ async def compare_sample(
     """Draw documents that have a vector, at random, and compare; those whose text is a newer one are left out."""
     if not size:
         return Sample()
-    dialect = dialect_named(meta.dialect)
+    dialect = dialect_of(meta)
     fields = (*scanned_fields(meta), *dialect.written_fields(meta.vector_field))
     differences: dict[str, float] = {}
     for part in _parts(await _drawn(engine, index, meta, dialect, size)):
@@ -55,26 +57,31 @@ async def compare_sample(
         ]
         if not same:
             continue
-        answer = await sidecar.encode(
-            [texts[document.id] for document in same],
-            side=Side.DOCUMENT,
-            model=model,
-            pruning=meta.pruning,
-            windows=windows,
-            lane=Lane.BULK,
-            return_terms=True,
-            expected_fingerprint=meta.fingerprint,
-            timeout=300.0,
-        )
-        for document, encoding in zip(same, answer.encodings, strict=True):
-            fresh = dialect.document_fields(meta.vector_field, encoding.vector, meta.fingerprint)
-            differences[document.id] = difference(document.source, fresh)
+        wanted = Texts(tuple(same), tuple(texts[document.id] for document in same))
+        for one in await _encoded(sidecar, wanted, meta, model, windows):
+            if one.error is not None:
+                raise one.error
+            fresh = {} if one.vector is None else vector_fields(one.vector, meta, dialect)
+            differences[one.record.id] = difference(one.record.source, fresh)
     worst = sorted(differences, key=lambda name: -differences[name])
     return Sample(
         len(differences),
         max(differences.values(), default=0.0),
         tuple(name for name in worst if differences[name] > allowed),
     )
+
+
+async def _encoded(
+    sidecar: AsyncSidecarClient, texts: Texts[StoredDocument], meta: IndexMeta, model: str, windows: Windows
+) -> list[Encoded[StoredDocument]]:
+    """Encode as whoever writes the index does: passages, where it has them."""
+
+    async def once() -> AsyncIterator[Texts[StoredDocument]]:
+        yield texts
+
+    stream = encode_documents(sidecar, once(), meta, model=model, windows=windows, in_flight=1)
+    async with aclosing(stream) as answers:
+        return [one async for answer in answers for one in answer]
 
 
 def difference(stored: JsonObject, fresh: JsonObject) -> float:
@@ -85,14 +92,24 @@ def difference(stored: JsonObject, fresh: JsonObject) -> float:
     """
     largest = 0.0
     for name, wanted in fresh.items():
-        held = stored.get(name)
-        if not isinstance(wanted, Mapping):
-            largest = max(largest, float(held != wanted))
-        elif not isinstance(held, Mapping):
-            return 1.0
-        else:
-            largest = max(largest, _of_weights(_weights(held), _weights(wanted)))
+        largest = max(largest, _of_field(stored.get(name), wanted))
     return largest
+
+
+def _of_field(held: JsonValue, wanted: JsonValue) -> float:
+    if isinstance(wanted, list) and all(isinstance(one, Mapping) for one in wanted):
+        # Passages: as many of them, with the same text each.
+        if not isinstance(held, list) or len(held) != len(wanted):
+            return 1.0
+        pairs = [(_object(one), _object(other)) for one, other in zip(held, wanted, strict=True)]
+        return max((difference(one, other) for one, other in pairs), default=0.0)
+    if not isinstance(wanted, Mapping):
+        return float(held != wanted)
+    return _of_weights(_weights(held), _weights(wanted)) if isinstance(held, Mapping) else 1.0
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _of_weights(held: Mapping[str, float], wanted: Mapping[str, float]) -> float:

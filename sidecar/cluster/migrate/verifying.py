@@ -12,7 +12,7 @@ from sidecar.cluster.migrate.state import enter, now, require_open
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.reconcile.finding import complete_query, decide, scanned_fields
 from sidecar.domain import WindowPolicy, Windows
-from sidecar.engine import Engine, IndexMeta, MigrationState, ScanSpec, dialect_named
+from sidecar.engine import Engine, IndexMeta, MigrationState, ScanSpec, dialect_of
 from sidecar.errors import InvalidInput
 
 __all__ = [
@@ -107,7 +107,7 @@ async def mark_verified(engine: Engine, verification: Verification) -> None:
 
 async def count_changed(engine: Engine, index: str, meta: IndexMeta) -> int:
     """Count the documents whose vector is that of an older text, by their hashes."""
-    dialect = dialect_named(meta.dialect)
+    dialect = dialect_of(meta)
     spec = ScanSpec(index, complete_query(meta, dialect), scanned_fields(meta))
     count = 0
     async with engine.scan(spec) as scan, aclosing(scan.pages(0, lambda: PAGE)) as pages:

@@ -35,6 +35,13 @@ from sidecar.cluster.frequencies import refresh_frequencies
 from sidecar.cluster.migrate import Candidate, start
 from sidecar.cluster.passages import split
 from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun, ReconcileSummary
+from sidecar.cluster.second_index import (
+    CopyRun,
+    mark_second_index_verified,
+    start_second_index,
+    swap_indices,
+    verify_second_index,
+)
 from sidecar.cluster.spec import PASSAGE_FIELD
 from sidecar.cluster.writer import Stage
 from sidecar.domain import Document, JsonObject, WindowPolicy, Windows
@@ -43,7 +50,9 @@ from sidecar.errors import DocumentsNotWritten, FingerprintMismatch, InvalidInpu
 from sidecar.server.process import SidecarProcess
 from tests.support.dialects import any_model
 from tests.support.faults import bulk_actions, faulty_proxy
+from tests.support.migration import NEW, OLD
 from tests.support.nodes import Node
+from tests.support.second_index import Names
 
 pytestmark = pytest.mark.integration
 
@@ -111,7 +120,9 @@ async def put(engine: Engine, index: str, held: dict[str, JsonObject]) -> None:
     assert all(item.written for item in await engine.bulk(actions, refresh=True))
 
 
-async def require_passages(engine: Engine, client: AsyncSidecarClient, index: str, names: Sequence[str]) -> None:
+async def require_passages(
+    engine: Engine, client: AsyncSidecarClient, index: str, names: Sequence[str], model: str = MODEL
+) -> None:
     """Every document holds exactly the passages of its text, each with the vector that the model makes of it."""
     meta = await engine.index_meta(index)
     assert meta.passages is not None
@@ -126,7 +137,7 @@ async def require_passages(engine: Engine, client: AsyncSidecarClient, index: st
         assert [(one["start"], one["text"]) for one in held] == [(one.start, one.text) for one in wanted]
         if wanted:
             answer = await client.encode(
-                [one.text for one in wanted], model=MODEL, pruning=meta.pruning, return_terms=True
+                [one.text for one in wanted], model=model, pruning=meta.pruning, return_terms=True
             )
             for one, encoding in zip(held, answer.encodings, strict=True):
                 features = dialect.document_features(encoding.vector, meta.fingerprint)
@@ -280,8 +291,31 @@ async def test_what_can_t_be_done_with_passages_says_what_can(
     encoder = pick_encoder(await client.models(), MODEL)
     with pytest.raises(InvalidInput, match="--connector"):
         IndexSpec("x", encoder, passages=RULE, connector=ConnectorSpec("http://127.0.0.1:1"))
-    with pytest.raises(InvalidInput, match="sidecar setup --passages"):
+    with pytest.raises(InvalidInput, match="--into"):
         await start(engine, prepared, Candidate(any_model()))
+
+
+async def test_a_second_index_for_another_model_has_the_same_passages(
+    engine: Engine, both: AsyncSidecarClient, names: Names
+) -> None:
+    """Copied, kept true, verified by encoding passages anew, and switched to."""
+    held = documents(15)
+    encoder = pick_encoder(await both.models(), OLD)
+    await set_up(engine, IndexSpec(names.first, encoder, vector_field=PASSAGE_FIELD, passages=RULE))
+    await engine.send("POST", "/_aliases", {"actions": [{"add": {"index": names.first, "alias": names.alias}}]})
+    await put(engine, names.alias, held)
+    assert (await reconcile(engine, both, names.alias)).written == 15
+    await start_second_index(engine, names.alias, names.second, pick_encoder(await both.models(), NEW))
+    with DeadLetters(None) as letters:
+        assert (await CopyRun(engine, both, names.alias, letters).run()).written == 15
+        found = await verify_second_index(engine, both, names.alias)
+        assert found.passed, found.problems
+        assert found.sample.compared == 15
+        await mark_second_index_verified(engine, found)
+        await swap_indices(engine, both, names.alias, letters)
+    meta = await engine.index_meta(names.alias)
+    assert (meta.bundle, meta.passages) == (NEW, RULE)
+    await require_passages(engine, both, names.alias, ["d0", "d14"], NEW)
 
 
 async def test_an_alias_over_both_kinds_is_refused(engine: Engine, client: AsyncSidecarClient, prepared: str) -> None:

@@ -64,6 +64,16 @@ def test_fields_beside_the_vector_are_compared_as_they_are() -> None:
     assert difference({"model": "a"}, {"model": "b"}) == 1.0
 
 
+def test_passages_are_compared_one_by_one() -> None:
+    lion, bear = ({"vector": fields(**{beast: 2.0})["splade"], "text": beast, "start": 0} for beast in ("lion", "bear"))
+    assert difference({"splade": [lion, bear]}, {"splade": [lion, bear]}) == 0.0
+    assert difference({"splade": [bear, lion]}, {"splade": [lion, bear]}) == 1.0
+    assert difference({"splade": [lion]}, {"splade": [lion, bear]}) == 1.0
+    assert difference({"splade": fields(lion=2.0)["splade"]}, {"splade": [lion]}) == 1.0
+    weaker = {**lion, "vector": fields(lion=1.5)["splade"]}
+    assert difference({"splade": [weaker, bear]}, {"splade": [lion, bear]}) == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize("wrong", [{"sample": -1}, {"sample": 10_001}, {"allow_missing": -1}])
 def test_options_have_bounds(wrong: dict[str, int]) -> None:
     with pytest.raises(InvalidInput):
