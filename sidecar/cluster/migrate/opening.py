@@ -94,8 +94,8 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
         )
     if found.active.passages is not None:
         raise InvalidInput(
-            f"{found.index} has passages, and a second model's are not kept beside them: `sidecar setup --passages` an"
-            " index for the new model, fill it by `sidecar index`, and point your alias there.",
+            f"{found.index} has passages, and a second model's are not kept beside them: give the new model an index of"
+            " its own, by `sidecar migrate start --into`.",
             field="index",
         )
     meta = _meta(found, candidate)
