@@ -36,8 +36,8 @@ class MigrationState(StrEnum):
 class MigrationRecord(BaseModel):
     """An open migration of one index from one model to another. Frozen; unknown keys are refused.
 
-    `frequencies` are those of the model that is not searched. `verified` and `switched` are times (ISO 8601, UTC): of
-    the last verification that passed, of the last swap or roll-back.
+    `frequencies` are those of the model that is not searched. `begun`, `verified` and `switched` are times (ISO 8601,
+    UTC): of the start, of the last verification that passed, of the last swap or roll-back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +47,7 @@ class MigrationRecord(BaseModel):
     candidate: IndexMeta
     previous: IndexMeta
     frequencies: CollectionFrequencies | None = None
+    begun: str | None = None
     verified: str | None = None
     switched: str | None = None
 

@@ -28,6 +28,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     mapping.vector_in_source,
     mapping.read_only,
     documents.fingerprint,
+    documents.migration,
     documents.presence,
     documents.merged_vectors,
     seismic.sparse_index,

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from sidecar.cluster.doctor.evidence import Evidence
 from sidecar.cluster.doctor.findings import Finding, Severity
+from sidecar.cluster.doctor.migration import told
 from sidecar.domain import ModelKind
 from sidecar.engine import dialect_of
 
-__all__ = ["fingerprint", "merged_vectors", "presence"]
+__all__ = ["fingerprint", "merged_vectors", "migration", "presence"]
 
 MANY_TERMS = 2_000
 
@@ -36,6 +37,12 @@ def fingerprint(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "fingerprint", Severity.ERROR, reason, "Searches fail or find wrong documents.", "Make a new index."
         )
+
+
+def migration(evidence: Evidence) -> Iterator[Finding]:
+    """No change of the model was left half done."""
+    if evidence.migration is not None:
+        yield from told(evidence.migration, evidence.served)
 
 
 def presence(evidence: Evidence) -> Iterator[Finding]:

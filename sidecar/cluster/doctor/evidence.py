@@ -6,11 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from sidecar.cluster.doctor.migration import OpenMigration, read_migration
 from sidecar.domain import JsonObject, JsonValue, ModelInfo
 from sidecar.engine import META_KEY, ClusterInfo, Engine, IndexMeta, dialect_of
 from sidecar.engine.passage_field import VECTOR
 from sidecar.engine.transport import path_of
-from sidecar.errors import EngineError, EngineRejected, IndexNotPrepared, InvalidInput
+from sidecar.errors import EngineError, EngineRejected, IndexNotPrepared, InvalidInput, SidecarError
 
 __all__ = ["Evidence", "Node", "Segment", "gather", "listed", "nested", "number"]
 
@@ -41,7 +42,7 @@ class Evidence:
 
     `settings` are the index's, `cluster_settings` those in force, both with dotted keys. `sample` holds the stored
     fields of some documents that have a hash. `served` are the models of the sidecar that was named. `query` is a
-    search body of an application.
+    search body of an application. `migration` is the one that is open.
     """
 
     cluster: ClusterInfo
@@ -59,6 +60,7 @@ class Evidence:
     search_pipelines: JsonObject = field(default_factory=dict)
     served: tuple[ModelInfo, ...] | None = None
     query: JsonObject | None = None
+    migration: OpenMigration | None = None
     unread: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -136,7 +138,15 @@ async def gather(
         query=query,
         unread=tuple(unread),
     )
-    return await _with_documents(engine, evidence)
+    return await _with_migration(engine, await _with_documents(engine, evidence))
+
+
+async def _with_migration(engine: Engine, evidence: Evidence) -> Evidence:
+    try:
+        found = await read_migration(engine, evidence.index, evidence.mapping.get("_meta"))
+    except SidecarError as error:
+        return replace(evidence, unread=(*evidence.unread, ("migration", error.message)))
+    return replace(evidence, migration=found)
 
 
 async def _with_documents(engine: Engine, evidence: Evidence) -> Evidence:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.fields import missing_properties
-from sidecar.cluster.migrate.state import Migrating, look
+from sidecar.cluster.migrate.state import Migrating, look, now
 from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, send_all
@@ -105,7 +105,7 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
         raise InvalidInput(unsuitable, field="model")
     properties = _object(found.mapping.get("properties"))
     missing = missing_properties(found.index, _spec(found, candidate, meta), dialect, properties)
-    record = MigrationRecord(candidate=meta, previous=found.active)
+    record = MigrationRecord(candidate=meta, previous=found.active, begun=now())
     entered: dict[str, JsonValue] = {**found.entries, **record.to_mapping()}
     if not setup.created_index and SetupRecord.parse(found.index, found.entries) is not None:
         added = tuple(dict.fromkeys([*setup.added_fields, *missing]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli.main import main
+from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import IndexSpec, set_up
 from sidecar.cluster.doctor import Severity, check_routes, examine, gather
 from sidecar.cluster.documents import write_action
@@ -17,7 +18,9 @@ from sidecar.engine import BulkAction, Engine, dialect_named
 from sidecar.errors import IndexNotFound
 from tests.support.dialects import any_model
 from tests.support.faults import faulty_proxy
+from tests.support.migration import NEW, OLD, begin, documents, fill_new, prepare_old
 from tests.support.nodes import Node
+from tests.support.second_index import Names, prepare_alias, rolled_out_second
 from tests.support.sidecars import StartSidecar
 
 pytestmark = pytest.mark.integration
@@ -140,3 +143,38 @@ def test_the_command(opensearch: Node, tmp_path: Path, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         main(arguments)
     assert "do:" in capsys.readouterr().out
+
+
+async def test_a_migration_in_a_second_field(engine: Engine, both: AsyncSidecarClient, index_name: str) -> None:
+    await prepare_old(engine, both, index_name, documents(5))
+    served = await both.models()
+    assert "migration" not in {one.check for one in examine(await gather(engine, index_name, served=served))}
+    await begin(engine, both, index_name)
+    found = {one.check: one for one in examine(await gather(engine, index_name, served=served))}["migration"]
+    assert (found.severity, "for 0 of 5 documents" in found.what) == (Severity.NOTE, True)
+    assert "since 20" in found.what
+    await fill_new(engine, both, index_name)
+    await engine.refresh(index_name)
+    found = {one.check: one for one in examine(await gather(engine, index_name, served=served))}["migration"]
+    assert "for 5 of 5 documents" in found.what
+    assert f"sidecar migrate verify --index {index_name}" in found.action
+    old = [model for model in served if model.name == OLD]
+    narrow = {one.check: one for one in examine(await gather(engine, index_name, served=old))}["migration"]
+    assert (narrow.severity, NEW in narrow.action) == (Severity.ERROR, True)
+
+
+async def test_a_migration_into_a_second_index(engine: Engine, both: AsyncSidecarClient, names: Names) -> None:
+    await prepare_alias(engine, both, names, documents(5))
+    served = await both.models()
+    await rolled_out_second(engine, both, names)
+    await engine.refresh(names.second)
+    for name in (names.alias, names.first, names.second):
+        found = {one.check: one for one in examine(await gather(engine, name, served=served))}["migration"]
+        assert f"{names.second}, which is kept as a copy of {names.first}, for 5 of 5 documents" in found.what
+        assert f"sidecar migrate swap --index {names.alias}" in found.action
+    old = [model for model in served if model.name == OLD]
+    narrow = {one.check: one for one in examine(await gather(engine, names.alias, served=old))}["migration"]
+    assert narrow.severity is Severity.ERROR
+    await engine.delete_index(names.second)
+    cut = {one.check: one for one in examine(await gather(engine, names.alias, served=served))}["migration"]
+    assert (cut.severity, "migrate start" in cut.action) == (Severity.WARNING, True)
