@@ -53,7 +53,8 @@ async def switched(
                     block_seconds=block_seconds,
                 )
     serving = after.serving
-    return f"{alias} stands for {serving.name}, and is searched by {serving.meta.bundle} from now on."
+    lost = f" {letters.count} documents are in {letters.path}." if letters.count else ""
+    return f"{alias} stands for {serving.name}, and is searched by {serving.meta.bundle} from now on.{lost}"
 
 
 async def removed(engine: Engine, pair: Pair, *, abandoned: bool, settle: float) -> str:

@@ -136,14 +136,15 @@ async def _catch_up(engine: Engine, index: str, run: CopyRun, allowed: int | Non
         await run.look()
         if run.summary.found - before <= NEARLY_DONE:
             break
-    pair = await require_pair(engine, index)
-    copy = pair.other
+    if allowed is None:
+        return
+    copy = (await require_pair(engine, index)).other
     await engine.refresh(copy.name)
-    counts = await count_field(engine, copy.name, copy.meta)
-    if allowed is not None and counts.missing > allowed:
+    missing, failed = (await count_field(engine, copy.name, copy.meta)).missing, run.summary.failed
+    if max(missing, failed) > allowed:
         raise InvalidInput(
-            f"{counts.missing} documents of {copy.name} have no vector of {copy.meta.bundle}: see the dead letters, or"
-            " allow for them by --allow-missing.",
+            f"{missing} documents of {copy.name} have no vector of {copy.meta.bundle}, and {failed} could not be copied"
+            " or encoded: see the dead letters, or allow for them by --allow-missing.",
             field="index",
         )
 

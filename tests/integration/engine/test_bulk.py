@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import pytest
@@ -181,3 +182,20 @@ async def test_thousands_of_documents(engine: Engine, index_name: str) -> None:
     await engine.refresh(index_name)
     assert all(item.written for item in items)
     assert await engine.count(index_name) == 3_000
+
+
+async def test_a_write_that_is_refused_for_a_moment_is_repeated(
+    opensearch: Node, engine: Engine, index_name: str
+) -> None:
+    """As it is while an alias is switched to another index."""
+    await engine.create_index(index_name, {})
+    await engine.send("PUT", f"/{index_name}/_block/write")
+    refused = (await engine.bulk([BulkAction(index_name, "1", {"text": "x"})]))[0]
+    assert (refused.blocked, refused.status, refused.attempts) == (True, 403, 6)
+    patient = BulkPolicy(attempts=1_000, first_wait=0.02, longest_wait=0.1)
+    async with await Engine.connect(opensearch.url, bulk=patient) as waiting:
+        writing = asyncio.ensure_future(waiting.bulk([BulkAction(index_name, "1", {"text": "x"})]))
+        await asyncio.sleep(0.2)
+        await engine.send("PUT", f"/{index_name}/_settings", {"index.blocks.write": None})
+        (written,) = await writing
+    assert written.written
