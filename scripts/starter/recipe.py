@@ -68,7 +68,7 @@ class FloorRecipe:
 class SparseRecipe:
     """The sparse encoder's training. A fraction is of `steps`."""
 
-    steps: int = 2400
+    steps: int = 800
     documents: int = 24
     queries: int = 128
     max_tokens: int = 160

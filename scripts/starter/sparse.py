@@ -97,12 +97,12 @@ class SparseTrainer:
 
     def _queries(self, batch: Batch, step: int) -> torch.Tensor:
         """Terms of the queries, a share of them padded with filler; the teacher scores them as they were."""
-        counts = self._dense(self._texts.queries.damped(batch.queries))
+        present = self._dense(self._texts.queries.present(batch.queries))
         random = np.random.default_rng([self._recipe.seed, step, 1])
         padded = np.flatnonzero(random.random(len(batch.queries)) < self._recipe.padded_share)
         fillers = random.integers(self._texts.fillers.shape[0], size=len(padded))
-        counts[padded] = torch.maximum(counts[padded], self._dense(self._texts.fillers[fillers]))
-        return counts
+        present[padded] = torch.maximum(present[padded], self._dense(self._texts.fillers[fillers]))
+        return present
 
     def _neural(self, batch: Batch, documents: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Weighted loss of some queries that go through the encoder, and their mean number of terms."""

@@ -71,7 +71,7 @@ class SparseStudent(nn.Module):
         return active_terms(self.head_states(ids, mask), mask, weight, bias)
 
     def scores(self, query_terms: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Dot products [queries, texts]; `query_terms` [queries, columns]: root of how often a query has the term."""
+        """Dot products [queries, texts]; `query_terms` [queries, columns] is 1 where a query has the term."""
         return (query_terms * self.query_weights()) @ documents.T
 
     def close_columns(self, asked: torch.Tensor) -> None:
