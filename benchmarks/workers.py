@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -180,6 +182,10 @@ class Worker:
     def _last_words(self) -> str:
         self._errors.seek(0)
         lines = [line for line in self._errors.read().splitlines() if line.strip()]
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5.0)
+        if self._process.returncode == -signal.SIGKILL:
+            return "it was killed, most likely for the memory it took"
         return lines[-1] if lines else "it said nothing"
 
 

@@ -54,7 +54,7 @@ async def measure(bench: Bench) -> Found:
         for name, worker in workers.items():
             contenders[name] = partial(_peer_round, bench, worker, texts)
         bench.say(f"encoding {len(texts)} documents, {bench.sizes.rounds} rounds, {len(contenders)} contenders")
-        rounds = await take_turns(contenders, bench.sizes.rounds)
+        rounds = await take_turns(contenders, bench.sizes.rounds, failed=missing)
     bench.figures.update({f"encode.{name} documents/s": value for name, value in medians(rounds).items()})
     found: Found = {
         "encode.documents": Measured.of(rounds["sidecar"]),

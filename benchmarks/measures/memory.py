@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.bench import Bench, Found
+from benchmarks.errors import BenchmarkFailed
 from benchmarks.measures.encode import stream, wanted_peers
 from benchmarks.results import Measured, Unmeasured
 from sidecar.client import AsyncSidecarClient
@@ -32,7 +33,10 @@ async def measure(bench: Bench) -> Found:
             workers, failed = await bench.start(stack, [wanted])
             missing.update(failed)
             for name, worker in workers.items():
-                peaks[name] = (await worker.encode(texts)).peak_bytes
+                try:
+                    peaks[name] = (await worker.encode(texts)).peak_bytes
+                except BenchmarkFailed as error:
+                    missing[name] = error.message
     bench.figures.update({f"memory.{name} MiB": round(peak / MEBIBYTE) for name, peak in peaks.items()})
     found: Found = {"memory.sidecar": Measured(own / MEBIBYTE, 0.0)}
     if missing or not peaks:

@@ -72,7 +72,7 @@ async def measure(bench: Bench) -> Found:
         contenders: dict[str, Callable[[int], Awaitable[float]]] = {"sidecar": sidecar}
         contenders |= {name: partial(peer, worker) for name, worker in workers.items()}
         bench.say(f"reranking {bench.sizes.passages} passages, {bench.sizes.rerank_queries} queries")
-        rounds = await take_turns(contenders, bench.sizes.rerank_queries)
+        rounds = await take_turns(contenders, bench.sizes.rerank_queries, failed=missing)
     bench.figures.update({f"rerank.{name} p50 ms": value for name, value in medians(rounds).items()})
     for name, shares in agreement.items():
         if shares:

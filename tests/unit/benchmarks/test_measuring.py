@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.errors import BenchmarkFailed
 from benchmarks.measures.search import DIALECT, split, variants
 from benchmarks.sizes import QUICK, Sizes, chosen_sizes
 from benchmarks.texts import collections_folder, read_texts
@@ -28,6 +29,22 @@ async def test_everybody_comes_first_in_turn_and_the_warm_up_is_not_counted():
     assert sorted(found["a"]) == [0.0, 1.0, 2.0]
     assert order[:3] == [("a", -1), ("b", -1), ("c", -1)]
     assert [order[place][0] for place in (3, 6, 9)] == ["a", "b", "c"]
+
+
+async def test_one_that_fails_leaves_the_race_and_the_others_go_on():
+    async def steady(number: int) -> float:
+        return float(number)
+
+    async def tiring(number: int) -> float:
+        if number == 1:
+            raise BenchmarkFailed("out of breath")
+        return 0.0
+
+    failed: dict[str, str] = {}
+    assert await take_turns({"a": steady, "b": tiring}, 3, failed=failed) == {"a": [0.0, 1.0, 2.0]}
+    assert failed == {"b": "out of breath"}
+    with pytest.raises(BenchmarkFailed):
+        await take_turns({"a": steady, "b": tiring}, 3)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.floats(0.0, 1.0))
