@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,46 @@ def overhead_of_a_run(bundle: Bundle, threads: int) -> None:
         print(f"run {name:5}: wall {wall * 1e3:7.2f} ms, CPU {cpu * 1e3:7.2f} ms")
 
 
+def side_by_side(bundle: Bundle, threads: int) -> None:
+    """One-thread runs on all threads at once against runs on all threads one after another, by length and budget."""
+    narrow = session(bundle, arena=True, pattern=False, spin=False, threads=1)
+    wide = session(bundle, arena=True, pattern=False, spin=False, threads=threads)
+    with ThreadPoolExecutor(threads) as pool:
+
+        def beside(batch: dict[str, np.ndarray], runs: int) -> None:
+            for done in [pool.submit(narrow.run, None, batch) for _ in range(runs)]:
+                done.result()
+
+        def in_turn(batch: dict[str, np.ndarray], runs: int) -> None:
+            for _ in range(runs):
+                wide.run(None, batch)
+
+        for length in (64, 96, 128, 256):
+            variants: dict[str, Callable[[], object]] = {}
+            runs: dict[str, int] = {}
+            for budget in (256, 512, 1_024):
+                batch = feeds(narrow, budget // length, length)
+                count = threads * max(1, 4_096 // (budget * threads))
+                for name, work in (("side by side", beside), ("in turn", in_turn)):
+                    variants[f"{budget:5} {name}"] = partial(work, batch, count)
+                    runs[f"{budget:5} {name}"] = count * (budget // length) * length
+            for name, (wall, _) in take_turns(variants, rounds=9).items():
+                print(f"length {length:4} budget {name:18}: {runs[name] / wall:8.0f} tokens/s")
+
+
+def one_text(bundle: Bundle, threads: int) -> None:
+    """One text and nothing beside it: on one thread and on all."""
+    made = {
+        count: session(bundle, arena=True, pattern=False, spin=False, threads=count) for count in sorted({1, threads})
+    }
+    for length in (16, 32, 64, 128, 160, 192, 224, 256, 320, 384, 448, 512):
+        if length <= bundle.manifest.max_tokens:
+            batch = feeds(made[1], 1, length)
+            turns = {str(count): partial(each.run, None, batch) for count, each in made.items()}
+            walls = {name: wall for name, (wall, _) in take_turns(turns, rounds=21).items()}
+            print(f"one text of {length:4}: " + ", ".join(f"{n} threads {w * 1e3:7.2f} ms" for n, w in walls.items()))
+
+
 def switches(bundle: Bundle, threads: int) -> None:
     """Arena, memory pattern, spinning: time of one typical batch and one query."""
     variants = {
@@ -128,7 +170,7 @@ def service(bundle: Bundle, threads: int) -> None:
     structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
     core = InferenceService.load([bundle], Settings(threads=threads))
     core.warm_up()
-    made = session(bundle, arena=True, pattern=False, spin=False, threads=threads)
+    made = session(bundle, arena=True, pattern=False, spin=False, threads=1)
     query = SENTENCE[:48]
     document = " ".join([SENTENCE] * 6)
 
@@ -165,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="budgets,overhead,switches,service,memory")
+    parser.add_argument("--only", default="budgets,overhead,side_by_side,one_text,switches,service,memory")
     parser.add_argument("--memory", default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     bundle = Bundle.open(given.bundle, verify=False)
@@ -176,6 +218,8 @@ def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "budgets": lambda: budgets(bundle, given.threads),
         "overhead": lambda: overhead_of_a_run(bundle, given.threads),
+        "side_by_side": lambda: side_by_side(bundle, given.threads),
+        "one_text": lambda: one_text(bundle, given.threads),
         "switches": lambda: switches(bundle, given.threads),
         "service": lambda: service(bundle, given.threads),
     }

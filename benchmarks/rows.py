@@ -69,7 +69,7 @@ ROWS: tuple[Row, ...] = (
     Row("encode.over_st_onnx", "ratio", "documents/s, sidecar / sentence-transformers, ONNX backend", _at_least(3.0)),
     Row("encode.over_fastembed", "ratio", "documents/s, sidecar / fastembed", _at_least(3.0)),
     Row("encode.over_naive", "ratio", "documents/s, sidecar / onnxruntime with a naive export"),
-    Row("encode.python_share", "share", "part of the stream's time in which no graph ran"),
+    Row("encode.python_share", "share", "part of the threads' time in which they ran no graph"),
     Row("memory.sidecar", "MiB", "peak of the serving process while it encodes"),
     Row("memory.of_worst", "ratio", "peak, sidecar / the largest peer's", _at_most(0.25)),
     Row("memory.of_best", "ratio", "peak, sidecar / the smallest peer's", Goal(Bound.BELOW, 1.0)),

@@ -44,13 +44,19 @@ class Settings(BaseSettings):
     )
     auth_token: SecretStr | None = Field(default=None, description="Bearer token required on both data ports.")
     reflection: bool = Field(default=True, description="gRPC server reflection; off hides the schema.")
-    threads: int = Field(default=0, ge=0, description="Threads for inference; 0: from CPU affinity and cgroup quota.")
+    threads: int = Field(
+        default=0,
+        ge=0,
+        description="Inference threads of each model, a micro-batch on each; 0: from CPU affinity and cgroup quota.",
+    )
     providers: Annotated[tuple[Provider, ...], NoDecode] = Field(
         default=("cpu",),
         min_length=1,
         description="Where graphs run, in order of preference: cpu, cuda, openvino; comma-separated.",
     )
-    max_batch_tokens: int = Field(default=1_024, ge=16, description="Padded tokens per micro-batch.")
+    max_batch_tokens: int = Field(
+        default=512, ge=16, description="Padded tokens per micro-batch; fewer: queries wait less for bulk work."
+    )
     max_queue_tokens: int = Field(default=262_144, ge=256, description="Tokens waiting per model before 429.")
     rerank_cache_bytes: int = Field(
         default=8_388_608, ge=0, description="Bytes of token ids kept per reranker, of documents read lately; 0: none."

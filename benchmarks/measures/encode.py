@@ -46,7 +46,7 @@ async def measure(bench: Bench) -> Found:
             busy, started = _busy_seconds(process.admin_url), time.perf_counter()
             terms = await stream(client, texts)
             seconds = time.perf_counter() - started
-            shares.append(1.0 - (_busy_seconds(process.admin_url) - busy) / seconds)
+            shares.append(1.0 - (_busy_seconds(process.admin_url) - busy) / (seconds * bench.sizes.threads))
             bench.figures["encode.sidecar terms per document"] = terms / len(texts)
             return len(texts) / seconds
 
@@ -101,7 +101,7 @@ async def _peer_round(bench: Bench, worker: Worker, texts: Sequence[str], number
 
 
 def _busy_seconds(admin_url: str) -> float:
-    """Return for how long the sidecar's graphs have run since its start."""
+    """Return for how long the sidecar's graphs have run since its start, summed over its threads."""
     with urllib.request.urlopen(f"{admin_url}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     return sum(float(value) for value in re.findall(r"^sidecar_batch_seconds_total\{.*\} (\S+)$", text, re.MULTILINE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,7 +37,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Where a call's time went, in seconds: the longest wait of an item, and the sum over the batches it was in."""
+    """Where a call's time went, in seconds: the longest wait of an item, and how long at least one batch with items of
+    the call ran.
+    """
 
     queue: float = 0.0
     inference: float = 0.0
@@ -46,8 +49,8 @@ class Waits:
 class Call(Generic[Row]):
     """One caller's items on their way. The scheduler's lock guards every field that changes.
 
-    `deliver(slot, row)` runs in the scheduler's thread, once per item; `settle(error)` once, when all items were
-    delivered (None) or the call failed.
+    `deliver(slot, row)` runs in one of the scheduler's threads, once per item and, by `delivering`, never twice at
+    once; `settle(error)` once, when all items were delivered (None) or the call failed.
     """
 
     lane: Lane
@@ -62,6 +65,9 @@ class Call(Generic[Row]):
     longest_wait: float = 0.0
     inference: float = 0.0
     settled: bool = False
+    running: int = 0
+    running_since: float = 0.0
+    delivering: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(
@@ -77,6 +83,16 @@ class Call(Generic[Row]):
 
     def expired(self, now: float) -> bool:
         return self.deadline is not None and self.deadline <= now
+
+    def batch_started(self, now: float) -> None:
+        if not self.running:
+            self.running_since = now
+        self.running += 1
+
+    def batch_ended(self, now: float) -> None:
+        self.running -= 1
+        if not self.running:
+            self.inference += now - self.running_since
 
     @property
     def waits(self) -> Waits:

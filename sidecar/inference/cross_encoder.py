@@ -30,7 +30,7 @@ class Scored:
 
 
 class ScoreRows:
-    """The scheduler's runner for a cross-encoder."""
+    """The scheduler's runner for a cross-encoder. Several threads may call it at once."""
 
     def __init__(self, session: OnnxSession) -> None:
         self._session = session

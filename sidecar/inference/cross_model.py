@@ -14,7 +14,7 @@ from sidecar.inference.deadlines import check_deadline
 from sidecar.inference.models import (
     Host,
     Stopwatch,
-    load_session,
+    load_runners,
     load_tokenizer,
     prepare,
     warm_tokenizer,
@@ -47,12 +47,12 @@ class CrossEncoderModel:
         self._host = host
         self._activation = bundle.manifest.score_activation
         self._tokenizer = load_tokenizer(bundle, host)
-        self._rows = ScoreRows(load_session(bundle, self._tokenizer, host))
+        self._runners = load_runners(bundle, self._tokenizer, host, ScoreRows)
         self._documents = DocumentTokens(self._tokenizer, host.settings.rerank_cache_bytes)
         self._pairs = PairScores(host.settings.rerank_score_cache)
         self._budget = host.settings.max_batch_tokens
         self.scheduler: Scheduler[float] = Scheduler(
-            self._rows,
+            self._runners,
             name=bundle.manifest.name,
             budget=self._budget,
             queue_tokens=host.settings.max_queue_tokens,
@@ -110,7 +110,7 @@ class CrossEncoderModel:
         """Run every length bucket through the graph."""
         warm_tokenizer(self._tokenizer)
         warm_up(
-            self._rows, self.scheduler, self._tokenizer, longest=self.bundle.manifest.max_tokens, budget=self._budget
+            self._runners, self.scheduler, self._tokenizer, longest=self.bundle.manifest.max_tokens, budget=self._budget
         )
 
     def close(self, grace: float) -> None:

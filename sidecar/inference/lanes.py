@@ -15,6 +15,9 @@ PRIORITY = (Lane.INTERACTIVE, Lane.RERANK, Lane.BULK)
 SHARES = {Lane.INTERACTIVE: 0.0, Lane.RERANK: 0.2, Lane.BULK: 0.1}
 """What a lane is owed of the tokens that run while it waits for a lane above it."""
 
+SPREAD_TOKENS = 64
+"""What is not cut further to give every free thread something: from here on a run's own cost is a tenth or less."""
+
 MERGE_WASTE = 16
 """Padding, in tokens, that is worth one session run less: what a run costs before its first token."""
 
@@ -121,13 +124,17 @@ class Lanes(Generic[Row]):
     def discard(self, call: Call[Row]) -> None:
         self._queues[call.lane].discard(call)
 
-    def take(self) -> list[Entry[Row]]:
-        """Remove and return the next batch, or nothing where nothing waits."""
+    def take(self, takers: int = 1) -> list[Entry[Row]]:
+        """Remove and return the next batch, or nothing where nothing waits.
+
+        `takers` are the free threads, this one included: what waits in a lane is cut so that each gets some of it.
+        """
         waiting = [lane for lane in PRIORITY if self._queues[lane].tokens]
         if not waiting:
             return []
         chosen = next((lane for lane in waiting[1:] if self._owed[lane] >= self._budget), waiting[0])
-        taken = self._queues[chosen].take(self._budget)
+        share = -(-self._queues[chosen].tokens // takers)
+        taken = self._queues[chosen].take(min(self._budget, max(SPREAD_TOKENS, share)))
         used = len(taken) * max(entry.item.tokens for entry in taken)
         for lane in PRIORITY:
             if lane is chosen:

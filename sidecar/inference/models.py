@@ -18,15 +18,16 @@ from sidecar.errors import Cancelled, SidecarError
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item, Row, Waits
 from sidecar.inference.deadlines import until
-from sidecar.inference.scheduler import Runner, Scheduler
+from sidecar.inference.scheduler import Scheduler
 from sidecar.inference.sessions import OnnxSession
 from sidecar.inference.tokens import TextTokenizer
+from sidecar.inference.workers import WIDE_TOKENS, Runner, Runners
 from sidecar.settings import Settings
 
 __all__ = [
     "Host",
     "Stopwatch",
-    "load_session",
+    "load_runners",
     "load_tokenizer",
     "model_info",
     "prepare",
@@ -41,16 +42,19 @@ INLINE_BYTES = 2_048
 TYPICAL_LENGTH = 128
 
 ARENA_TOKENS = 1_024
-"""Models that read more give memory back after each run: attention over one long text needs the square of its length,
-and an arena would keep that for good.
+"""Models that read more run one batch at a time and give memory back after each: attention over one long text needs the
+square of its length, which an arena would keep for good, and which several runs at once would need several times.
 """
+
+WIDE_MODEL_TOKENS = 512
+"""Models that read less gain too little by all threads on one text to hold their weights twice."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the models of one service share: settings, threads per session, the pool that tokenises."""
+    """What the models of one service share: settings, threads per model, the pool that tokenises."""
 
     settings: Settings
     threads: int
@@ -61,19 +65,38 @@ def load_tokenizer(bundle: Bundle, host: Host) -> TextTokenizer:
     return TextTokenizer(bundle.file("tokenizer.json"), threads=host.threads)
 
 
-def load_session(bundle: Bundle, tokenizer: TextTokenizer, host: Host) -> OnnxSession:
-    """Create the session of a bundle that has a graph."""
-    if bundle.manifest.graph is None:
-        raise AssertionError("Only bundles with a graph get a session. This is a bug.")
-    return OnnxSession(
-        bundle.file("model.onnx"),
-        bundle.manifest.graph,
-        name=bundle.manifest.name,
-        threads=host.threads,
-        pad_id=tokenizer.pad_id,
-        arena=bundle.manifest.max_tokens <= ARENA_TOKENS,
-        providers=host.settings.providers,
-    )
+def load_runners(
+    bundle: Bundle, tokenizer: TextTokenizer, host: Host, rows: Callable[[OnnxSession], Runner[Row]]
+) -> Runners[Row]:
+    """Create what runs the batches of a bundle that has a graph; `rows` makes a runner of a session.
+
+    On the CPU, one-thread runs side by side do more than runs on all threads one after another. Elsewhere a session
+    keeps the device busy by itself, and graphs whose runs may take much memory run one at a time.
+    """
+    graph = bundle.manifest.graph
+    if graph is None:
+        raise AssertionError("Only bundles with a graph have runners. This is a bug.")
+    arena = bundle.manifest.max_tokens <= ARENA_TOKENS
+
+    def on(threads: int) -> Runner[Row]:
+        return rows(
+            OnnxSession(
+                bundle.file("model.onnx"),
+                graph,
+                name=bundle.manifest.name,
+                threads=threads,
+                pad_id=tokenizer.pad_id,
+                arena=arena,
+                providers=host.settings.providers,
+            )
+        )
+
+    side_by_side = host.settings.providers[0] == "cpu" and arena and graph.output_kind != "token_logits"
+    if host.threads == 1 or not side_by_side:
+        return Runners(on(host.threads))
+    narrow = on(1)
+    wide = on(host.threads) if bundle.manifest.max_tokens >= WIDE_MODEL_TOKENS else None
+    return Runners(narrow, host.threads, wide)
 
 
 def model_info(bundle: Bundle, *, is_default: bool) -> ModelInfo:
@@ -122,21 +145,26 @@ async def prepare(
 
 
 def warm_up(
-    runner: Runner[Row], scheduler: Scheduler[Row], tokenizer: TextTokenizer, *, longest: int, budget: int
+    runners: Runners[Row], scheduler: Scheduler[Row], tokenizer: TextTokenizer, *, longest: int, budget: int
 ) -> None:
-    """Run every bucket once, so that no caller meets a cold path, then measure a typical batch.
+    """Run every bucket once, so that no caller meets a cold path, then measure typical batches on all threads at once.
 
-    Raises what the runner raises, and the error it returns for an item.
+    Raises what the runners raise, and the error they return for an item.
     """
     pad_id = tokenizer.pad_id
     buckets = Buckets(longest)
     for length in buckets.lengths:
-        _probe(runner, length, 1, pad_id)
+        _probe(runners.narrow, length, 1, pad_id)
+        if runners.wide is not None and length >= WIDE_TOKENS:
+            _probe(runners.wide, length, 1, pad_id)
     length = buckets.of(min(TYPICAL_LENGTH, longest))
     count = max(1, budget // length)
-    started = time.perf_counter()
-    _probe(runner, length, count, pad_id)
-    scheduler.record(length * count, time.perf_counter() - started)
+    with ThreadPoolExecutor(runners.workers, thread_name_prefix="warm-up") as pool:
+        started = time.perf_counter()
+        probes = [pool.submit(_probe, runners.narrow, length, count, pad_id) for _ in range(runners.workers)]
+        for probe in probes:
+            probe.result()
+        scheduler.record(length * count * runners.workers, time.perf_counter() - started)
 
 
 def warm_tokenizer(tokenizer: TextTokenizer) -> None:

@@ -1,4 +1,4 @@
-"""One model's queue and the thread that empties it, batch by batch."""
+"""One model's queue and the threads that empty it, batch by batch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from typing import Generic
 import structlog
 
 from sidecar.domain import Lane
-from sidecar.errors import Cancelled, DeadlineExceeded, InferenceFailed, NotReady, Overloaded, SidecarError
+from sidecar.errors import Cancelled, DeadlineExceeded, NotReady, Overloaded, SidecarError
 from sidecar.inference.calls import Call, Item, Row, Waits
 from sidecar.inference.deadlines import until
 from sidecar.inference.lanes import Entry, Lanes
 from sidecar.inference.throughput import Throughput, retry_seconds
+from sidecar.inference.workers import Batch, Ran, Runners, run_batch
 
-__all__ = ["Runner", "Scheduler", "SchedulerFigures"]
+__all__ = ["Scheduler", "SchedulerFigures"]
 
 log = structlog.get_logger(__name__)
-
-Runner = Callable[[Sequence[Item]], Sequence[Row | SidecarError]]
-"""Runs one batch: a row, or an error, for each item, in the order of the items."""
 
 CEILINGS = {Lane.INTERACTIVE: 1.0, Lane.RERANK: 1.0, Lane.BULK: 0.75}
 """How much of the queue a lane may fill: bulk work leaves room for queries."""
@@ -35,7 +33,11 @@ PIECE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class SchedulerFigures:
-    """What a scheduler is at: tokens waiting per lane, counts since the start, tokens per second of inference."""
+    """What a scheduler is at: tokens waiting per lane, counts since the start, tokens per second of inference.
+
+    `busy_seconds` are summed over the threads: two that run for a second each make two. `tokens_per_second` is what
+    all threads together do.
+    """
 
     waiting_tokens: dict[Lane, int]
     batches: int
@@ -46,7 +48,7 @@ class SchedulerFigures:
 
 
 class Scheduler(Generic[Row]):
-    """Runs the items of many callers in micro-batches, in a thread of its own.
+    """Runs the items of many callers in micro-batches, several at once: one in each of its runners' threads.
 
     Usage:
         waits = await scheduler.run(items, lane=Lane.BULK, deliver=collector.deliver, deadline=None)
@@ -54,21 +56,28 @@ class Scheduler(Generic[Row]):
     `budget` and `queue_tokens` count padded tokens; see `Settings.max_batch_tokens` and `Settings.max_queue_tokens`.
     """
 
-    def __init__(self, runner: Runner[Row], *, name: str, budget: int, queue_tokens: int) -> None:
-        self._runner = runner
+    def __init__(self, runners: Runners[Row], *, name: str, budget: int, queue_tokens: int) -> None:
+        self._runners = runners
         self._name = name
         self._queue_tokens = queue_tokens
         self._lanes: Lanes[Row] = Lanes(budget)
         self._backlogged: deque[Call[Row]] = deque()
         self._calls: set[Call[Row]] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._available = threading.Condition(self._lock)
+        self._settled = threading.Condition(self._lock)
         self._accepting = True
         self._stopped = False
         self._batches = self._items = self._padded = 0
-        self._busy = 0.0
+        self._busy_threads = 0
+        self._busy_seconds = 0.0
         self._throughput = Throughput()
-        self._thread = threading.Thread(target=self._work, name=f"inference-{name}", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference-{name}-{number}", daemon=True)
+            for number in range(runners.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(
         self, items: Sequence[Item], *, lane: Lane, deliver: Callable[[int, Row], None], deadline: float | None
@@ -101,47 +110,48 @@ class Scheduler(Generic[Row]):
 
     def check_room(self, lane: Lane, tokens: int = 1) -> None:
         """Raise Overloaded or NotReady where a call of so many tokens would be refused now."""
-        with self._changed:
+        with self._lock:
             self._check_room(lane, tokens)
 
     def record(self, tokens: int, seconds: float) -> None:
-        """Take a measured run into the estimate of the throughput."""
-        with self._changed:
+        """Take what all threads together did in `seconds` into the estimate of the throughput."""
+        with self._lock:
             self._throughput.record(tokens, seconds)
 
     def figures(self) -> SchedulerFigures:
-        with self._changed:
+        with self._lock:
             return SchedulerFigures(
                 waiting_tokens={lane: self._lanes.tokens_of(lane) for lane in Lane},
                 batches=self._batches,
                 items=self._items,
                 padded_tokens=self._padded,
-                busy_seconds=self._busy,
+                busy_seconds=self._busy_seconds,
                 tokens_per_second=self._throughput.rate,
             )
 
     def close(self, grace: float = 0.0) -> None:
-        """Accept nothing more, give what waits `grace` seconds, reject the rest with NotReady, end the thread."""
-        with self._changed:
+        """Accept nothing more, give what waits `grace` seconds, reject the rest with NotReady, end the threads."""
+        with self._lock:
             self._accepting = False
-            self._changed.wait_for(lambda: not self._calls, timeout=grace)
+            self._settled.wait_for(lambda: not self._calls, timeout=grace)
             for call in tuple(self._calls):
                 self._finish(call, NotReady("The sidecar is shutting down.", retry_after=1.0))
             self._stopped = True
-            self._changed.notify_all()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._available.notify_all()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
 
     def _submit(self, call: Call[Row]) -> None:
         total = sum(item.tokens for item in call.backlog)
-        with self._changed:
+        with self._lock:
             self._check_room(call.lane, min(total, self._piece))
             self._check_deadline(call, total)
             self._calls.add(call)
             self._top_up(call)
             if call.backlog:
                 self._backlogged.append(call)
-            self._changed.notify_all()
+            self._available.notify()
 
     @property
     def _piece(self) -> int:
@@ -175,66 +185,79 @@ class Scheduler(Generic[Row]):
             self._lanes.add(call, call.backlog.popleft())
             call.waiting_tokens += tokens
 
+    def _refill(self) -> None:
+        """Give every call with a backlog its turn at the room there is."""
+        for _ in range(len(self._backlogged)):
+            call = self._backlogged.popleft()
+            self._top_up(call)
+            if call.backlog:
+                self._backlogged.append(call)
+
     def _work(self) -> None:
-        while batch := self._next_batch():
-            self._execute(batch)
+        while (batch := self._next_batch()) is not None:
+            for ran in run_batch(self._runners.of(batch), batch.entries, model=self._name):
+                self._account(ran, batch.threads)
+            with self._lock:
+                self._busy_threads -= batch.threads
 
-    def _next_batch(self) -> list[Entry[Row]]:
-        """Wait for work and return a batch of calls that still want it; nothing when the scheduler is closed."""
-        with self._changed:
-            while True:
-                if self._stopped:
-                    return []
-                taken = self._lanes.take()
-                if not taken:
-                    self._changed.wait()
-                    continue
-                now = time.monotonic()
-                for entry in taken:
-                    if entry.call.expired(now):
-                        self._finish(entry.call, DeadlineExceeded("The deadline passed while the call waited."))
-                live = [entry for entry in taken if not entry.call.settled]
-                for entry in live:
-                    entry.call.waiting_tokens -= entry.item.tokens
-                    entry.call.longest_wait = max(entry.call.longest_wait, now - entry.call.created)
-                for _ in range(len(self._backlogged)):
-                    call = self._backlogged.popleft()
-                    self._top_up(call)
-                    if call.backlog:
-                        self._backlogged.append(call)
-                if live:
-                    return live
+    def _next_batch(self) -> Batch[Row] | None:
+        """Wait for work and a free thread and return a batch; None when the scheduler is closed."""
+        with self._lock:
+            while not self._stopped:
+                batch = self._take()
+                if batch is not None:
+                    self._busy_threads += batch.threads
+                    if self._lanes.tokens and self._free_threads:
+                        # One worker wakes the next: waking all for one batch would cost more than it takes.
+                        self._available.notify()
+                    return batch
+                self._available.wait()
+            return None
 
-    def _execute(self, batch: list[Entry[Row]]) -> None:
-        calls = {id(entry.call): entry.call for entry in batch}
-        started = time.perf_counter()
-        try:
-            rows = self._runner([entry.item for entry in batch])
-        except Exception as error:
-            log.error("inference failed", model=self._name, items=len(batch), calls=len(calls), **_reason(error))
-            if len(calls) > 1:
-                for key in calls:
-                    self._execute([entry for entry in batch if id(entry.call) == key])
-                return
-            rows = [InferenceFailed("The model failed on this call.")] * len(batch)
-        seconds = time.perf_counter() - started
-        padded = len(batch) * max(entry.item.tokens for entry in batch)
-        errors = [_deliver(entry, row) for entry, row in zip(batch, rows, strict=True)]
-        with self._changed:
+    @property
+    def _free_threads(self) -> int:
+        return self._runners.workers - self._busy_threads
+
+    def _take(self) -> Batch[Row] | None:
+        """Take the next batch of calls that still want it; None where nothing waits or no thread is free."""
+        while self._free_threads:
+            taken = self._lanes.take(self._free_threads)
+            if not taken:
+                return None
+            now = time.monotonic()
+            for entry in taken:
+                if entry.call.expired(now):
+                    self._finish(entry.call, DeadlineExceeded("The deadline passed while the call waited."))
+            live = [entry for entry in taken if not entry.call.settled]
+            for entry in live:
+                entry.call.waiting_tokens -= entry.item.tokens
+                entry.call.longest_wait = max(entry.call.longest_wait, now - entry.call.created)
+            self._refill()
+            if live:
+                for call in _calls(live):
+                    call.batch_started(now)
+                alone = not self._busy_threads and not self._lanes.tokens
+                return Batch(live, self._runners.threads_for(live, alone=alone))
+        return None
+
+    def _account(self, ran: Ran[Row], threads: int) -> None:
+        """Count what has run and settle the calls that it ends."""
+        with self._lock:
             self._batches += 1
-            self._items += len(batch)
-            self._padded += padded
-            self._busy += seconds
-            for call in calls.values():
-                call.inference += seconds
-            for entry, failure in zip(batch, errors, strict=True):
+            self._items += len(ran.entries)
+            self._padded += ran.padded
+            self._busy_seconds += ran.seconds * threads
+            self._throughput.record(ran.padded, ran.seconds * threads / self._runners.workers)
+            now = time.monotonic()
+            for call in _calls(ran.entries):
+                call.batch_ended(now)
+            for entry, failure in zip(ran.entries, ran.failures, strict=True):
                 entry.call.outstanding -= 1
                 if failure is not None or not entry.call.outstanding:
                     self._finish(entry.call, failure)
-        self.record(padded, seconds)
 
     def _drop(self, call: Call[Row]) -> None:
-        with self._changed:
+        with self._lock:
             self._finish(call, Cancelled("The caller left."))
 
     def _finish(self, call: Call[Row], error: SidecarError | None) -> None:
@@ -243,12 +266,13 @@ class Scheduler(Generic[Row]):
             return
         call.settled = True
         self._calls.discard(call)
+        call.backlog.clear()
         if call.waiting_tokens:
             self._lanes.discard(call)
-        if call.backlog:
-            call.backlog.clear()
+            self._refill()
+            self._available.notify()
         call.settle(error)
-        self._changed.notify_all()
+        self._settled.notify_all()
 
 
 def _resolve(outcome: asyncio.Future[None], error: SidecarError | None) -> None:
@@ -260,18 +284,6 @@ def _resolve(outcome: asyncio.Future[None], error: SidecarError | None) -> None:
         outcome.set_exception(error)
 
 
-def _deliver(entry: Entry[Row], row: Row | SidecarError) -> SidecarError | None:
-    """Hand the row to its call; return what makes the call fail, if anything."""
-    if entry.call.settled or isinstance(row, SidecarError):
-        return row if isinstance(row, SidecarError) else None
-    try:
-        entry.call.deliver(entry.item.slot, row)
-    except Exception as error:
-        log.error("a result could not be taken; this is a bug", error=type(error).__name__)
-        return InferenceFailed("The model's answer could not be read.")
-    return None
-
-
-def _reason(error: Exception) -> dict[str, str]:
-    """Describe a runtime's failure without its status message, which may hold token ids of the text."""
-    return {"error": type(error).__name__, "where": str(error).partition("Status Message")[0][:200]}
+def _calls(entries: Sequence[Entry[Row]]) -> list[Call[Row]]:
+    """Return the calls that have items among the entries, each once."""
+    return list({id(entry.call): entry.call for entry in entries}.values())

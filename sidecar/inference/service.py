@@ -77,7 +77,7 @@ class InferenceService:
 
     @property
     def threads(self) -> int:
-        """Threads per session."""
+        """Threads of each model: so many batches of it run at once, or one batch on all of them."""
         return self._host.threads
 
     @property

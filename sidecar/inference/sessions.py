@@ -26,7 +26,10 @@ TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 
 class OnnxSession:
-    """A model's graph, ready to run batches of items."""
+    """A model's graph, ready to run batches of items; several threads may do so at once.
+
+    With one thread a run computes in the thread that calls it; with more, the session has a pool that its runs share.
+    """
 
     def __init__(
         self,

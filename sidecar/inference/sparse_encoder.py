@@ -24,7 +24,7 @@ LOGIT_TOKENS = 512
 
 
 class SparseRows:
-    """The scheduler's runner for a sparse encoder."""
+    """The scheduler's runner for a sparse encoder. Several threads may call it at once."""
 
     def __init__(self, bundle: Bundle, tokenizer: TextTokenizer, session: OnnxSession) -> None:
         manifest = bundle.manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 from sidecar.bundle import Bundle
 from sidecar.bundle.manifest import QueryMode
@@ -16,7 +17,7 @@ from sidecar.inference.lexical_floor import load_floor
 from sidecar.inference.models import (
     Host,
     Stopwatch,
-    load_session,
+    load_runners,
     load_tokenizer,
     prepare,
     tokenise,
@@ -28,6 +29,7 @@ from sidecar.inference.scheduler import Scheduler
 from sidecar.inference.sparse_encoder import LOGIT_TOKENS, SparseRows
 from sidecar.inference.vectors import Columns, Encodings
 from sidecar.inference.windows import Cut, cut
+from sidecar.inference.workers import Runners
 
 __all__ = ["SparseModel"]
 
@@ -44,15 +46,15 @@ class SparseModel:
         self._buckets = Buckets(manifest.max_tokens)
         self._table = None if manifest.query_mode is QueryMode.NEURAL else TableQueryEncoder(bundle, self._tokenizer)
         self._floor = load_floor(bundle, self._tokenizer)
-        self._rows: SparseRows | None = None
+        self._runners: Runners[Columns] | None = None
         self.scheduler: Scheduler[Columns] | None = None
         if manifest.graph is not None:
             self._budget = host.settings.max_batch_tokens
             if manifest.graph.output_kind == "token_logits":
                 self._budget = min(self._budget, LOGIT_TOKENS)
-            self._rows = SparseRows(bundle, self._tokenizer, load_session(bundle, self._tokenizer, host))
+            self._runners = load_runners(bundle, self._tokenizer, host, partial(SparseRows, bundle, self._tokenizer))
             self.scheduler = Scheduler(
-                self._rows,
+                self._runners,
                 name=manifest.name,
                 budget=self._budget,
                 queue_tokens=host.settings.max_queue_tokens,
@@ -98,8 +100,9 @@ class SparseModel:
         warm_tokenizer(self._tokenizer)
         if self._table is not None:
             self._table.encode(self._tokenizer.probe, Pruning(), Windows())
-        if self._rows is not None and self.scheduler is not None:
-            warm_up(self._rows, self.scheduler, self._tokenizer, longest=self._buckets.lengths[-1], budget=self._budget)
+        if self._runners is not None and self.scheduler is not None:
+            longest = self._buckets.lengths[-1]
+            warm_up(self._runners, self.scheduler, self._tokenizer, longest=longest, budget=self._budget)
 
     def close(self, grace: float) -> None:
         if self.scheduler is not None:

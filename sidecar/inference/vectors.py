@@ -55,7 +55,7 @@ def to_vector(columns: Columns, rule: Pruning, terms: Sequence[str | None] | Non
 class Encodings:
     """Collects one call's windows and finishes each text as soon as its last window is there.
 
-    `deliver` runs in the scheduler's thread, so that pruning never holds the event loop up.
+    `deliver` runs in one of the scheduler's threads, so that pruning never holds the event loop up.
     """
 
     def __init__(

@@ -222,8 +222,12 @@ class _Schedulers(Collector):
         padded = CounterMetricFamily(
             "sidecar_batch_padded_tokens", "Tokens of those batches, padding included.", labels=("model",)
         )
-        busy = CounterMetricFamily("sidecar_batch_seconds", "Time spent in those batches.", labels=("model",))
-        rate = GaugeMetricFamily("sidecar_tokens_per_second", "Recent throughput of inference.", labels=("model",))
+        busy = CounterMetricFamily(
+            "sidecar_batch_seconds", "Time spent in those batches, summed over the threads.", labels=("model",)
+        )
+        rate = GaugeMetricFamily(
+            "sidecar_tokens_per_second", "Recent throughput of inference, all threads together.", labels=("model",)
+        )
         for model, figure in figures.items():
             for lane, tokens in figure.waiting_tokens.items():
                 waiting.add_metric((model, str(lane)), tokens)

@@ -37,7 +37,7 @@ def test_a_variety_of_shapes_does_not_add_up(tiny_sparse_bundle):
             tokens = buckets.of(int(random.integers(3, 129)))
             count = int(random.integers(1, 1_024 // tokens + 1))
             ids = random.integers(5, 100, tokens).astype(np.int32)
-            model._rows([Item(ids, slot, tokens, tokens) for slot in range(count)])
+            model._runners.narrow([Item(ids, slot, tokens, tokens) for slot in range(count)])
 
         for _ in range(50):
             run()

@@ -15,6 +15,7 @@ from sidecar.domain import Lane
 from sidecar.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded
 from sidecar.inference.calls import Item
 from sidecar.inference.scheduler import PIECE, Scheduler
+from sidecar.inference.workers import Runners
 
 
 def items(*lengths: int, mark: int = 0) -> list[Item]:
@@ -52,7 +53,7 @@ class Gate:
 
 @contextmanager
 def scheduler(runner, *, budget: int = 64, queue_tokens: int = 4_096):
-    made = Scheduler(runner, name="test", budget=budget, queue_tokens=queue_tokens)
+    made = Scheduler(Runners(runner), name="test", budget=budget, queue_tokens=queue_tokens)
     try:
         yield made
     finally:
@@ -203,7 +204,7 @@ async def test_a_deadline_that_has_passed_never_reaches_the_model():
     assert sum(len(batch) for batch in gate.batches) <= 2
 
 
-async def test_the_thread_itself_drops_expired_work():
+async def test_a_worker_itself_drops_expired_work():
     """A caller's event loop may be too busy to notice its own deadline."""
     gate = Gate()
     with scheduler(gate) as made:
@@ -327,13 +328,13 @@ async def test_waits_are_measured():
         assert 0.06 <= waits.inference < 0.6
         figures = made.figures()
         assert (figures.batches, figures.items, figures.padded_tokens) == (3, 3, 192)
-        assert figures.busy_seconds == pytest.approx(waits.inference)
+        assert 0.06 <= figures.busy_seconds <= waits.inference
         assert 100 < figures.tokens_per_second <= 64 / 0.02
 
 
 async def test_closing_rejects_what_waits_and_what_comes():
     gate = Gate()
-    made = Scheduler(gate, name="test", budget=64, queue_tokens=4_096)
+    made = Scheduler(Runners(gate), name="test", budget=64, queue_tokens=4_096)
     gate.open.clear()
     running = asyncio.create_task(collect(made, items(64)))
     await gate.wait_entered()
@@ -351,7 +352,7 @@ async def test_closing_rejects_what_waits_and_what_comes():
 
 async def test_closing_with_grace_drains():
     gate = Gate(pause=0.01)
-    made = Scheduler(gate, name="test", budget=64, queue_tokens=4_096)
+    made = Scheduler(Runners(gate), name="test", budget=64, queue_tokens=4_096)
     tasks = [asyncio.create_task(collect(made, items(64, 64))) for _ in range(5)]
     await asyncio.sleep(0)
     started = time.monotonic()
@@ -385,7 +386,7 @@ def test_callers_of_several_event_loops():
     assert answers == [dict.fromkeys(range(20), 8.0)] * 6
 
 
-def test_a_loop_that_is_gone_does_not_stop_the_thread():
+def test_a_loop_that_is_gone_does_not_stop_the_worker():
     gate = Gate()
     with scheduler(gate) as made:
         gate.open.clear()

@@ -45,9 +45,9 @@ def bundles(tmp_path_factory):
     ]
 
 
-@pytest.fixture(scope="module")
-def service(bundles):
-    made = InferenceService.load(bundles, Settings(threads=1, max_text_bytes=5_000))
+@pytest.fixture(scope="module", params=[1, 3], ids=["one_thread", "three_threads"])
+def service(bundles, request):
+    made = InferenceService.load(bundles, Settings(threads=request.param, max_text_bytes=5_000))
     made.warm_up()
     yield made
     made.close()

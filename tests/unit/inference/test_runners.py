@@ -1,0 +1,80 @@
+"""Which sessions a model gets, by its bundle, the threads and the provider."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import structlog
+
+from sidecar.domain import Lane
+from sidecar.inference import InferenceService, models
+from sidecar.inference.models import ARENA_TOKENS, WIDE_MODEL_TOKENS, Host, load_runners, load_tokenizer
+from sidecar.settings import Settings
+from tests.unit.inference.graphs import cross_bundle, sparse_bundle
+
+
+@pytest.fixture
+def sessions(monkeypatch):
+    """The thread counts of the sessions that are created, none of which is real."""
+    created: list[int] = []
+
+    class Session:
+        def __init__(self, path, ports, *, name, threads, pad_id, arena, providers):
+            created.append(threads)
+
+    monkeypatch.setattr(models, "OnnxSession", Session)
+    return created
+
+
+def loaded(bundle, threads: int, **settings):
+    with ThreadPoolExecutor(1) as pool:
+        host = Host(Settings(**settings), threads, pool)
+        return load_runners(bundle, load_tokenizer(bundle, host), host, lambda session: lambda batch: [])
+
+
+def test_one_thread_needs_one_session(tmp_path, sessions):
+    runners = loaded(sparse_bundle(tmp_path, max_tokens=512), 1)
+    assert (sessions, runners.workers, runners.wide) == ([1], 1, None)
+
+
+def test_every_thread_runs_batches_of_its_own(tmp_path, sessions):
+    runners = loaded(cross_bundle(tmp_path), 3)
+    assert (sessions, runners.workers, runners.wide) == ([1], 3, None)
+
+
+@pytest.mark.parametrize(("max_tokens", "wide"), [(256, False), (WIDE_MODEL_TOKENS, True), (ARENA_TOKENS, True)])
+def test_models_that_read_long_texts_can_run_one_on_every_thread(tmp_path, sessions, max_tokens, wide):
+    runners = loaded(sparse_bundle(tmp_path, max_tokens=max_tokens), 4)
+    assert (sessions, runners.workers) == ([1, 4] if wide else [1], 4)
+    assert (runners.wide is not None) is wide
+
+
+@pytest.mark.parametrize("manifest", [{"max_tokens": ARENA_TOKENS + 1}, {"kind": "token_logits"}])
+def test_graphs_that_may_need_much_memory_run_one_batch_at_a_time(tmp_path, sessions, manifest):
+    runners = loaded(sparse_bundle(tmp_path, **manifest), 4)
+    assert (sessions, runners.workers, runners.wide) == ([4], 1, None)
+
+
+@pytest.mark.parametrize("provider", ["cuda", "openvino"])
+def test_beside_a_device_one_worker_is_enough(tmp_path, sessions, provider):
+    runners = loaded(sparse_bundle(tmp_path, max_tokens=512), 4, providers=(provider, "cpu"))
+    assert (sessions, runners.workers, runners.wide) == ([4], 1, None)
+
+
+async def test_threads_do_not_change_what_is_said_of_a_text(tmp_path):
+    bundle = sparse_bundle(tmp_path, max_tokens=512)
+    texts = [" ".join(f"w{(number * step) % 59}" for number in range(400)) for step in (3, 5)]
+    answers = []
+    for threads in (1, 2):
+        with structlog.testing.capture_logs() as logs:
+            service = InferenceService.load([bundle], Settings(threads=threads))
+        created = [line["intra_op_threads"] for line in logs if line["event"] == "session created"]
+        assert created == ([1] if threads == 1 else [1, 2])
+        try:
+            service.warm_up()
+            lone = [(await service.encode([text])).encodings[0].vector for text in texts]
+            bulk = (await service.encode(texts * 20, lane=Lane.BULK)).encodings
+            assert [encoding.vector for encoding in bulk] == lone * 20
+            answers.append(lone)
+        finally:
+            service.close()
+    assert answers[0] == answers[1]
