@@ -12,14 +12,11 @@ from onnx import helper
 
 from benchmarks.dequantise import dequantised_checkpoint, write_tokenizer
 from benchmarks.errors import PeerUnavailable
+from benchmarks.naive_graph import add_naive_logits
 from sidecar.bundle import Bundle
 from sidecar.domain import ModelKind
 from sidecar.export.checkpoint import read_checkpoint
-from sidecar.export.checkpoint.names import masked_lm_names
-from sidecar.export.graph.body import TokenInputs, activation, encode, layer_norm
 from sidecar.export.graph.builder import GraphBuilder
-from sidecar.export.graph.heads import read_decoder
-from sidecar.export.graph.products import Float32Products
 
 __all__ = ["Checkpoints", "find_checkpoint", "flashrank_folder", "naive_folder"]
 
@@ -89,25 +86,7 @@ def flashrank_folder(checkpoint: Checkpoints, work: Path) -> Path:
 def _naive_logits(folder: Path) -> onnx.ModelProto:
     checkpoint = read_checkpoint(folder)
     builder = GraphBuilder("naive")
-    products = Float32Products(builder)
-    inputs = TokenInputs(builder.input_tokens("input_ids"), builder.input_tokens("attention_mask"))
-    table = checkpoint.weights.need(f"{checkpoint.prefix}embeddings.word_embeddings.weight")[: checkpoint.rows]
-    stored = builder.constant(table)
-    hidden = encode(
-        builder,
-        products,
-        checkpoint.body,
-        checkpoint.weights,
-        checkpoint.prefix,
-        inputs,
-        lambda ids: builder.node("Gather", stored, ids),
-    )
-    names = masked_lm_names(checkpoint.body.family)
-    weight, bias = (checkpoint.weights.need(f"{names.dense}.{part}") for part in ("weight", "bias"))
-    inner = activation(builder, checkpoint.body.activation, products.linear(hidden, weight, bias))
-    state = layer_norm(builder, checkpoint.weights, names.norm, inner, checkpoint.body.epsilon)
-    decoder = read_decoder(checkpoint.body, checkpoint.weights, checkpoint.rows, tied=True)
-    builder.output("logits", products.linear(state, table, decoder.bias), checkpoint.rows)
+    builder.output("logits", add_naive_logits(builder, checkpoint), checkpoint.rows)
     model = builder.model()
     # The builder's outputs are [batch, columns]; this one has a length as well.
     del model.graph.output[:]

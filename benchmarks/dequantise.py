@@ -33,6 +33,12 @@ EPSILON = 1e-12
 PRODUCT = "MatMulIntegerToFloat"
 NORM = "LayerNormalization"
 
+PRODUCTS = 6
+"""Matrix products of a layer: query, key, value, attention output, intermediate, output."""
+
+NEVER = -1e4
+"""The bias of a vocabulary entry that the exporter left out of the decoder, as it is never above 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Linear:
@@ -89,8 +95,12 @@ class _Graph:
         self._nodes = list(graph.node)
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._by_output = {name: node for node in self._nodes for name in node.output}
-        shape = next(self._constants[node.input[1]] for node in self._of("Reshape"))
-        self.heads, self.size = int(shape[3]), int(shape[4])
+        shape = next(
+            found
+            for node in self._of("Concat")
+            if (found := self._constants.get(node.input[-1])) is not None and found.shape == (3,)
+        )
+        self.heads, self.size = int(shape[1]), int(shape[2])
         self.hidden = self.heads * self.size
 
     def masked_lm(self) -> tuple[dict[str, Array], dict[str, object]]:
@@ -98,17 +108,12 @@ class _Graph:
         norms = list(self._norms())
         layers = (len(norms) - 2) // 2
         state, config = self._body("bert.", layers, products, norms)
-        head, tiles = products[4 * layers], products[4 * layers + 1 :]
-        table = np.concatenate([tile.weight for tile in tiles])
+        head, table = products[PRODUCTS * layers], self._table()
         names = masked_lm_names(Family.BERT)
         state["bert.embeddings.word_embeddings.weight"] = table
         state[f"{names.dense}.weight"], state[f"{names.dense}.bias"] = head.weight, _needed(head.bias)
         state[f"{names.norm}.weight"], state[f"{names.norm}.bias"] = norms[-1]
-        state[names.biases[0]] = next(
-            found
-            for node in self._of("Add")
-            if (found := self._constants.get(node.input[1])) is not None and found.shape == (len(table),)
-        ).astype(np.float32)
+        state[names.biases[0]] = self._decoder_bias(len(table))
         return _tidy(state), {**config, "vocab_size": len(table), "architectures": ["BertForMaskedLM"]}
 
     def classifier(self) -> tuple[dict[str, Array], dict[str, object]]:
@@ -116,9 +121,8 @@ class _Graph:
         norms = list(self._norms())
         layers = (len(norms) - 1) // 2
         state, config = self._body("bert.", layers, products, norms)
-        table = self._constants[self._by_output[self._lookup().input[0]].input[0]]
-        scales = next(value for value in self._constants.values() if value.shape == (len(table), 1))
-        state["bert.embeddings.word_embeddings.weight"] = table.astype(np.float32) * scales
+        table = self._table()
+        state["bert.embeddings.word_embeddings.weight"] = table
         plain = [node for node in self._of("MatMul") if node.input[1] in self._constants]
         for node, name in zip(plain, ("bert.pooler.dense", "classifier"), strict=True):
             state[f"{name}.weight"] = self._constants[node.input[1]].T
@@ -146,18 +150,12 @@ class _Graph:
         }
         for layer in range(layers):
             names = layer_names(Family.BERT, prefix, layer)
-            joined, attended, inner, outer = products[4 * layer : 4 * layer + 4]
-            weights, biases = np.split(joined.weight, 3), np.split(_needed(joined.bias), 3)
-            for name, weight, bias in zip((names.query, names.key, names.value), weights, biases, strict=True):
+            linears = (names.query, names.key, names.value, names.attention_output, names.intermediate, names.output)
+            own = products[PRODUCTS * layer : PRODUCTS * (layer + 1)]
+            for name, linear in zip(linears, own, strict=True):
                 # The exporter folded the attention's scale into the query.
                 factor = np.float32(self.size**0.5 if name == names.query else 1.0)
-                state[f"{name}.weight"], state[f"{name}.bias"] = weight * factor, bias * factor
-            for name, linear in (
-                (names.attention_output, attended),
-                (names.intermediate, inner),
-                (names.output, outer),
-            ):
-                state[f"{name}.weight"], state[f"{name}.bias"] = linear.weight, _needed(linear.bias)
+                state[f"{name}.weight"], state[f"{name}.bias"] = linear.weight * factor, _needed(linear.bias) * factor
             for name, norm in ((names.attention_norm, norms[2 * layer + 1]), (names.output_norm, norms[2 * layer + 2])):
                 state[f"{name}.weight"], state[f"{name}.bias"] = norm
         config: dict[str, object] = {
@@ -165,7 +163,7 @@ class _Graph:
             "hidden_size": self.hidden,
             "num_hidden_layers": layers,
             "num_attention_heads": self.heads,
-            "intermediate_size": len(products[2].weight),
+            "intermediate_size": len(products[4].weight),
             "hidden_act": "gelu",
             "max_position_embeddings": len(positions),
             "type_vocab_size": len(types),
@@ -175,20 +173,48 @@ class _Graph:
         return state, config
 
     def _products(self) -> Iterator[_Linear]:
-        """Every int8 product in order, back in float32; vocabulary tiles have no bias of their own."""
+        """Every int8 product of a layer in order, back in float32; those with vocabulary tiles are left out."""
         for node in self._of(PRODUCT):
             stored = self._constants.get(node.input[1])
-            scales = self._constants[node.input[3]]
             if stored is None:
-                rows = self._constants[self._by_output[node.input[1]].input[0]]
-                yield _Linear(rows.astype(np.float32) * scales[:, None], None)
                 continue
+            scales = self._constants[node.input[3]]
             weight = stored.T.astype(np.float32) * scales[:, None]
             bias = self._constants[self._reader(self._reader(node, "Mul"), "Add").input[1]]
             if int(self._constants[node.input[4]]) == 0:
                 floor = FLOORS[HiddenActivation.GELU]
                 bias = bias - floor * scales * stored.sum(axis=0, dtype=np.int64)
             yield _Linear(weight, bias)
+
+    def _table(self) -> Array:
+        """The embeddings [vocabulary, hidden], which are stored whole or in the decoder's tiles."""
+        name = self._lookup().input[0]
+        if name in self._constants:
+            levels = self._constants[name]
+        else:
+            levels = np.concatenate([self._constants[piece] for piece in self._by_output[name].input])
+        scales = next(value for value in self._constants.values() if value.shape == (len(levels), 1))
+        return np.asarray(levels.astype(np.float32) * scales)
+
+    def _decoder_bias(self, vocabulary: int) -> Array:
+        """The bias of every entry; a last Gather puts the live entries' weights into their places among zeros."""
+        places = next(
+            (
+                found
+                for node in self._of("Gather")
+                if (found := self._constants.get(node.input[1])) is not None
+                and found.shape == (vocabulary,)
+                and node.input[0] not in self._constants
+            ),
+            None,
+        )
+        live = vocabulary if places is None else int(places.max())
+        bias = next(
+            found
+            for node in self._of("Add")
+            if (found := self._constants.get(node.input[1])) is not None and found.shape == (live,)
+        )
+        return np.asarray(bias if places is None else np.append(bias, np.float32(NEVER))[places], dtype=np.float32)
 
     def _norms(self) -> Iterator[tuple[Array, Array]]:
         for node in self._of(NORM):

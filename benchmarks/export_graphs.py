@@ -1,4 +1,4 @@
-"""Measures what the exporter's graph gains: `python benchmarks/export_graphs.py CHECKPOINT [--json OUT]`.
+"""Measures what the exporter's graph gains: `python -m benchmarks.export_graphs CHECKPOINT [--json OUT]`.
 
 CHECKPOINT is a masked-LM folder, or a sentence-transformers router. Each graph runs in a process of its own, on one
 thread; tokens per CPU second are reported, because on a shared machine wall seconds say little. `naive` is SPLADE by
@@ -20,16 +20,13 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto
 
+from benchmarks.naive_graph import add_naive_logits
 from sidecar.bundle import Quantization
 from sidecar.export import ExportOptions
 from sidecar.export.checking import compare, make_samples
 from sidecar.export.checkpoint import Checkpoint, read_checkpoint
-from sidecar.export.checkpoint.names import masked_lm_names
-from sidecar.export.graph.body import TokenInputs, activation, encode, layer_norm
 from sidecar.export.graph.builder import GraphBuilder
 from sidecar.export.graph.building import build_graph
-from sidecar.export.graph.heads import read_decoder
-from sidecar.export.graph.products import Float32Products
 from sidecar.export.recipe import make_recipe
 
 SHAPES = ((1, 16), (8, 128), (32, 128))
@@ -37,25 +34,7 @@ SHAPES = ((1, 16), (8, 128), (32, 128))
 
 def naive_graph(checkpoint: Checkpoint, logarithms: int) -> GraphBuilder:
     builder = GraphBuilder("naive")
-    products = Float32Products(builder)
-    inputs = TokenInputs(builder.input_tokens("input_ids"), builder.input_tokens("attention_mask"))
-    table = checkpoint.weights.need(f"{checkpoint.prefix}embeddings.word_embeddings.weight")[: checkpoint.rows]
-    stored = builder.constant(table)
-    hidden = encode(
-        builder,
-        products,
-        checkpoint.body,
-        checkpoint.weights,
-        checkpoint.prefix,
-        inputs,
-        lambda ids: builder.node("Gather", stored, ids),
-    )
-    names = masked_lm_names(checkpoint.body.family)
-    weight, bias = (checkpoint.weights.need(f"{names.dense}.{part}") for part in ("weight", "bias"))
-    inner = activation(builder, checkpoint.body.activation, products.linear(hidden, weight, bias))
-    state = layer_norm(builder, checkpoint.weights, names.norm, inner, checkpoint.body.epsilon)
-    decoder = read_decoder(checkpoint.body, checkpoint.weights, checkpoint.rows, tied=True)
-    value = builder.node("Relu", products.linear(state, table, decoder.bias))
+    value = builder.node("Relu", add_naive_logits(builder, checkpoint))
     for _ in range(logarithms):
         value = builder.node("Log", builder.node("Add", value, builder.scalar(1.0)))
     mask = builder.node("Cast", builder.node("Unsqueeze", "attention_mask", builder.integers(2)), to=TensorProto.FLOAT)

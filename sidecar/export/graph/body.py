@@ -14,7 +14,7 @@ from sidecar.export.checkpoint.architecture import Body, HiddenActivation
 from sidecar.export.checkpoint.names import LayerNames, layer_names
 from sidecar.export.checkpoint.weights import Array, Weights
 from sidecar.export.graph.builder import GraphBuilder
-from sidecar.export.graph.products import Products
+from sidecar.export.graph.products import Linear, Products
 
 __all__ = ["TokenInputs", "activation", "encode", "layer_norm"]
 
@@ -23,11 +23,11 @@ MASKED = -1e9
 turn into NaN."""
 
 FLOORS: Final = {
-    HiddenActivation.GELU: -0.17,
+    HiddenActivation.GELU: -0.1701,
     HiddenActivation.GELU_TANH: -0.1701,
     HiddenActivation.RELU: 0.0,
 }
-"""Just below the least value each activation takes."""
+"""Just below the least value each activation takes, in either of its forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,83 @@ def encode(
     prefix: str,
     inputs: TokenInputs,
     lookup: Callable[[str], str],
+    *,
+    first_only: bool = False,
 ) -> str:
-    """Add the whole body; `lookup` gives the word embeddings of token ids."""
-    hidden = _embeddings(builder, body, weights, prefix, inputs, lookup)
-    masked = _attention_bias(builder, inputs.attention_mask)
+    """Add the whole body; `lookup` gives the word embeddings of token ids.
+
+    `first_only` returns the states [batch, 1, hidden] of each text's first token alone: the last layer then spares
+    all other tokens everything but their keys and values.
+    """
+    embedded = _embeddings(builder, body, weights, prefix, inputs, lookup)
+    layers = _Layers(builder, products, body, weights, inputs)
+    hidden = builder.node("Reshape", embedded, builder.integers(-1, body.hidden))
     for layer in range(body.layers):
         names = layer_names(body.family, prefix, layer)
-        attended = _attention(builder, products, body, weights, names, hidden, masked)
-        hidden = layer_norm(builder, weights, names.attention_norm, builder.node("Add", hidden, attended), body.epsilon)
-        inner = activation(builder, body.activation, _linear(products, weights, names.intermediate, hidden))
-        outer = _linear(products, weights, names.output, inner, floor=FLOORS[body.activation])
-        hidden = layer_norm(builder, weights, names.output_norm, builder.node("Add", hidden, outer), body.epsilon)
-    return hidden
+        hidden = layers.add(names, hidden, first_only=first_only and layer == body.layers - 1)
+    length = builder.integers(1) if first_only else builder.node("Shape", inputs.input_ids, start=1, end=2)
+    shape = builder.node("Concat", builder.integers(-1), length, builder.integers(body.hidden), axis=0)
+    return builder.node("Reshape", hidden, shape)
+
+
+class _Layers:
+    """Adds layers whose states are rows [batch * length, hidden]: quantised rows need one scale each."""
+
+    def __init__(
+        self, builder: GraphBuilder, products: Products, body: Body, weights: Weights, inputs: TokenInputs
+    ) -> None:
+        self._builder, self._products, self._body, self._weights = builder, products, body, weights
+        self._batch = builder.node("Shape", inputs.input_ids, start=0, end=1)
+        self._masked = _attention_bias(builder, inputs.attention_mask)
+        self._each = body.hidden // body.heads
+
+    def add(self, names: LayerNames, hidden: str, *, first_only: bool) -> str:
+        """One layer; with `first_only` the rows that it returns are those of the first tokens [batch, hidden]."""
+        rows = self._first(hidden) if first_only else hidden
+        context = self._attention(names, rows, hidden)
+        (attended,) = self._products.linear(context, self._linear(names.attention_output))
+        rows = self._residual(names.attention_norm, rows, attended)
+        (inner,) = self._products.linear(rows, self._linear(names.intermediate))
+        inner = activation(self._builder, self._body.activation, inner, exact=self._products.exact)
+        floor = FLOORS[self._body.activation]
+        (outer,) = self._products.linear(inner, self._linear(names.output), floor=floor)
+        return self._residual(names.output_norm, rows, outer)
+
+    def _attention(self, names: LayerNames, rows: str, hidden: str) -> str:
+        """Self-attention of `rows` to all of `hidden`; the query's scale is folded into its weights."""
+        builder, linear = self._builder, self._products.linear
+        scaled = self._linear(names.query, 1.0 / math.sqrt(self._each))
+        others = self._linear(names.key), self._linear(names.value)
+        if rows == hidden:
+            query, key, value = linear(hidden, scaled, *others)
+        else:
+            (query,), (key, value) = linear(rows, scaled), linear(hidden, *others)
+        query, value = self._heads(query, (0, 2, 1, 3)), self._heads(value, (0, 2, 1, 3))
+        scores = builder.node("MatMul", query, self._heads(key, (0, 2, 3, 1)))
+        shares = builder.node("Softmax", builder.node("Add", scores, self._masked), axis=-1)
+        context = builder.node("Transpose", builder.node("MatMul", shares, value), perm=[0, 2, 1, 3])
+        return builder.node("Reshape", context, builder.integers(-1, self._body.hidden))
+
+    def _heads(self, rows: str, order: tuple[int, ...]) -> str:
+        """Rows [batch * length, hidden] as [batch, length, heads, size], transposed to `order`."""
+        builder = self._builder
+        sizes = builder.integers(-1, self._body.heads, self._each)
+        split = builder.node("Reshape", rows, builder.node("Concat", self._batch, sizes, axis=0))
+        return builder.node("Transpose", split, perm=order)
+
+    def _first(self, hidden: str) -> str:
+        builder = self._builder
+        shape = builder.node("Concat", self._batch, builder.integers(-1, self._body.hidden), axis=0)
+        texts = builder.node("Reshape", hidden, shape)
+        return builder.node("Gather", texts, builder.constant(np.asarray(0, dtype=np.int64)), axis=1)
+
+    def _residual(self, norm: str, rows: str, added: str) -> str:
+        total = self._builder.node("Add", rows, added)
+        return layer_norm(self._builder, self._weights, norm, total, self._body.epsilon)
+
+    def _linear(self, name: str, factor: float = 1.0) -> Linear:
+        need = self._weights.need
+        return Linear(need(f"{name}.weight") * factor, need(f"{name}.bias") * factor)
 
 
 def layer_norm(builder: GraphBuilder, weights: Weights, name: str, value: str, epsilon: float) -> str:
@@ -68,19 +133,15 @@ def layer_norm(builder: GraphBuilder, weights: Weights, name: str, value: str, e
     return builder.node("LayerNormalization", value, scale, shift, axis=-1, epsilon=epsilon)
 
 
-def activation(builder: GraphBuilder, kind: HiddenActivation, value: str) -> str:
-    """Apply the hidden activation."""
+def activation(builder: GraphBuilder, kind: HiddenActivation, value: str, *, exact: bool) -> str:
+    """Apply the hidden activation; GELU as tanh approximates it where that is enough: off by .0005 at most."""
     match kind:
         case HiddenActivation.GELU:
-            return builder.node("Gelu", value, approximate="none")
+            return builder.node("Gelu", value, approximate="none" if exact else "tanh")
         case HiddenActivation.GELU_TANH:
             return builder.node("Gelu", value, approximate="tanh")
         case HiddenActivation.RELU:
             return builder.node("Relu", value)
-
-
-def _linear(products: Products, weights: Weights, name: str, value: str, floor: float | None = None) -> str:
-    return products.linear(value, weights.need(f"{name}.weight"), weights.need(f"{name}.bias"), floor)
 
 
 def _embeddings(
@@ -118,34 +179,3 @@ def _positions(builder: GraphBuilder, body: Body, table: Array, inputs: TokenInp
 def _attention_bias(builder: GraphBuilder, attention_mask: str) -> str:
     mask = builder.node("Cast", builder.node("Unsqueeze", attention_mask, builder.integers(1, 2)), to=TensorProto.FLOAT)
     return builder.node("Mul", builder.node("Sub", builder.scalar(1.0), mask), builder.scalar(MASKED))
-
-
-def _attention(
-    builder: GraphBuilder,
-    products: Products,
-    body: Body,
-    weights: Weights,
-    names: LayerNames,
-    hidden: str,
-    masked: str,
-) -> str:
-    """Self-attention with one product for query, key and value; the query's scale is folded into its weights."""
-    size = body.hidden // body.heads
-    scale = np.float32(1.0 / math.sqrt(size))
-    parts = (names.query, names.key, names.value)
-    factors = (scale, np.float32(1.0), np.float32(1.0))
-    weight = np.concatenate([weights.need(f"{name}.weight") * by for name, by in zip(parts, factors, strict=True)])
-    bias = np.concatenate([weights.need(f"{name}.bias") * by for name, by in zip(parts, factors, strict=True)])
-    projected = products.linear(hidden, weight, bias)
-    split = builder.node("Reshape", projected, builder.integers(0, 0, 3, body.heads, size))
-    stacked = builder.node("Transpose", split, perm=[2, 0, 3, 1, 4])
-    first = builder.integers(0)
-    query, key, value = (
-        builder.node("Squeeze", part, first)
-        for part in builder.nodes("Split", stacked, outputs=3, axis=0, num_outputs=3)
-    )
-    scores = builder.node("MatMul", query, builder.node("Transpose", key, perm=[0, 1, 3, 2]))
-    shares = builder.node("Softmax", builder.node("Add", scores, masked), axis=-1)
-    context = builder.node("Transpose", builder.node("MatMul", shares, value), perm=[0, 2, 1, 3])
-    joined = builder.node("Reshape", context, builder.integers(0, 0, body.hidden))
-    return _linear(products, weights, names.attention_output, joined)

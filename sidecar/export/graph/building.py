@@ -6,8 +6,9 @@ from sidecar.bundle.manifest import Activation, Pooling, Quantization
 from sidecar.export.checkpoint.reading import Checkpoint, Head
 from sidecar.export.graph.body import TokenInputs, encode
 from sidecar.export.graph.builder import GraphBuilder
-from sidecar.export.graph.heads import read_decoder, score_head, splade_head, token_weight_head
+from sidecar.export.graph.heads import read_masked_lm_head, score_head, splade_head, token_weight_head
 from sidecar.export.graph.products import Float32Products, Int8Products, Products
+from sidecar.export.graph.vocabulary import Decoder
 from sidecar.export.recipe import Recipe
 
 __all__ = ["build_graph"]
@@ -29,15 +30,18 @@ def build_graph(checkpoint: Checkpoint, recipe: Recipe, quantization: Quantizati
     table = weights.need(f"{prefix}embeddings.word_embeddings.weight")[: checkpoint.rows]
     if recipe.head is not Head.MASKED_LM:
         # Without a decoder there is nothing to cut the table for.
-        vocabulary = products.vocabulary(table, None, 1)
-        hidden = encode(builder, products, body, weights, prefix, inputs, vocabulary.rows)
-        if recipe.head is Head.SCORE:
+        vocabulary = products.vocabulary(table, Decoder())
+        score = recipe.head is Head.SCORE
+        hidden = encode(builder, products, body, weights, prefix, inputs, vocabulary.rows, first_only=score)
+        if score:
             builder.output("logits", score_head(builder, body, weights, prefix, hidden), 1)
         else:
             builder.output("weights", token_weight_head(builder, weights, hidden, inputs.attention_mask), "length")
         return builder
-    decoder = read_decoder(body, weights, checkpoint.rows, tied=checkpoint.tied)
-    vocabulary = products.vocabulary(table, decoder.weight, min(tiles, checkpoint.rows))
+    head = read_masked_lm_head(body, weights, table, tied=checkpoint.tied)
+    live = checkpoint.rows if head.live is None else len(head.live)
+    decoder = Decoder(head.weight, head.live, max(1, min(-(-tiles * live // checkpoint.rows), live)))
+    vocabulary = products.vocabulary(table, decoder)
     hidden = encode(builder, products, body, weights, prefix, inputs, vocabulary.rows)
     pooled = splade_head(
         builder,
@@ -47,7 +51,7 @@ def build_graph(checkpoint: Checkpoint, recipe: Recipe, quantization: Quantizati
         weights,
         hidden,
         inputs.attention_mask,
-        bias=decoder.bias,
+        head=head,
         pooling=recipe.pooling or Pooling.MAX,
         kind=recipe.activation or Activation.LOG1P_RELU,
     )

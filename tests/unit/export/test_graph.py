@@ -18,7 +18,9 @@ from safetensors.numpy import load_file, save_file
 from sidecar.bundle import Pooling, Quantization
 from sidecar.export import ExportOptions, ExportReport, export_checkpoint
 from sidecar.export.graph.builder import GraphBuilder
-from sidecar.export.graph.products import Int8Products, quantize_rows
+from sidecar.export.graph.integers import quantize_rows
+from sidecar.export.graph.products import Int8Products, Linear
+from tests.support.checkpoints import HIDDEN
 from tests.support.vocabulary import TINY_VOCABULARY
 from tests.unit.export.running import TEXTS, Graph, open_session
 
@@ -35,7 +37,8 @@ def largest_tensors(folder: Path, tmp_path: Path) -> dict[str, tuple[int, ...]]:
     onnx.save(model, tmp_path / "opened.onnx")
     session = open_session(tmp_path / "opened.onnx")
     ids = np.arange(BATCH * LENGTH, dtype=np.int64).reshape(BATCH, LENGTH)
-    values = session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    values = session.run(names, {port.name: feeds[port.name] for port in session.get_inputs()})
     return {name: np.shape(value) for name, value in zip(names, values, strict=True)}
 
 
@@ -50,9 +53,21 @@ def test_no_tensor_has_batch_length_and_vocabulary(
     tile = -(-VOCABULARY // 16)
     per_token = [shape for shape in shapes.values() if shape[:2] == (BATCH, LENGTH)]
     assert (BATCH, LENGTH, tile) in per_token
-    # 96 is query, key and value side by side: the widest thing per token beside a tile.
-    assert max(shape[-1] for shape in per_token) == max(96, tile)
+    assert max(shape[-1] for shape in per_token) == max(HIDDEN, tile)
     assert shapes["weights"] == (BATCH, VOCABULARY)
+
+
+def test_a_cross_encoders_last_layer_reads_the_first_token_only(
+    tiny_cross_encoder_checkpoint: Path, tmp_path: Path
+) -> None:
+    export_checkpoint(tiny_cross_encoder_checkpoint, tmp_path / "out")
+    shapes = largest_tensors(tmp_path / "out", tmp_path)
+    gelus = [shape for name, shape in shapes.items() if name in activations(tmp_path / "out")]
+    assert gelus == [(BATCH * LENGTH, 64), (BATCH, 64)]
+
+
+def activations(folder: Path) -> list[str]:
+    return [node.output[0] for node in onnx.load(folder / "model.onnx").graph.node if node.op_type == "Gelu"]
 
 
 @pytest.mark.parametrize("quantize", list(Quantization))
@@ -61,9 +76,9 @@ def test_the_tied_table_is_stored_once(tiny_sparse_checkpoint: Path, tmp_path: P
     constants = onnx.load(tmp_path / "out" / "model.onnx").graph.initializer
     wanted = TensorProto.INT8 if quantize is Quantization.INT8 else TensorProto.FLOAT
     rows = sum(c.dims[0] for c in constants if len(c.dims) == 2 and c.dims[1] == 32 and c.data_type == wanted)
-    matrices = 2 * 2 * 32 + 2 * 64 if quantize is Quantization.FP32 else 0
-    # Beside the table: position rows and the square and feed-forward matrices that are 32 wide.
-    assert VOCABULARY <= rows < VOCABULARY + 128 + matrices + 2 * 32 + 2 * 64 + 32
+    # Beside the table: position rows, and the square and feed-forward matrices that are 32 wide.
+    matrices = 2 * (4 * 32 + 64) + 32
+    assert VOCABULARY <= rows <= VOCABULARY + 128 + matrices < 2 * VOCABULARY + matrices
 
 
 def test_an_untied_decoder_is_exported_as_it_is(tiny_sparse_checkpoint: Path, tmp_path: Path) -> None:
@@ -174,15 +189,16 @@ def test_no_pair_of_products_overflows_16_bits(matrix: np.ndarray) -> None:
 def test_int8_products_are_near_the_exact_ones(seed: int, floor: float | None, tmp_path_factory) -> None:
     """Error of a dot product: half a step of either factor, adding up over the inner axis at the very worst."""
     numbers = np.random.default_rng(seed)
-    value = numbers.normal(size=(2, 3, 16)).astype(np.float32)
+    value = numbers.normal(size=(6, 16)).astype(np.float32)
     value = value if floor is None else np.maximum(value, floor).astype(np.float32)
-    value[0, 0] = 0.0
+    value[0] = 0.0
     weight, bias = numbers.normal(size=(5, 16)).astype(np.float32), numbers.normal(size=5).astype(np.float32)
     builder = GraphBuilder("product")
-    builder._inputs.append(helper.make_tensor_value_info("value", TensorProto.FLOAT, [2, 3, 16]))
-    builder.output("result", Int8Products(builder).linear("value", weight, bias, floor), 5)
+    builder._inputs.append(helper.make_tensor_value_info("value", TensorProto.FLOAT, [6, 16]))
+    (product,) = Int8Products(builder).linear("value", Linear(weight, bias), floor=floor)
+    builder.output("result", product, 5)
     model = builder.model()
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("result", TensorProto.FLOAT, [2, 3, 5]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("result", TensorProto.FLOAT, [6, 5]))
     path = tmp_path_factory.mktemp("product") / "model.onnx"
     onnx.save(model, path)
     given_result = open_session(path).run(None, {"value": value})[0]
