@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    DEFAULT_SIDECAR,
-    CaOption,
-    ClusterAddress,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarOption,
-    TokenOption,
-    UserOption,
+from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.options import (
+    IdFieldOption,
+    LongTextsOption,
+    MaxTextBytesOption,
+    ServedModelOption,
+    SummaryJsonOption,
 )
+from sidecar.cli.output import letters_path, print_json_line
 from sidecar.domain import WindowPolicy, Windows
 from sidecar.errors import InvalidInput
 
@@ -33,16 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-ModelOption = Annotated[
-    str | None, typer.Option("--model", help="Sparse encoder at the sidecar; default: the one it serves by default.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.command("index")(index)
 
 
+@with_addresses
 def index(
     documents: Annotated[
         list[Path],
@@ -51,43 +42,30 @@ def index(
         ),
     ],
     index: Annotated[str, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")],
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
-    model: ModelOption = None,
-    id_field: Annotated[str, typer.Option(help="Field or column that holds the document's id.")] = "_id",
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
+    model: ServedModelOption = None,
+    id_field: IdFieldOption = "_id",
     kind: Annotated[
         str | None, typer.Option("--format", help="jsonl, csv, tsv or parquet; default: by the file's ending.")
     ] = None,
-    long_texts: Annotated[
-        WindowPolicy, typer.Option(help="Texts beyond the model's length: read the head, all in windows, or refuse.")
-    ] = WindowPolicy.TRUNCATE,
+    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
     dead_letters: Annotated[
         Path | None, typer.Option(help="File for what can't be written. Default: dead-letters-INDEX-TIME.jsonl")
     ] = None,
-    max_text_bytes: Annotated[
-        int, typer.Option(min=1, help="Longer texts go to the dead letters; the sidecar has a limit of its own.")
-    ] = 1_048_576,
+    max_text_bytes: MaxTextBytesOption = 1_048_576,
     frequencies: Annotated[
         bool,
         typer.Option(help="Afterwards count the index's document frequencies, where the encoder's queries use IDF."),
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    as_json: SummaryJsonOption = False,
 ) -> None:
     """Encode documents and write them, with their vectors. Exit code 3: some are in the dead letters."""
     from sidecar.cluster import IndexOptions
     from sidecar.cluster.reading import open_sources
 
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    letters = dead_letters or Path(f"dead-letters-{index.replace('/', '_')}-{moment}.jsonl")
+    letters = dead_letters or letters_path(index)
     options = IndexOptions(windows=Windows(long_texts), max_text_bytes=max_text_bytes)
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
     with open_sources(documents, id_field, _format(kind)) as source:
         asyncio.run(_index(source, index, model, options, letters, cluster, encoder, frequencies, as_json))
 
@@ -138,8 +116,6 @@ async def _index(
 
 
 def _print(summary: IndexSummary, as_json: bool, console: Console) -> None:
-    import orjson
-
     if as_json:
         figures = {
             "read": summary.read,
@@ -152,7 +128,7 @@ def _print(summary: IndexSummary, as_json: bool, console: Console) -> None:
             "seconds": round(summary.seconds, 3),
             "documents_per_second": round(summary.documents_per_second, 1),
         }
-        typer.echo(orjson.dumps(figures).decode())
+        print_json_line(figures)
         return
     console.print(
         f"read {summary.read}, encoded {summary.encoded}, written {summary.written}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_ENGINE",
-    "DEFAULT_SIDECAR",
     "CaOption",
     "ClusterAddress",
     "EngineOption",
@@ -24,9 +26,9 @@ __all__ = [
     "PasswordOption",
     "SidecarAddress",
     "SidecarCaOption",
-    "SidecarOption",
     "TokenOption",
     "UserOption",
+    "with_addresses",
 ]
 
 DEFAULT_ENGINE = "http://127.0.0.1:9200"
@@ -105,3 +107,55 @@ class SidecarAddress:
             return self.ca.read_bytes()
         except OSError as error:
             raise InvalidInput(f"{self.ca} can't be read ({error.strerror}).", field="sidecar_ca") from error
+
+
+def with_addresses(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` as Typer is to see it: options instead of its parameters `cluster` and `encoder`.
+
+    `cluster` is a ClusterAddress, `encoder` a SidecarAddress. Where the address itself (--engine, --sidecar) stands in
+    the help is where the parameter stands; who we are there, and how that is proven, comes last.
+    """
+    shown: list[inspect.Parameter] = []
+    last: list[inspect.Parameter] = []
+    options: dict[str, tuple[str, ...]] = {}
+    signature = inspect.signature(command, eval_str=True)
+    for name, parameter in signature.parameters.items():
+        if name in _ADDRESSES:
+            needed = inspect.signature(_ADDRESSES[name], eval_str=True).parameters
+            options[name] = tuple(needed)
+            address, *credentials = needed.values()
+            shown.append(address)
+            last.extend(credentials)
+        else:
+            shown.append(parameter)
+
+    @wraps(command)
+    def run(**given: object) -> None:
+        for name, needed in options.items():
+            given[name] = _ADDRESSES[name](**{option: given.pop(option) for option in needed})
+        command(**given)
+
+    named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*shown, *last)]
+    # typer reads a function's signature and its annotations.
+    run.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in named}
+    return run
+
+
+def _cluster(
+    engine: EngineOption = DEFAULT_ENGINE,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> ClusterAddress:
+    return ClusterAddress(engine, user, password, ca, insecure)
+
+
+def _encoder(
+    sidecar: SidecarOption = DEFAULT_SIDECAR, token: TokenOption = None, sidecar_ca: SidecarCaOption = None
+) -> SidecarAddress:
+    return SidecarAddress(sidecar, token, sidecar_ca)
+
+
+_ADDRESSES: Mapping[str, Callable[..., ClusterAddress | SidecarAddress]] = {"cluster": _cluster, "encoder": _encoder}

@@ -26,6 +26,7 @@ from sidecar.cli.connections import (
     TokenOption,
     UserOption,
 )
+from sidecar.cli.output import print_json
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ def doctor(
     sidecar_ca: SidecarCaOption = None,
 ) -> None:
     """Warn of every known trap that an index is exposed to; changes nothing. Exit code 1: errors, 3: warnings."""
-    import orjson
-
     from sidecar.cluster.doctor import check_routes, check_through_cluster, examine, gather, worst
 
     body = None if query is None else _body(query)
@@ -98,7 +97,7 @@ def doctor(
             }
             for one in findings
         ]
-        typer.echo(orjson.dumps({"index": index, "findings": listed}, option=orjson.OPT_INDENT_2).decode())
+        print_json({"index": index, "findings": listed})
     else:
         _print(findings)
     severity = worst(findings)

@@ -6,22 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    DEFAULT_SIDECAR,
-    CaOption,
-    ClusterAddress,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarOption,
-    TokenOption,
-    UserOption,
-)
+from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.options import JsonOption
+from sidecar.cli.output import print_json_line, say
 
 if TYPE_CHECKING:
     from sidecar.engine import CollectionFrequencies
@@ -34,31 +22,22 @@ def register(app: typer.Typer) -> None:
     app.command("frequencies")(frequencies)
 
 
+@with_addresses
 def frequencies(
     index: Annotated[str, typer.Option("--index", help="Index that was set up.")],
     sample: Annotated[int, typer.Option(min=1, max=10_000, help="Documents to count on, drawn at random.")] = 10_000,
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    *,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
     model: Annotated[str | None, typer.Option("--model", help="Default: the encoder the index was set up for.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Count in how many of an index's documents each term occurs, and keep it in the index's _meta.
 
     Searches whose profile sets collection_idf blend it into their query weights. Count again when an index has grown
     or changed a good deal; running searches take the new table within half a minute.
     """
-    import orjson
-
     from sidecar.cluster.frequencies import refresh_frequencies
-
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
 
     async def run() -> CollectionFrequencies:
         async with await cluster.connect() as connected, encoder.client() as client:
@@ -73,9 +52,6 @@ def frequencies(
             "terms": len(table.counts()),
             "refreshed": table.refreshed,
         }
-        typer.echo(orjson.dumps(figures).decode())
+        print_json_line(figures)
         return
-    Console(stderr=True).print(
-        f"{index}: {len(table.counts()):,} terms counted on {table.sampled:,} of {table.documents:,} documents",
-        highlight=False,
-    )
+    say(f"{index}: {len(table.counts()):,} terms counted on {table.sampled:,} of {table.documents:,} documents")

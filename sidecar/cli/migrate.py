@@ -8,20 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    DEFAULT_SIDECAR,
-    CaOption,
-    ClusterAddress,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarOption,
-    TokenOption,
-    UserOption,
-)
+from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.options import AllowMissingOption, JsonOption, MigratedIndexOption, RateOption
+from sidecar.cli.output import print_json, say
 from sidecar.domain import WindowPolicy
 
 if TYPE_CHECKING:
@@ -29,16 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-IndexOption = Annotated[str, typer.Option("--index", help="The index; an alias of exactly one index will do.")]
 BlockOption = Annotated[
     float,
     typer.Option("--block-seconds", min=0.1, help="With a second index: how long writes may be refused, at most."),
 ]
-LongTextsOption = Annotated[
+SameLongTextsOption = Annotated[
     WindowPolicy, typer.Option("--long-texts", help="With a second index: as it was said to `start`.")
 ]
-RateOption = Annotated[float | None, typer.Option("--rate", help="Documents written per second, at most.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,23 +38,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="migrate")
 
 
+@with_addresses
 def status(
-    index: IndexOption,
-    engine: EngineOption = DEFAULT_ENGINE,
+    index: MigratedIndexOption,
+    cluster: ClusterAddress,
     as_json: JsonOption = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
 ) -> None:
     """Show which model is searched, how far the other one is, and what can be done next."""
-    import orjson
-
     from sidecar.cli.second_index import figures, lines
     from sidecar.cluster.migrate import status as read_status
     from sidecar.cluster.second_index import find_pair, second_index_status
-
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
 
     async def run() -> tuple[list[str], dict[str, object]]:
         async with await cluster.connect() as connected:
@@ -80,7 +59,7 @@ def status(
 
     told, numbers = asyncio.run(run())
     if as_json:
-        typer.echo(orjson.dumps(numbers, option=orjson.OPT_INDENT_2).decode())
+        print_json(numbers)
         return
     for line in told:
         Console().print(line, highlight=False, soft_wrap=True)
@@ -106,30 +85,20 @@ def _lines(found: MigrationStatus) -> list[str]:
     return lines
 
 
+@with_addresses
 def swap(
-    index: IndexOption,
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    index: MigratedIndexOption,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
     force: Annotated[bool, typer.Option("--force", help="Without a verification that passed.")] = False,
-    allow_missing: Annotated[
-        int, typer.Option(min=0, help="Documents that may lack the new vector, being written just now.")
-    ] = 0,
+    allow_missing: AllowMissingOption = 0,
     block_seconds: BlockOption = 30.0,
-    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    long_texts: SameLongTextsOption = WindowPolicy.TRUNCATE,
 ) -> None:
     """Let searches use the new model: one request. A second time changes nothing."""
     from sidecar.cli.second_index import switched
     from sidecar.cluster.migrate import swap as switch
     from sidecar.cluster.second_index import find_pair
-
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
 
     async def run() -> str:
         async with await cluster.connect() as connected:
@@ -148,29 +117,21 @@ def swap(
             record = await switch(connected, index, force=force, allow_missing=allow_missing)
             return _searched(index, record.candidate.bundle)
 
-    _say(asyncio.run(run()))
+    say(asyncio.run(run()))
 
 
+@with_addresses
 def rollback(
-    index: IndexOption,
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    index: MigratedIndexOption,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
     block_seconds: BlockOption = 30.0,
-    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    long_texts: SameLongTextsOption = WindowPolicy.TRUNCATE,
 ) -> None:
     """Let searches use the old model again: one request. A second time changes nothing."""
     from sidecar.cli.second_index import switched
     from sidecar.cluster.migrate import rollback as switch
     from sidecar.cluster.second_index import find_pair
-
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
 
     async def run() -> str:
         async with await cluster.connect() as connected:
@@ -186,38 +147,32 @@ def rollback(
                 )
             return _searched(index, (await switch(connected, index)).previous.bundle)
 
-    _say(asyncio.run(run()))
+    say(asyncio.run(run()))
 
 
+@with_addresses
 def drop(
-    index: IndexOption,
-    engine: EngineOption = DEFAULT_ENGINE,
+    index: MigratedIndexOption,
+    cluster: ClusterAddress,
     rate: RateOption = None,
     now: Annotated[
         bool,
         typer.Option("--now", help="Do not wait until the last swap is a minute old: searches may find too little."),
     ] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
 ) -> None:
     """Take the old model's vectors out of every document, and forget it. There is no way back; repeat if cut short."""
-    _remove(index, ClusterAddress(engine, user, password, ca, insecure), rate, now, abandoned=False)
+    _remove(index, cluster, rate, now, abandoned=False)
 
 
+@with_addresses
 def abort(
-    index: IndexOption,
-    engine: EngineOption = DEFAULT_ENGINE,
+    index: MigratedIndexOption,
+    cluster: ClusterAddress,
     rate: RateOption = None,
     now: Annotated[bool, typer.Option("--now", help="Do not wait until the last roll-back is a minute old.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
 ) -> None:
     """Give the new model up before a swap, or after a roll-back: take its vectors out of every document."""
-    _remove(index, ClusterAddress(engine, user, password, ca, insecure), rate, now, abandoned=True)
+    _remove(index, cluster, rate, now, abandoned=True)
 
 
 def _remove(index: str, cluster: ClusterAddress, rate: float | None, now: bool, *, abandoned: bool) -> None:
@@ -247,10 +202,10 @@ def _remove(index: str, cluster: ClusterAddress, rate: float | None, now: bool, 
 
     done = asyncio.run(run())
     if isinstance(done, str):
-        _say(done)
+        say(done)
         return
-    _say(f"{done.model.bundle} is gone from {done.documents} documents of {done.index}.")
-    _say(
+    say(f"{done.model.bundle} is gone from {done.documents} documents of {done.index}.")
+    say(
         f"{done.index} keeps the definitions of {', '.join(done.fields)}: no cluster removes a field from a"
         " mapping; reindexing into an index without them does."
     )
@@ -274,7 +229,3 @@ def _figures(found: MigrationStatus) -> dict[str, object]:
         "verified": None if record is None else record.verified,
         "switched": None if record is None else record.switched,
     }
-
-
-def _say(sentence: str) -> None:
-    Console(stderr=True).print(sentence, highlight=False, soft_wrap=True)

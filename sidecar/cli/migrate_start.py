@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    DEFAULT_SIDECAR,
-    CaOption,
-    ClusterAddress,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarOption,
-    TokenOption,
-    UserOption,
+from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.options import (
+    LargestWeightOption,
+    LongTextsOption,
+    MigratedIndexOption,
+    PatienceOption,
+    RateOption,
+    SlicesOption,
+    SummaryJsonOption,
+    UnencodedLettersOption,
 )
+from sidecar.cli.output import letters_path, say
+from sidecar.cli.running import equipped
 from sidecar.domain import WindowPolicy, Windows
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sidecar.cluster.migrate import StartPlan
-    from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun, ReconcileSummary
+    from sidecar.cluster.reconcile import ReconcileOptions
     from sidecar.cluster.second_index import SecondIndexPlan
 
 __all__ = ["start"]
 
 
+@with_addresses
 def start(
-    index: Annotated[str, typer.Option("--index", help="The index; an alias of exactly one index will do.")],
+    index: MigratedIndexOption,
     model: Annotated[str, typer.Option("--model", help="Sparse encoder at the sidecar that is rolled out.")],
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
     vector_field: Annotated[
         str | None, typer.Option(help="Field of the new vectors; default: splade_ and the fingerprint's beginning.")
     ] = None,
@@ -51,26 +49,14 @@ def start(
     fill: Annotated[
         bool, typer.Option(help="Encode every document now; else a `reconcile --follow` that runs does it.")
     ] = True,
-    rate: Annotated[float | None, typer.Option(help="Documents written per second, at most.")] = None,
-    slices: Annotated[int, typer.Option(help="Parts in which the index is read side by side.")] = 1,
-    long_texts: Annotated[
-        WindowPolicy, typer.Option(help="Texts beyond the model's length: read the head, all in windows, or refuse.")
-    ] = WindowPolicy.TRUNCATE,
-    patience: Annotated[float, typer.Option(help="Seconds that cluster or sidecar may be away.")] = 300.0,
-    dead_letters: Annotated[
-        Path | None, typer.Option(help="File for what can't be encoded. Default: dead-letters-INDEX-TIME.jsonl")
-    ] = None,
-    largest_weight: Annotated[
-        float | None, typer.Option(help="The encoder's largest weight, for the quantisation of the dialect seismic.")
-    ] = None,
+    rate: RateOption = None,
+    slices: SlicesOption = 1,
+    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
+    patience: PatienceOption = 300.0,
+    dead_letters: UnencodedLettersOption = None,
+    largest_weight: LargestWeightOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request and send nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    as_json: SummaryJsonOption = False,
 ) -> None:
     """Add fields for another model, or an index, and fill them. Safe to kill and repeat; searches notice nothing.
 
@@ -81,10 +67,7 @@ def start(
     from sidecar.cluster.reconcile import Limits, ReconcileOptions
     from sidecar.cluster.second_index import plan_second_index
 
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    letters = dead_letters or Path(f"dead-letters-{index.replace('/', '_')}-{moment}.jsonl")
+    letters = dead_letters or letters_path(index)
     if into is not None and (vector_field, hash_field) != (None, None):
         raise InvalidInput("With --into, vectors lie in the same fields as before.", field="vector_field")
     options = ReconcileOptions(slices=slices, patience=patience, limits=Limits(rate=rate), windows=Windows(long_texts))
@@ -112,10 +95,11 @@ def start(
         print_requests(plan.requests)
         return
     for note in plan.notes:
-        _say(note)
-    _say(plan.summary)
+        say(note)
+    say(plan.summary)
     if fill:
-        asyncio.run(_filled(index, options, letters, cluster, encoder, as_json, copied=into is not None))
+        work = _filled if into is None else _copied
+        asyncio.run(work(index, options, letters, cluster, encoder, as_json))
 
 
 async def _filled(
@@ -125,38 +109,28 @@ async def _filled(
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     as_json: bool,
-    *,
-    copied: bool,
 ) -> None:
-    from sidecar.cli.progress import reconcile_progress
-    from sidecar.cli.reconcile import print_run, until_stopped
-    from sidecar.cluster import DeadLetters
-    from sidecar.cluster.frequencies import refresh_where_useful
     from sidecar.cluster.migrate import count_frequencies, filling
+
+    async with equipped(letters, cluster, encoder) as tools:
+        run = await filling(tools.engine, tools.client, index, tools.letters, options, progress=tools.progress)
+        async with tools.carrying_out(run, as_json=as_json):
+            await count_frequencies(tools.engine, tools.client, index)
+
+
+async def _copied(
+    index: str,
+    options: ReconcileOptions,
+    letters: Path,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
+    as_json: bool,
+) -> None:
+    from sidecar.cluster.frequencies import refresh_where_useful
     from sidecar.cluster.second_index import CopyRun, clear_up
 
-    console = Console(stderr=True)
-    with DeadLetters(letters) as dead, reconcile_progress(console) as show:
-        async with await cluster.connect() as engine, encoder.client() as client:
-
-            def tell(now: ReconcileSummary, doing: str, total: int) -> None:
-                show(doing, now.scanned, total, f"{now.written} written, {now.failed} failed")
-
-            run: CopyRun | ReconcileRun
-            if copied:
-                pair = await clear_up(engine, index)
-                run = CopyRun(engine, client, index, dead, options, progress=tell)
-            else:
-                run = await filling(engine, client, index, dead, options, progress=tell)
-            try:
-                await until_stopped(run.run(), run)
-                if copied:
-                    await refresh_where_useful(engine, client, pair.other.name)
-                else:
-                    await count_frequencies(engine, client, index)
-            finally:
-                print_run(run, as_json, console)
-
-
-def _say(sentence: str) -> None:
-    Console(stderr=True).print(sentence, highlight=False, soft_wrap=True)
+    async with equipped(letters, cluster, encoder) as tools:
+        pair = await clear_up(tools.engine, index)
+        run = CopyRun(tools.engine, tools.client, index, tools.letters, options, progress=tools.progress)
+        async with tools.carrying_out(run, as_json=as_json):
+            await refresh_where_useful(tools.engine, tools.client, pair.other.name)

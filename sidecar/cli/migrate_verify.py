@@ -11,20 +11,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    DEFAULT_SIDECAR,
-    CaOption,
-    ClusterAddress,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarOption,
-    TokenOption,
-    UserOption,
-)
+from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.options import AllowMissingOption, JsonOption
+from sidecar.cli.output import print_json
 from sidecar.domain import WindowPolicy, Windows
 from sidecar.errors import InvalidInput
 
@@ -39,17 +28,16 @@ __all__ = ["verify"]
 REGRESSIONS = 10
 
 
+@with_addresses
 def verify(
     index: Annotated[str, typer.Option("--index", help="The index that is being migrated.")],
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
     sample: Annotated[int, typer.Option(min=0, help="Documents that are encoded again, drawn at random.")] = 50,
     changed: Annotated[
         bool, typer.Option("--changed/--no-changed", help="Also compare the hash of every document's text.")
     ] = True,
-    allow_missing: Annotated[
-        int, typer.Option(min=0, help="Documents that may lack the new vector, being written just now.")
-    ] = 0,
+    allow_missing: AllowMissingOption = 0,
     long_texts: Annotated[
         WindowPolicy, typer.Option(help="As it was said to `start`: what is read of texts beyond the model's length.")
     ] = WindowPolicy.TRUNCATE,
@@ -64,13 +52,7 @@ def verify(
     max_loss: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Fail where mean nDCG@10 falls by more than this.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Count, compare hashes, encode a sample again, and search with both models. Exit code 3: it must not be swapped.
 
@@ -84,8 +66,6 @@ def verify(
         raise InvalidInput("--qrels, --min-overlap and --max-loss are about --queries.", field="queries")
     if max_loss is not None and qrels is None:
         raise InvalidInput("--max-loss needs --qrels.", field="qrels")
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
     options = VerifyOptions(sample, changed, allow_missing, Windows(long_texts))
 
     async def run() -> tuple[Verification, SideBySide | None, list[str]]:
@@ -152,9 +132,7 @@ def _losses(pairs: SideBySide | None, min_overlap: float | None, max_loss: float
 
 def _print(found: Verification, pairs: SideBySide | None, problems: list[str], as_json: bool) -> None:
     if as_json:
-        import orjson
-
-        typer.echo(orjson.dumps(_figures(found, pairs, problems), option=orjson.OPT_INDENT_2).decode())
+        print_json(_figures(found, pairs, problems))
         return
     console, errors = Console(), Console(stderr=True)
     candidate, counts, sample = found.candidate, found.counts, found.sample

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    CaOption,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    UserOption,
-)
+from sidecar.cli.connections import ClusterAddress, with_addresses
+from sidecar.cli.options import IdFieldOption, LongTextsOption, SlicesOption, SummaryJsonOption
+from sidecar.cli.output import letters_path, print_json_line
 from sidecar.domain import WindowPolicy, Windows
 from sidecar.errors import InvalidInput
 
@@ -33,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("encode-corpus")(encode_corpus)
 
 
+@with_addresses
 def encode_corpus(
     documents: Annotated[
         list[Path] | None, typer.Argument(help="JSON lines, CSV, TSV or Parquet; or a folder with corpus.jsonl (BEIR).")
@@ -41,30 +36,25 @@ def encode_corpus(
         str | None, typer.Option("--model", help="Bundle, by name or path; every machine has it there.")
     ] = None,
     from_index: Annotated[str | None, typer.Option(help="Read this index instead of files.")] = None,
-    slices: Annotated[int, typer.Option(help="Parts in which the index is read side by side.")] = 8,
+    slices: SlicesOption = 8,
     out: Annotated[Path | None, typer.Option("--out", help="New folder for Parquet files.")] = None,
     index: Annotated[str | None, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")] = None,
     source_field: Annotated[
         list[str] | None, typer.Option(help="Field whose text is encoded; default: the index's, or title and text.")
     ] = None,
-    id_field: Annotated[str, typer.Option(help="Field or column that holds the document's id.")] = "_id",
+    id_field: IdFieldOption = "_id",
     workers: Annotated[int, typer.Option(help="Encoders at work; 0: as many as there is room for.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of each encoder.")] = 1,
     ray_address: Annotated[
         str | None, typer.Option(help="Ray cluster, e.g. auto or ray://head:10001; default: this machine alone.")
     ] = None,
-    long_texts: Annotated[
-        WindowPolicy, typer.Option(help="Texts beyond the model's length: read the head, all in windows, or refuse.")
-    ] = WindowPolicy.TRUNCATE,
+    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
     dead_letters: Annotated[
         Path | None, typer.Option(help="File for what can't be written. Default: dead-letters-corpus-TIME.jsonl")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    engine: EngineOption = DEFAULT_ENGINE,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
+    as_json: SummaryJsonOption = False,
+    *,
+    cluster: ClusterAddress,
 ) -> None:
     """Encode a corpus with Ray Data into Parquet files or an index. Exit code 3: some are in the dead letters."""
     from sidecar.bundle import STARTER_SPARSE, find_bundle
@@ -73,10 +63,10 @@ def encode_corpus(
     from sidecar.scale import encode_corpus as encode
     from sidecar.scale.plan import Cluster
 
-    cluster = Cluster(engine, user, password, ca, not insecure)
+    target = Cluster(cluster.url, cluster.user, cluster.password, cluster.ca, not cluster.insecure)
     plan = ScalePlan(
-        _source(documents or [], from_index, slices, id_field, cluster),
-        _sink(out, index, cluster),
+        _source(documents or [], from_index, slices, id_field, target),
+        _sink(out, index, target),
         find_bundle(model or STARTER_SPARSE).absolute(),
         source_fields=tuple(source_field or ("title", "text")),
         workers=workers,
@@ -84,10 +74,9 @@ def encode_corpus(
         windows=Windows(long_texts),
         address=ray_address,
     )
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     console = Console(stderr=True)
     last: list[ScaleSummary] = []
-    with DeadLetters(dead_letters or Path(f"dead-letters-corpus-{moment}.jsonl"), index) as letters:
+    with DeadLetters(dead_letters or letters_path("corpus"), index) as letters:
         try:
             last.append(encode(plan, letters, last.append))
         finally:
@@ -116,15 +105,13 @@ def _sink(out: Path | None, index: str | None, cluster: Cluster) -> ToParquet | 
 
 
 def _print(summary: ScaleSummary, as_json: bool, console: Console) -> None:
-    import orjson
-
     if as_json:
         figures = asdict(summary) | {
             "documents_per_second": round(summary.documents_per_second, 1),
             "documents_per_actor_second": round(summary.documents_per_actor_second, 1),
             "mean_terms": round(summary.mean_terms, 1),
         }
-        typer.echo(orjson.dumps(figures).decode())
+        print_json_line(figures)
         return
     console.print(
         f"read {summary.read}: written {summary.written} (without text {summary.without_vector}, truncated"

@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    DEFAULT_SIDECAR,
-    CaOption,
-    ClusterAddress,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarOption,
-    TokenOption,
-    UserOption,
-)
+from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.output import print_json
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -40,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("search")(search)
 
 
+@with_addresses
 def search(
     query: Annotated[str, typer.Argument(help="What is searched for.")],
     index: Annotated[str, typer.Option("--index", help="Index or alias; `sidecar setup` made it.")],
@@ -56,25 +45,17 @@ def search(
         bool, typer.Option("--passages", help="Show each hit's best passage, in an index that has passages.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    *,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
 ) -> None:
     """Search an index and show what each stage gave every hit."""
-    import orjson
     from rich.console import Console
 
     from sidecar.search import load_profile
 
     chosen = load_profile(profile)
     filters = [_clause(text) for text in filter_ or ()]
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
 
     async def run() -> SearchResult:
         from sidecar.search import AsyncSearcher
@@ -85,7 +66,7 @@ def search(
 
     result = asyncio.run(run())
     if as_json:
-        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        print_json(result)
         return
     console = Console()
     if result.degraded is not None:

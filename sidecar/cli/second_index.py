@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.cli.connections import SidecarAddress
+from sidecar.cli.output import letters_path
 from sidecar.domain import WindowPolicy, Windows
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ async def switched(
 
     alias = pair.record.alias
     options = ReconcileOptions(windows=Windows(long_texts))
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    with DeadLetters(Path(f"dead-letters-{alias}-{moment}.jsonl")) as letters:
+    with DeadLetters(letters_path(alias)) as letters:
         async with encoder.client() as client:
             if back:
                 after = await roll_indices_back(engine, client, alias, letters, options, block_seconds=block_seconds)

@@ -9,20 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from sidecar.cli.connections import (
-    DEFAULT_ENGINE,
-    DEFAULT_SIDECAR,
-    CaOption,
-    ClusterAddress,
-    EngineOption,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarOption,
-    TokenOption,
-    UserOption,
-)
+from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.options import DryRunOption, LargestWeightOption, ServedModelOption
+from sidecar.cli.output import print_json
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -41,14 +30,12 @@ def register(app: typer.Typer) -> None:
     app.command("teardown")(teardown)
 
 
+@with_addresses
 def setup(
     index: Annotated[str, typer.Option("--index", help="Index to create, or to add the fields to.")],
-    engine: EngineOption = DEFAULT_ENGINE,
-    sidecar: SidecarOption = DEFAULT_SIDECAR,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="Sparse encoder at the sidecar; default: the one it serves by default."),
-    ] = None,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
+    model: ServedModelOption = None,
     source_field: Annotated[
         list[str] | None, typer.Option(help="Field whose text is encoded; may be given several times. title, text.")
     ] = None,
@@ -73,9 +60,7 @@ def setup(
     connector_token: Annotated[
         str | None, typer.Option(envvar="SIDECAR_CONNECTOR_TOKEN", help="Bearer token that the connector sends.")
     ] = None,
-    largest_weight: Annotated[
-        float | None, typer.Option(help="The encoder's largest weight, for the quantisation of the dialect seismic.")
-    ] = None,
+    largest_weight: LargestWeightOption = None,
     passages: Annotated[
         bool, typer.Option("--passages", help="A vector for each passage of a document; the best one counts (MaxP).")
     ] = False,
@@ -86,20 +71,12 @@ def setup(
     passage_limit: Annotated[
         int | None, typer.Option(help="Passages of a document, at most: 64. What lies behind is counted as truncated.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests and send nothing.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Give an index the fields for sparse vectors, and the record of the model that fills them."""
     from sidecar.cluster import ConnectorSpec, IndexSpec, pick_encoder, plan_setup
     from sidecar.cluster.spec import PASSAGE_FIELD, VECTOR_FIELD
 
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
-    encoder = SidecarAddress(sidecar, token, sidecar_ca)
     rule = _passage_rule(passages, passage_words, passage_stride, passage_limit)
 
     async def run() -> SetupPlan:
@@ -150,25 +127,20 @@ def _passage_rule(wanted: bool, words: int | None, stride: int | None, limit: in
     return PassageRule(words, max(1, words // 2) if stride is None else stride, usual.limit if limit is None else limit)
 
 
+@with_addresses
 def teardown(
     index: Annotated[str, typer.Option("--index", help="Index that setup made, or added the fields to.")],
-    engine: EngineOption = DEFAULT_ENGINE,
+    cluster: ClusterAddress,
     delete_documents: Annotated[
         bool, typer.Option("--delete-documents", help="Delete an index that setup made, with what is in it.")
     ] = False,
     vectors: Annotated[
         bool, typer.Option("--vectors", help="Take vectors and hashes out of the documents of an index that existed.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests and send nothing.")] = False,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Undo what setup did to the cluster, and nothing else."""
     from sidecar.cluster import plan_teardown
-
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
 
     async def run() -> TeardownPlan:
         async with await cluster.connect() as connected:
@@ -189,12 +161,10 @@ def teardown(
 
 def print_requests(requests: Sequence[Request]) -> None:
     """Print requests that are not sent, without their credentials."""
-    import orjson
-
     for request in requests:
         typer.echo(f"{request.method} {request.path}")
         if request.body is not None:
             body = dict(request.body)
             if "credential" in body:
                 body["credential"] = {"token": SECRET}
-            typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
+            print_json(body)

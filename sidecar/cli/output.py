@@ -1,0 +1,36 @@
+"""How commands say what they have done: a sentence for the operator, JSON for a program, and a file for the rest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+__all__ = ["letters_path", "print_json", "print_json_line", "say"]
+
+
+def say(sentence: str) -> None:
+    """Print one sentence on standard error."""
+    Console(stderr=True).print(sentence, highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print one indented JSON document."""
+    import orjson
+
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_json_line(value: object) -> None:
+    """Print a JSON document in one line: the summary of a run."""
+    import orjson
+
+    typer.echo(orjson.dumps(value).decode())
+
+
+def letters_path(name: str) -> Path:
+    """Return the file for the dead letters of an index, in the working directory, where the user names none."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return Path(f"dead-letters-{name.replace('/', '_')}-{moment}.jsonl")

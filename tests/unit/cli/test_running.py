@@ -1,0 +1,147 @@
+"""A run from the command line: it is stopped by signals, and what it has done is printed, come what may."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+from typing import cast
+
+import orjson
+import pytest
+from rich.console import Console
+
+from sidecar.cli.output import letters_path, print_json, print_json_line, say
+from sidecar.cli.running import Tools
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster import DeadLetters
+from sidecar.cluster.reconcile import ReconcileSummary
+from sidecar.engine import Engine
+from sidecar.errors import DocumentsNotWritten
+
+
+class Scripted:
+    """A run that writes two documents, and then ends, fails, or waits until it is stopped."""
+
+    load_visible = True
+
+    def __init__(self, *, fails: bool = False, waits: bool = False, deaf: bool = False) -> None:
+        self.summary = ReconcileSummary()
+        self.stops = 0
+        self._fails, self._waits, self._deaf = fails, waits, deaf
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        self.stops += 1
+        if not self._deaf:
+            self._stopping.set()
+
+    async def run(self) -> ReconcileSummary:
+        self.summary = ReconcileSummary(scanned=3, missing=2, written=2, seconds=1.0)
+        if self._waits:
+            await self._stopping.wait()
+        if self._fails:
+            raise DocumentsNotWritten("1 was left.")
+        return self.summary
+
+
+def tools(told: io.StringIO) -> Tools:
+    nowhere = object()
+    return Tools(
+        cast("Engine", nowhere),
+        cast("AsyncSidecarClient", nowhere),
+        DeadLetters(None),
+        lambda *_: None,
+        Console(file=told, width=200),
+    )
+
+
+async def carried_out(run: Scripted, *, as_json: bool = False) -> tuple[str, bool]:
+    """What was printed on standard error, and whether the block was entered."""
+    told, entered = io.StringIO(), False
+    try:
+        async with tools(told).carrying_out(run, as_json=as_json):
+            entered = True
+    except DocumentsNotWritten:
+        pass
+    return told.getvalue(), entered
+
+
+async def test_a_run_is_printed_and_what_follows_is_done() -> None:
+    told, entered = await carried_out(Scripted())
+    assert entered
+    assert told.startswith("scanned 3, found 2 (missing 2, outdated 0, changed 0): written 2 ")
+
+
+async def test_a_run_that_left_something_is_printed_too() -> None:
+    told, entered = await carried_out(Scripted(fails=True))
+    assert not entered
+    assert "written 2" in told
+
+
+async def test_a_user_who_may_not_see_the_load_is_told() -> None:
+    run = Scripted()
+    run.load_visible = False
+    told, _ = await carried_out(run)
+    assert "only refused writes (429) slowed the run down" in " ".join(told.split())
+
+
+async def test_a_summary_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    told, _ = await carried_out(Scripted(), as_json=True)
+    assert told == ""
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert orjson.loads(line) == {
+        "scanned": 3,
+        "found": 2,
+        "missing": 2,
+        "outdated": 0,
+        "changed": 0,
+        "written": 2,
+        "without_vector": 0,
+        "truncated": 0,
+        "unneeded": 0,
+        "gone": 0,
+        "failed": 0,
+        "left": 0,
+        "held_back_seconds": 0.0,
+        "seconds": 1.0,
+        "documents_per_second": 2.0,
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_a_run_in_an_orderly_way(number: signal.Signals) -> None:
+    run = Scripted(waits=True)
+    asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), number)
+    told, entered = await carried_out(run)
+    assert (run.stops, entered) == (1, True)
+    assert "written 2" in told
+    assert not asyncio.get_running_loop().remove_signal_handler(number), "it is as it was"
+
+
+async def test_a_second_signal_stops_it_at_once() -> None:
+    run = Scripted(waits=True, deaf=True)
+    for wait in (0.01, 0.05):
+        asyncio.get_running_loop().call_later(wait, os.kill, os.getpid(), signal.SIGINT)
+    with pytest.raises(asyncio.CancelledError):
+        await carried_out(run)
+    assert run.stops == 2
+
+
+def test_sentences_are_never_cut_and_never_coloured(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = "index-1 has 3 documents " * 20
+    say(sentence)
+    assert capsys.readouterr().err == f"{sentence}\n"
+
+
+def test_json_is_indented_or_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [1]})
+    print_json_line({"a": [1]})
+    assert capsys.readouterr().out == '{\n  "a": [\n    1\n  ]\n}\n{"a":[1]}\n'
+
+
+def test_dead_letters_are_named_after_the_index() -> None:
+    assert letters_path("a/b").name.startswith("dead-letters-a_b-")
+    assert letters_path("a").suffix == ".jsonl"
