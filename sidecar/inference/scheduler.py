@@ -17,6 +17,7 @@ from sidecar.errors import Cancelled, DeadlineExceeded, NotReady, Overloaded, Si
 from sidecar.inference.calls import Call, Item, Row, Waits
 from sidecar.inference.deadlines import until
 from sidecar.inference.lanes import Entry, Lanes
+from sidecar.inference.priority import step_back
 from sidecar.inference.throughput import Throughput, retry_seconds
 from sidecar.inference.workers import Batch, Ran, Runners, run_batch
 
@@ -194,6 +195,7 @@ class Scheduler(Generic[Row]):
                 self._backlogged.append(call)
 
     def _work(self) -> None:
+        step_back()
         while (batch := self._next_batch()) is not None:
             for ran in run_batch(self._runners.of(batch), batch.entries, model=self._name):
                 self._account(ran, batch.threads)
