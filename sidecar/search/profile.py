@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sidecar.domain import Pruning, PruningType
 from sidecar.errors import InvalidPruning, ProfileInvalid
+from sidecar.search.feedback import Feedback
 from sidecar.search.fusion import Fusion, LinearFusion
 from sidecar.search.normalization import Normalization
 from sidecar.search.rerank import Rerank
@@ -76,6 +77,9 @@ class Sparse(_Frozen):
     two_phase: TwoPhase | None = Field(
         default=None,
         description="Light terms only rescore what the heavy ones found; for indices of a `rank_features` dialect.",
+    )
+    feedback: Feedback | None = Field(
+        default=None, description="The query takes terms from the best documents of a first pass; none: one pass."
     )
 
 
