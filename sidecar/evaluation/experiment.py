@@ -19,7 +19,7 @@ from sidecar.evaluation.run import Ranked, Run
 from sidecar.evaluation.significance import compare
 from sidecar.evaluation.statistics import VectorCounts, flops, latency
 from sidecar.evaluation.temporary_index import Indexed, indexed_collection
-from sidecar.search import NO_QUERY_TERMS, AsyncSearcher, Profile, SearchResult
+from sidecar.search import NO_QUERY_TERMS, AsyncSearcher, Profile, SearchResult, Sparse
 
 __all__ = ["Experiment", "Plan"]
 
@@ -174,10 +174,16 @@ class Experiment:
 
 def _patient(profile: Profile) -> Profile:
     """The same profile with time enough: effectiveness must not depend on how busy the machine is."""
-    rerank = None if profile.rerank is None else profile.rerank.model_copy(update={"timeout": PATIENCE_SECONDS})
-    return profile.model_copy(
-        update={"encode_timeout": PATIENCE_SECONDS, "timeout": PATIENCE_SECONDS, "rerank": rerank}
+    patience = {"timeout": PATIENCE_SECONDS}
+    rerank = None if profile.rerank is None else profile.rerank.model_copy(update=patience)
+    retrievers = tuple(
+        one.model_copy(update={"feedback": one.feedback.model_copy(update=patience)})
+        if isinstance(one, Sparse) and one.feedback is not None
+        else one
+        for one in profile.retrievers
     )
+    times = {"encode_timeout": PATIENCE_SECONDS, **patience}
+    return profile.model_copy(update={**times, "retrievers": retrievers, "rerank": rerank})
 
 
 def _ranking(result: SearchResult, own: str | None, depth: int) -> list[Ranked]:
@@ -189,11 +195,13 @@ def _ranking(result: SearchResult, own: str | None, depth: int) -> list[Ranked]:
 def _stages(results: Sequence[SearchResult]) -> dict[str, float]:
     if not results:
         return {}
-    return {
+    stages = {
         "encode": statistics.fmean(result.timings.encode_ms for result in results),
         "retrieve": statistics.fmean(result.timings.retrieve_ms for result in results),
         "rerank": statistics.fmean(result.timings.rerank_ms for result in results),
     }
+    feedback = statistics.fmean(result.timings.feedback_ms for result in results)
+    return {**stages, "feedback": feedback} if feedback else stages
 
 
 def _compared(

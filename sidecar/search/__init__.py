@@ -12,7 +12,8 @@ from sidecar.search.augment import Augmented, Matching
 from sidecar.search.blocking import Searcher
 from sidecar.search.bodies import Unchanged
 from sidecar.search.builtin import BUILT_IN, load_profile
-from sidecar.search.degradation import NO_QUERY_TERMS
+from sidecar.search.degradation import NO_QUERY_TERMS, NO_STORED_VECTORS
+from sidecar.search.feedback import Rocchio
 from sidecar.search.fusion import LinearFusion, ReciprocalRankFusion
 from sidecar.search.normalization import Normalization
 from sidecar.search.passages import BestPassage
@@ -24,6 +25,7 @@ from sidecar.search.searcher import AsyncSearcher, Filter
 __all__ = [
     "BUILT_IN",
     "NO_QUERY_TERMS",
+    "NO_STORED_VECTORS",
     "AsyncSearcher",
     "Augmented",
     "BestPassage",
@@ -38,6 +40,7 @@ __all__ = [
     "QueryPruning",
     "ReciprocalRankFusion",
     "Rerank",
+    "Rocchio",
     "SearchHit",
     "SearchResult",
     "Searcher",

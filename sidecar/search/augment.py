@@ -26,11 +26,15 @@ class Matching(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Augmented:
-    """A body ready to be sent. `unchanged` names the reason if it is the one that came in."""
+    """A body ready to be sent. `unchanged` names the reason if it is the one that came in.
+
+    `degraded` and `degraded_stage` as in `SearchResult`; without its stage `feedback` a body is augmented all the same.
+    """
 
     body: JsonObject
     unchanged: str | None = None
     degraded: str | None = None
+    degraded_stage: str | None = None
 
 
 def augmented_body(

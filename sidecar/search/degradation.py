@@ -10,10 +10,13 @@ from typing import TypeVar
 
 from sidecar.errors import DeadlineExceeded, SidecarError, wire_error
 
-__all__ = ["NO_QUERY_TERMS", "Deadline", "Degraded", "degraded_by", "within"]
+__all__ = ["NO_QUERY_TERMS", "NO_STORED_VECTORS", "Deadline", "Degraded", "degraded_by", "within"]
 
 NO_QUERY_TERMS = "NO_QUERY_TERMS"
 """The encoder found no term in the query: punctuation only, or only special tokens."""
+
+NO_STORED_VECTORS = "NO_STORED_VECTORS"
+"""The index keeps no vectors in `_source`: there is nothing that could be fed back."""
 
 GRACE_SECONDS = 0.1
 """What a call may take beyond its own timeout before it is abandoned from outside."""
@@ -23,7 +26,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """A stage (`encode` | `rerank`) that was left out, and the reason's code."""
+    """A stage (`encode` | `feedback` | `rerank`) that was left out, and the reason's code."""
 
     stage: str
     reason: str

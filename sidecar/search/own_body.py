@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sidecar.domain import JsonObject, JsonValue, SparseVector
 from sidecar.engine import Engine, IndexMeta
@@ -10,6 +11,7 @@ from sidecar.search.augment import Augmented, Matching, augmented_body
 from sidecar.search.bodies import Anatomy, Unchanged, anatomy
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
+from sidecar.search.expansion import QueryExpander
 from sidecar.search.moved import ATTEMPTS, has_moved
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Head, Reranker
@@ -36,6 +38,7 @@ class OwnBody:
         record: IndexRecord,
         first: FirstStage,
         encoder: QueryEncoder | None,
+        expander: QueryExpander | None,
         reranker: Reranker | None,
     ) -> None:
         self._engine = engine
@@ -44,40 +47,55 @@ class OwnBody:
         self._record = record
         self._first = first
         self._encoder = encoder
+        self._expander = expander
         self._reranker = reranker
 
-    async def augment(
-        self,
-        body: JsonObject,
-        text: str | None,
-        matching: Matching,
-        deadline: Deadline,
-        record: PinnedRecord | None = None,
-    ) -> Augmented:
+    async def augment(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> Augmented:
         """Return the augmented body, or the body itself and why."""
-        parts = anatomy(body, text)
-        if parts.unchanged is not None or parts.text is None:
-            return Augmented(body, parts.unchanged)
-        check_query(parts.text)
-        if self._encoder is None or self._profile.sparse is None:
-            return Augmented(body, Unchanged.LEXICAL_PROFILE)
-        record = record or self._record.pinned()
-        encoded = await self._encoder.encode(parts.text, record, deadline.left(self._profile.encode_timeout))
-        if isinstance(encoded, Degraded):
-            return Augmented(body, Unchanged.DEGRADED, encoded.reason)
-        return Augmented(self._augmented(body, parts, encoded, await record.get(), matching))
+        return (await self._prepared(body, text, matching, deadline, self._record.pinned(), Stopwatch()))[0]
 
     async def search(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> BodyResult:
         """Augment, execute, rerank; again where the name was pointed at another model's index meanwhile."""
         watch = Stopwatch()
         record = self._record.pinned()
         for _ in range(ATTEMPTS):
-            augmented = await self.augment(body, text, matching, deadline, record)
-            encode_ms = watch.lap()
-            result = await self._executed(body, text, augmented, encode_ms, watch, deadline)
+            augmented, timings = await self._prepared(body, text, matching, deadline, record, watch)
+            result = await self._executed(body, text, augmented, timings, watch, deadline)
             if augmented.unchanged is not None or not await self._moved(record, result):
                 break
         return result
+
+    async def _prepared(
+        self,
+        body: JsonObject,
+        text: str | None,
+        matching: Matching,
+        deadline: Deadline,
+        record: PinnedRecord,
+        watch: Stopwatch,
+    ) -> tuple[Augmented, StageTimings]:
+        """Return the augmented body, and what its encoding and its feedback took."""
+        parts = anatomy(body, text)
+        if parts.unchanged is not None or parts.text is None:
+            return Augmented(body, parts.unchanged), StageTimings(watch.lap())
+        check_query(parts.text)
+        if self._encoder is None or self._profile.sparse is None:
+            return Augmented(body, Unchanged.LEXICAL_PROFILE), StageTimings(watch.lap())
+        encoded = await self._encoder.encode(parts.text, record, deadline.left(self._profile.encode_timeout))
+        timings = StageTimings(watch.lap())
+        if isinstance(encoded, Degraded):
+            return Augmented(body, Unchanged.DEGRADED, encoded.reason, encoded.stage), timings
+        vector = _heaviest(encoded)
+        failed: Degraded | None = None
+        if self._expander is not None:
+            filters = _restrictions(body, parts, matching)
+            expansion = await self._expander.expand(vector, filters, record, deadline, MAX_TERMS)
+            vector, failed = expansion.vector or vector, expansion.degraded
+            timings = replace(timings, feedback_ms=watch.lap())
+        augmented = self._augmented(body, parts, vector, await record.get(), matching)
+        if failed is None:
+            return Augmented(augmented), timings
+        return Augmented(augmented, None, failed.reason, failed.stage), timings
 
     async def _moved(self, record: PinnedRecord, result: BodyResult) -> bool:
         hits = [str(hit.get("_index")) for hit in raw_hits(result.response)]
@@ -88,13 +106,13 @@ class OwnBody:
         body: JsonObject,
         text: str | None,
         augmented: Augmented,
-        encode_ms: float,
+        timings: StageTimings,
         watch: Stopwatch,
         deadline: Deadline,
     ) -> BodyResult:
         wanted = anatomy(body, text).text
         policy = self._profile.rerank
-        lost = augmented.degraded is not None and augmented.degraded != NO_QUERY_TERMS
+        lost = augmented.degraded_stage == "encode" and augmented.degraded != NO_QUERY_TERMS
         start, size = _number(body.get("from"), 0), _number(body.get("size"), DEFAULT_SIZE)
         if self._reranker is None or policy is None or wanted is None or lost or "search_after" in body:
             answer = await self._engine.search(self._index, augmented.body, timeout=deadline.left())
@@ -102,8 +120,8 @@ class OwnBody:
                 answer.raw,
                 augmented.unchanged,
                 augmented.degraded,
-                None if augmented.degraded is None else "encode",
-                StageTimings(encode_ms, watch.lap(), total_ms=watch.total()),
+                augmented.degraded_stage,
+                replace(timings, retrieve_ms=watch.lap(), total_ms=watch.total()),
             )
         window = max(policy.depth, start + size)
         answer = await self._engine.search(
@@ -132,13 +150,15 @@ class OwnBody:
                 else hits[position]
                 for position in reranked.order
             ]
-        degraded = Degraded("encode", augmented.degraded) if augmented.degraded is not None else failed
+        degraded, stage = augmented.degraded, augmented.degraded_stage
+        if failed is not None and stage != "encode":
+            degraded, stage = failed.reason, failed.stage
         return BodyResult(
             _with_hits(answer.raw, ordered[start : start + size]),
             augmented.unchanged,
-            None if degraded is None else degraded.reason,
-            None if degraded is None else degraded.stage,
-            StageTimings(encode_ms, retrieve_ms, watch.lap(), total_ms=watch.total()),
+            degraded,
+            stage,
+            replace(timings, retrieve_ms=retrieve_ms, rerank_ms=watch.lap(), total_ms=watch.total()),
         )
 
     def _augmented(
@@ -149,7 +169,7 @@ class OwnBody:
         return augmented_body(
             body,
             parts,
-            self._first.sparse_clause(_heaviest(vector), meta, boost=sparse.weight),
+            self._first.sparse_clause(vector, meta, boost=sparse.weight),
             lexical_weight=0.0 if lexical is None else lexical.weight,
             matching=matching,
             hidden_fields=(meta.vector_field, meta.hash_field),
@@ -159,6 +179,17 @@ class OwnBody:
 def _heaviest(vector: SparseVector) -> SparseVector:
     """The body's own clauses count against the cluster's limit (1,024) too: they are left half of it."""
     return SparseVector(vector.term_ids[:MAX_TERMS], vector.weights[:MAX_TERMS], vector.terms[:MAX_TERMS])
+
+
+def _restrictions(body: JsonObject, parts: Anatomy, matching: Matching) -> tuple[JsonObject, ...]:
+    """Return what documents must match to be fed back: what they must match to be found by the augmented body."""
+    clauses: list[JsonValue] = [*parts.must, *parts.filter]
+    if matching is Matching.OWN:
+        clauses = [body.get("query")]
+    elif parts.must_not:
+        clauses.append({"bool": {"must_not": list(parts.must_not)}})
+    clauses.append(body.get("post_filter"))
+    return tuple(clause for clause in clauses if isinstance(clause, Mapping))
 
 
 def _number(value: JsonValue, default: int) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sidecar.domain import EncodeResult, Pruning, RerankResult, Side, Windows
+from sidecar.domain import EncodeResult, ModelInfo, Pruning, RerankResult, Side, Windows
 
 __all__ = ["Sidecar"]
 
 
 class Sidecar(Protocol):
-    """Encodes queries and scores documents; `timeout` in seconds."""
+    """Encodes queries, scores documents, and says what it serves; `timeout` in seconds."""
 
     async def encode(
         self,
@@ -20,6 +20,7 @@ class Sidecar(Protocol):
         side: Side,
         model: str | None = None,
         pruning: Pruning | None = None,
+        windows: Windows = ...,
         return_terms: bool = False,
         expected_fingerprint: str | None = None,
         timeout: float | None = None,
@@ -34,3 +35,5 @@ class Sidecar(Protocol):
         windows: Windows = ...,
         timeout: float | None = None,
     ) -> RerankResult: ...
+
+    async def models(self, *, timeout: float | None = None) -> tuple[ModelInfo, ...]: ...

@@ -50,6 +50,7 @@ class StageTimings:
     explain_ms: float = 0.0
     total_ms: float = 0.0
     passages_ms: float = 0.0
+    feedback_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class SearchResult:
     """The answer to one search.
 
     `degraded` is None, or the reason (as in ErrorInfo.reason: `SIDECAR_UNAVAILABLE`, `DEADLINE_EXCEEDED`, `OVERLOADED`
-    …, or `NO_QUERY_TERMS`) why `degraded_stage` (`encode` | `rerank`) was left out. `total` is None unless the profile
+    …, or `NO_QUERY_TERMS`, `NO_STORED_VECTORS`) why `degraded_stage` (`encode` | `rerank` | `feedback`) was left out;
+    of several stages, the first in that order. `total` is None unless the profile
     says `count_hits`; then it counts the matching documents as the cluster does: exact up to its limit (10,000 by
     default), a lower bound above it; with two retrievers it is the larger of their counts. `partial`: the cluster said
     that shards were missing or late.

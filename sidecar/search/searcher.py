@@ -13,6 +13,7 @@ from sidecar.search.augment import Augmented, Matching
 from sidecar.search.builtin import load_profile
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
+from sidecar.search.expansion import Expansion, QueryExpander
 from sidecar.search.explain import contributions
 from sidecar.search.moved import ATTEMPTS, has_moved
 from sidecar.search.own_body import OwnBody
@@ -62,15 +63,21 @@ class AsyncSearcher:
         self._first = FirstStage(engine, index, self.profile)
         self._passages = Passages(engine, index)
         self._encoder: QueryEncoder | None = None
+        self._expander: QueryExpander | None = None
         self._reranker: Reranker | None = None
         if sidecar is not None:
-            if self.profile.sparse is not None:
-                self._encoder = QueryEncoder(sidecar, self.profile.sparse, index)
+            sparse = self.profile.sparse
+            if sparse is not None:
+                self._encoder = QueryEncoder(sidecar, sparse, index)
+                if sparse.feedback is not None and sparse.feedback.weight > 0.0:
+                    self._expander = QueryExpander(engine, index, sidecar, sparse, sparse.feedback, self._first)
             if self.profile.rerank is not None:
                 self._reranker = Reranker(sidecar, self.profile.rerank)
         elif self.profile.sparse is not None or self.profile.rerank is not None:
             raise ProfileInvalid(f"The profile {self.profile.name} needs a sidecar; none was given.", field="profile")
-        self._own_body = OwnBody(engine, index, self.profile, self._record, self._first, self._encoder, self._reranker)
+        self._own_body = OwnBody(
+            engine, index, self.profile, self._record, self._first, self._encoder, self._expander, self._reranker
+        )
 
     async def search(
         self,
@@ -84,8 +91,9 @@ class AsyncSearcher:
         """Return the hits ranked `from_ + 1` to `from_ + size`.
 
         A sidecar that is gone, late or overloaded never makes it fail: the answer is lexical (or in first-stage
-        order) then, and `degraded` says why. Pages of one query never overlap. `explain` fills each hit's `why` at the
-        price of one more request, and so does `passages` each hit's best `passage`, in an index that has passages.
+        order, or without feedback) then, and `degraded` says why. Pages of one query never overlap. `explain` fills
+        each hit's `why` at the price of one more request, and so does `passages` each hit's best `passage`, in an
+        index that has passages.
 
         Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page), FingerprintMismatch (the index was encoded
         by another model), UnknownModel and WrongModelKind (reranking), and the cluster's EngineErrors.
@@ -95,15 +103,19 @@ class AsyncSearcher:
         watch, deadline = Stopwatch(), Deadline(self.profile.timeout)
         record = self._record.pinned()
         await record.get()
-        encode_ms = retrieve_ms = 0.0
+        encode_ms = feedback_ms = retrieve_ms = 0.0
         for _ in range(ATTEMPTS):
             vector, degraded = await self._vector(text, record, deadline)
             encode_ms += watch.lap()
-            question = Question(text, vector, _filters(filter), await record.get())
+            expansion = Expansion(vector)
+            if vector is not None and self._expander is not None:
+                expansion = await self._expander.expand(vector, _filters(filter), record, deadline)
+                feedback_ms += watch.lap()
+            question = Question(text, expansion.vector, _filters(filter), await record.get())
             head = self._head(from_, degraded)
             found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
             moved = vector is not None and await has_moved(
-                self._engine, self.index, record, question.meta, found.indices
+                self._engine, self.index, record, question.meta, (*expansion.indices, *found.indices)
             )
             retrieve_ms += watch.lap()
             if not moved:
@@ -126,6 +138,7 @@ class AsyncSearcher:
             best |= await self._best([hit.id for hit in page if hit.id not in best], question, deadline)
             page = [replace(hit, passage=best.get(hit.id)) for hit in page]
             passages_ms += watch.lap()
+        degraded = degraded or expansion.degraded
         explain_ms = 0.0
         if explain:
             page = await self._explained(page, question, deadline)
@@ -134,10 +147,12 @@ class AsyncSearcher:
             hits=tuple(page),
             total=found.total,
             profile=self.profile.name,
-            timings=StageTimings(encode_ms, retrieve_ms, rerank_ms, explain_ms, watch.total(), passages_ms),
+            timings=StageTimings(
+                encode_ms, retrieve_ms, rerank_ms, explain_ms, watch.total(), passages_ms, feedback_ms
+            ),
             degraded=None if degraded is None else degraded.reason,
             degraded_stage=None if degraded is None else degraded.stage,
-            partial=found.partial,
+            partial=found.partial or expansion.partial,
         )
 
     async def augment(

@@ -8,7 +8,7 @@ from sidecar.domain import Query
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.experiment import PATIENCE_SECONDS, Experiment, Plan, _patient, _ranking, _stages
 from sidecar.evaluation.run import Ranked
-from sidecar.search import BUILT_IN, NO_QUERY_TERMS, SearchHit, SearchResult, StageTimings
+from sidecar.search import BUILT_IN, NO_QUERY_TERMS, Profile, Rocchio, SearchHit, SearchResult, StageTimings
 
 
 def _result(*names: str, **more) -> SearchResult:
@@ -75,3 +75,16 @@ def test_stages_are_means() -> None:
     timed = [_result(timings=StageTimings(encode_ms=1.0, rerank_ms=30.0)), _result(timings=StageTimings(encode_ms=3.0))]
     assert _stages(timed) == {"encode": 2.0, "retrieve": 0.0, "rerank": 15.0}
     assert _stages([]) == {}
+
+
+def test_feedback_is_a_stage_where_it_ran() -> None:
+    timed = [_result(timings=StageTimings(feedback_ms=2.0)), _result(timings=StageTimings(feedback_ms=4.0))]
+    assert _stages(timed)["feedback"] == 3.0
+
+
+def test_feedback_has_patience_too() -> None:
+    feedback = {"documents": 3, "timeout": 0.5}
+    profile = Profile.parse({"name": "fed", "retrievers": [{"kind": "sparse", "feedback": feedback}]})
+    patient = _patient(profile)
+    assert patient.sparse is not None
+    assert patient.sparse.feedback == Rocchio(documents=3, timeout=PATIENCE_SECONDS)

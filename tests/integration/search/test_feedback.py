@@ -1,0 +1,414 @@
+"""Feedback on a real node: what is asked, what comes of it, and what happens where there is nothing to feed back."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from sidecar.cli.main import app
+from sidecar.client import AsyncSidecarClient
+from sidecar.cluster import DeadLetters, IndexRun, Source
+from sidecar.domain import JsonObject, Query, Side
+from sidecar.engine import Engine
+from sidecar.errors import EvaluationError, Overloaded
+from sidecar.evaluation import Experiment, Plan
+from sidecar.search import BUILT_IN, NO_STORED_VECTORS, AsyncSearcher, Matching, Profile, Rocchio, Searcher
+from sidecar.search.feedback import FeedbackDocument
+from sidecar.search.fusion import LinearFusion
+from sidecar.search.normalization import Normalization
+from sidecar.search.two_phase import TwoPhase
+from tests.integration.search.conftest import documents, fill
+from tests.integration.search.test_passages import PASSAGE_FIELD, RULE
+from tests.integration.search.test_passages import fill as fill_passages
+
+pytestmark = pytest.mark.integration
+
+QUERY = "a wolf near the river"
+RULE_OF_FEEDBACK = Rocchio(documents=4, terms=12, weight=0.3, sharpness=2.0, timeout=20.0)
+
+
+def with_feedback(name: str, feedback: Rocchio = RULE_OF_FEEDBACK, **changes: object) -> Profile:
+    """A built-in profile (or `summed`) with feedback; `changes` to its sparse retriever."""
+    if name == "summed":
+        profile = BUILT_IN["hybrid"].model_copy(update={"fusion": LinearFusion(normalization=Normalization.NONE)})
+    else:
+        profile = BUILT_IN[name]
+    changed = {"feedback": feedback, **changes}
+    retrievers = tuple(one.model_copy(update=changed) if one.kind == "sparse" else one for one in profile.retrievers)
+    return profile.model_copy(update={"retrievers": retrievers, "timeout": 60.0, "encode_timeout": 20.0})
+
+
+class Watched(Engine):
+    """The engine, what it was asked, and how long first passes wait."""
+
+    firsts: list[JsonObject]
+    bodies: list[JsonObject]
+    wait: float
+
+    async def read(self, method, path, parameters=None, body=None, *, timeout=None):
+        if path.endswith("/_search"):
+            self.firsts.append(body)
+            await asyncio.sleep(self.wait)
+        return await super().read(method, path, parameters, body, timeout=timeout)
+
+    async def search(self, index, body, timeout=None):
+        self.bodies.append(body)
+        return await super().search(index, body, timeout)
+
+
+@pytest.fixture
+async def watched(world) -> AsyncIterator[Watched]:
+    async with await Watched.connect(world.url) as connected:
+        connected.firsts, connected.bodies, connected.wait = [], [], 0.0
+        yield connected
+
+
+def weights_in(body: JsonObject) -> dict[str, float]:
+    """The terms and weights of the sparse clauses of a body, the sentinel left out."""
+    found: dict[str, float] = {}
+
+    def walk(node: object) -> None:
+        if isinstance(node, dict):
+            clause = node.get("rank_feature")
+            if isinstance(clause, dict):
+                found[clause["field"].removeprefix("splade.")] = clause.get("boost", 1.0)
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(body)
+    return {name: weight for name, weight in found.items() if not name.startswith("_splade_")}
+
+
+@pytest.mark.parametrize("name", ["sparse", "hybrid", "hybrid-rrf", "summed", "sparse+rerank", "hybrid+rerank"])
+async def test_every_profile_answers(world, engine, client, name) -> None:
+    searcher = AsyncSearcher(engine, client, with_feedback(name), index=world.index)
+    result = await searcher.search(QUERY, explain=True, filter={"term": {"kind": "odd"}})
+    assert (result.degraded, result.partial) == (None, False)
+    assert len(result.hits) == 10
+    assert all(set(hit.source) == {"title", "text", "kind", "number"} for hit in result.hits), "no vector is shown"
+    assert {hit.source["kind"] for hit in result.hits} == {"odd"}
+    assert result.timings.total_ms > result.timings.feedback_ms > 0.0
+    assert (result.timings.rerank_ms > 0.0) == name.endswith("+rerank")
+    shown = {share.term for hit in result.hits for share in hit.why if share.retriever == "sparse"}
+    assert {"wolf", "river"} <= shown
+    plain = await AsyncSearcher(engine, client, name if name != "summed" else "hybrid", index=world.index).search(
+        QUERY, explain=True, filter={"term": {"kind": "odd"}}
+    )
+    assert plain.timings.feedback_ms == 0.0
+    assert shown - {share.term for hit in plain.hits for share in hit.why}, "terms that the query never had"
+
+
+async def test_the_second_pass_asks_for_rocchios_query(world, watched, client) -> None:
+    """Computed once more from what the node and the sidecar hold, one by one."""
+    found = await AsyncSearcher(watched, client, "sparse", index=world.index).search(QUERY, size=4)
+    searcher = AsyncSearcher(watched, client, with_feedback("sparse"), index=world.index)
+    await searcher.search(QUERY)
+    (first,) = watched.firsts
+    assert first["size"] == 4
+    query = weights_in(first)
+    expected: list[FeedbackDocument] = []
+    record = searcher._record
+    for hit in found.hits:
+        stored = (await watched.get(world.index, hit.id))["splade"]
+        features: dict[str, float] = {}
+        for term, weight in stored.items():
+            alone = (await client.encode([term], side=Side.QUERY, return_terms=True)).encodings[0].vector
+            if term in alone.terms:
+                place = alone.terms.index(term)
+                idf = alone.weights[place]
+                if record.frequencies is not None:
+                    idf = idf**0.3 * record.frequencies.idf(alone.term_ids[place]) ** 0.7
+                features[term] = weight * idf
+        expected.append(FeedbackDocument(hit.sparse_score, features))
+    wanted = RULE_OF_FEEDBACK.expanded(query, expected, 1_000)
+    asked = weights_in(watched.bodies[-1])
+    assert set(query) <= set(asked)
+    assert len(asked) <= len(query) + RULE_OF_FEEDBACK.terms
+    assert asked == pytest.approx(wanted, rel=1e-4)
+    assert sum(asked.values()) == pytest.approx(sum(query.values()), rel=1e-6)
+
+
+async def test_why_adds_up_to_the_scores(world, engine, client) -> None:
+    searcher = AsyncSearcher(engine, client, with_feedback("hybrid"), index=world.index)
+    for hit in (await searcher.search(QUERY, size=5, explain=True)).hits:
+        shares = [share.value for share in hit.why if share.retriever == "sparse"]
+        assert sum(shares) == pytest.approx(hit.sparse_score, rel=1e-4)
+
+
+async def test_only_what_the_filter_lets_through_is_fed_back(world, watched, client) -> None:
+    searcher = AsyncSearcher(watched, client, with_feedback("sparse"), index=world.index)
+    await searcher.search("wolf", filter={"match": {"text": "bridge"}})
+    assert watched.firsts[-1]["query"]["bool"]["filter"] == [{"match": {"text": "bridge"}}]
+    assert "bridge" in weights_in(watched.bodies[-1])
+    assert not {"market", "forest", "river"} & set(weights_in(watched.bodies[-1]))
+
+
+@pytest.mark.parametrize("name", ["sparse", "hybrid", "hybrid-rrf", "hybrid+rerank"])
+async def test_pages_fit_together(world, engine, client, name) -> None:
+    profile = with_feedback(name).model_copy(update={"candidates": 30})
+    if profile.rerank is not None:
+        profile = profile.model_copy(update={"rerank": profile.rerank.model_copy(update={"depth": 12})})
+    searcher = AsyncSearcher(engine, client, profile, index=world.index)
+    whole = [hit.id for hit in (await searcher.search(QUERY, size=49)).hits]
+    paged = [hit.id for start in range(0, 49, 7) for hit in (await searcher.search(QUERY, size=7, from_=start)).hits]
+    assert paged == whole
+    assert len(set(whole)) == 49
+
+
+async def test_without_weight_there_is_no_first_pass(world, watched, client) -> None:
+    silent = with_feedback("sparse", Rocchio(weight=0.0))
+    result = await AsyncSearcher(watched, client, silent, index=world.index).search(QUERY)
+    assert watched.firsts == []
+    assert result.timings.feedback_ms == 0.0
+    assert result.hits == (await AsyncSearcher(watched, client, "sparse", index=world.index).search(QUERY)).hits
+
+
+async def test_two_phases_split_the_expanded_query(world, watched, client) -> None:
+    profile = with_feedback("sparse", two_phase=TwoPhase(ratio=0.9, window=1_000))
+    result = await AsyncSearcher(watched, client, profile, index=world.index).search(QUERY)
+    exact = await AsyncSearcher(watched, client, with_feedback("sparse"), index=world.index).search(QUERY)
+    assert "rescore" in watched.bodies[0]
+    assert [hit.sparse_score for hit in result.hits] == pytest.approx(
+        [hit.sparse_score for hit in exact.hits], rel=1e-5
+    )
+
+
+async def test_a_query_that_finds_nothing_feeds_nothing_back(world, engine, client) -> None:
+    searcher = AsyncSearcher(engine, client, with_feedback("sparse"), index=world.index)
+    result = await searcher.search("parliament", filter={"term": {"kind": "neither"}})
+    assert (result.hits, result.degraded) == ((), None)
+
+
+@pytest.fixture
+async def bare(world, engine, client, index_name) -> str:
+    """The same documents in an index that leaves vectors out of `_source`."""
+    mappings = next(iter((await engine.mappings(world.index)).values()))
+    await engine.create_index(index_name, {"mappings": {**mappings, "_source": {"excludes": ["splade"]}}})
+    lines = b"".join(orjson.dumps(document) + b"\n" for document in documents())
+    with DeadLetters(None) as letters:
+        await IndexRun(engine, client, index_name, Source(io.BytesIO(lines), "_id", len(lines)), letters).run()
+    return index_name
+
+
+@pytest.mark.parametrize("name", ["sparse", "hybrid", "hybrid+rerank"])
+async def test_an_index_without_stored_vectors_is_searched_and_said(engine, client, bare, name) -> None:
+    result = await AsyncSearcher(engine, client, with_feedback(name), index=bare).search(QUERY)
+    plain = await AsyncSearcher(engine, client, name, index=bare).search(QUERY)
+    assert (result.degraded, result.degraded_stage) == (NO_STORED_VECTORS, "feedback")
+    assert result.hits == plain.hits
+    assert all((hit.rerank_score is not None) == name.endswith("+rerank") for hit in result.hits)
+    searcher = AsyncSearcher(engine, client, with_feedback(name), index=bare)
+    body: JsonObject = {"query": {"match": {"text": QUERY}}}
+    augmented = await searcher.augment(body)
+    assert (augmented.unchanged, augmented.degraded, augmented.degraded_stage) == (None, NO_STORED_VECTORS, "feedback")
+    answer = await searcher.search_body(body)
+    assert (answer.unchanged, answer.degraded, answer.degraded_stage) == (None, NO_STORED_VECTORS, "feedback")
+    assert all(("_rerank_score" in hit) == name.endswith("+rerank") for hit in answer.response["hits"]["hits"])
+
+
+class Faltering(AsyncSidecarClient):
+    """A sidecar that encodes the query, and is then overloaded, or asleep."""
+
+    asleep: bool = False
+    asked: int = 0
+
+    async def encode(self, texts, **options):
+        self.asked += 1
+        if self.asked % 2:
+            return await super().encode(texts, **options)
+        if self.asleep:
+            await asyncio.sleep(30.0)
+        raise Overloaded("full", retry_after=1.0)
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+async def test_a_sidecar_that_is_gone_meanwhile_costs_only_the_feedback(world, engine, client, asleep) -> None:
+    profile = with_feedback("sparse", RULE_OF_FEEDBACK.model_copy(update={"timeout": 0.5}))
+    async with Faltering(world.target) as faltering:
+        faltering.asleep = asleep
+        result = await AsyncSearcher(engine, faltering, profile, index=world.index).search(QUERY)
+    reason = "DEADLINE_EXCEEDED" if asleep else "OVERLOADED"
+    assert (result.degraded, result.degraded_stage) == (reason, "feedback")
+    assert result.hits == (await AsyncSearcher(engine, client, "sparse", index=world.index).search(QUERY)).hits
+
+
+async def test_a_first_pass_that_is_late_leaves_time_for_the_second(world, watched, client) -> None:
+    watched.wait = 30.0
+    profile = with_feedback("sparse").model_copy(update={"timeout": 4.0})
+    result = await AsyncSearcher(watched, client, profile, index=world.index).search(QUERY)
+    assert (result.degraded, result.degraded_stage) == ("DEADLINE_EXCEEDED", "feedback")
+    assert len(result.hits) == 10
+
+
+async def test_an_alias_that_moves_between_the_passes(world, client, index_name) -> None:
+    """The vector and its feedback are one model's, and the name is another one's index by then: all begins anew."""
+    other, alias = f"{index_name}-other", f"{index_name}-alias"
+
+    class Moving(Engine):
+        moved = False
+
+        async def read(self, method, path, parameters=None, body=None, *, timeout=None):
+            answer = await super().read(method, path, parameters, body, timeout=timeout)
+            if path.endswith("/_search") and not self.moved:
+                self.moved = True
+                steps = [
+                    {"remove": {"index": world.index, "alias": alias}},
+                    {"add": {"index": other, "alias": alias}},
+                ]
+                await self.send("POST", "/_aliases", {"actions": steps})
+            return answer
+
+    await fill(world.url, world.target, other, "tiny-sparse")
+    async with await Moving.connect(world.url) as engine:
+        try:
+            added = {"actions": [{"add": {"index": world.index, "alias": alias}}]}
+            await engine.send("POST", "/_aliases", added)
+            result = await AsyncSearcher(engine, client, with_feedback("sparse"), index=alias).search(QUERY)
+            assert engine.moved
+            assert result.degraded is None
+            direct = await AsyncSearcher(engine, client, with_feedback("sparse"), index=other).search(QUERY)
+            assert result.hits == direct.hits
+            assert result.hits
+        finally:
+            await engine.delete_index(other)
+
+
+async def test_a_model_without_a_table_feeds_its_documents_weights_back(world, client, index_name) -> None:
+    await fill(world.url, world.target, index_name, "tiny-sparse")
+    async with await Watched.connect(world.url) as engine:
+        engine.firsts, engine.bodies, engine.wait = [], [], 0.0
+        profile = with_feedback("sparse", collection_idf=0.0)
+        result = await AsyncSearcher(engine, client, profile, index=index_name).search(QUERY)
+        assert result.degraded is None
+        query = weights_in(engine.firsts[0])
+        hits = (
+            await AsyncSearcher(engine, client, profile, index=index_name)._first._engine.search(
+                index_name, {"query": engine.firsts[0]["query"], "size": 4}
+            )
+        ).hits
+        stored = [
+            FeedbackDocument(
+                hit.score,
+                {
+                    term: weight
+                    for term, weight in (await engine.get(index_name, hit.id))["splade"].items()
+                    if not term.startswith("_splade_")
+                },
+            )
+            for hit in hits
+        ]
+        wanted = RULE_OF_FEEDBACK.expanded(query, stored, 1_000)
+        # `.` and `%` are written escaped, in both.
+        assert weights_in(engine.bodies[0]) == pytest.approx(wanted, rel=1e-4)
+
+
+async def test_passages_feed_the_best_one_back(engine, world, index_name) -> None:
+    async with AsyncSidecarClient(world.target, timeout=60.0) as client:
+        await fill_passages(engine, client, index_name, RULE)
+        profile = with_feedback("sparse")
+        searcher = AsyncSearcher(engine, client, profile, index=index_name)
+        result = await searcher.search("what does the wolf eat on the bridge", size=5, explain=True, passages=True)
+    assert result.degraded is None
+    assert result.hits[0].id == "d5"
+    assert result.hits[0].passage is not None
+    assert "cheese" in {share.term for share in result.hits[0].why}, "the best passage says what"
+    for hit in result.hits:
+        assert sum(share.value for share in hit.why) == pytest.approx(hit.sparse_score, rel=1e-4)
+        assert PASSAGE_FIELD not in hit.source
+
+
+@pytest.mark.parametrize("matching", list(Matching))
+async def test_an_application_s_own_body(world, watched, client, matching) -> None:
+    searcher = AsyncSearcher(watched, client, with_feedback("hybrid+rerank"), index=world.index)
+    body: JsonObject = {
+        "query": {
+            "bool": {
+                "must": [{"match": {"text": "wolf"}}],
+                "filter": [{"match": {"text": "bridge"}}],
+                "must_not": [{"match": {"text": "rain"}}],
+            }
+        },
+        "post_filter": {"term": {"kind": "odd"}},
+        "size": 5,
+    }
+    augmented = await searcher.augment(body, matching=matching)
+    assert (augmented.unchanged, augmented.degraded) == (None, None)
+    filters = watched.firsts[-1]["query"]["bool"]["filter"]
+    assert filters[-1] == body["post_filter"]
+    assert (filters[0] == body["query"]) == (matching is Matching.OWN)
+    asked = weights_in(augmented.body)
+    assert {"wolf", "bridge"} <= set(asked)
+    assert not {"river", "market", "rain"} & set(asked)
+    answer = await searcher.search_body(body, matching=matching)
+    assert answer.timings.feedback_ms > 0.0
+    hits = answer.response["hits"]["hits"]
+    assert hits
+    assert all("splade" not in hit["_source"] and "_rerank_score" in hit for hit in hits)
+    assert all("rain" not in hit["_source"]["text"] for hit in hits)
+
+
+def test_the_sync_twin_answers_the_same(world) -> None:
+    async def asked():
+        async with await Engine.connect(world.url) as engine, AsyncSidecarClient(world.target) as client:
+            searcher = AsyncSearcher(engine, client, with_feedback("hybrid"), index=world.index)
+            return await searcher.search(QUERY, size=7, from_=3, explain=True)
+
+    result = asyncio.run(asked())
+    with Searcher(world.url, world.target, with_feedback("hybrid"), index=world.index) as searcher:
+        assert searcher.search(QUERY, size=7, from_=3, explain=True).hits == result.hits
+
+
+@pytest.fixture
+def profile_file(tmp_path: Path) -> Path:
+    path = tmp_path / "fed.yaml"
+    path.write_text(
+        "name: fed\nretrievers:\n  - kind: sparse\n    feedback: {method: rocchio, documents: 3, timeout: 20}\n"
+        "timeout: 60\nencode_timeout: 20\n"
+    )
+    return path
+
+
+def test_the_command(world, profile_file: Path) -> None:
+    arguments = ["search", QUERY, "--index", world.index, "--profile", str(profile_file), "--json", "--explain"]
+    result = CliRunner().invoke(
+        app, [*arguments, "--engine", world.url, "--sidecar", world.target], catch_exceptions=False
+    )
+    answer = json.loads(result.stdout)
+    assert answer["degraded"] is None
+    assert answer["timings"]["feedback_ms"] > 0.0
+    assert len(answer["hits"]) == 10
+
+
+def test_it_is_evaluated_like_any_profile(world, profile_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "animals"
+    (folder / "qrels").mkdir(parents=True)
+    chosen = documents()[:20]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in chosen))
+    (folder / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "cat river rain"}) + "\n")
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tcat-river-rain\t1\n")
+    report = tmp_path / "report.json"
+    where = ["--engine", world.url, "--sidecar", world.target]
+    wanted = ["--collection", str(folder), "--profiles", f"sparse,{profile_file}", "--json", str(report)]
+    CliRunner().invoke(app, ["evaluate", *wanted, *where], catch_exceptions=False)
+    plain, fed = json.loads(report.read_text())["collections"][0]["profiles"]
+    assert fed["stages_ms"]["feedback"] > 0.0
+    assert "feedback" not in plain["stages_ms"]
+    assert fed["settings"]["retrievers"][0]["feedback"]["documents"] == 3
+    assert fed["means"]["MRR@10"] == 1.0
+
+
+async def test_a_search_without_its_feedback_is_not_measured(engine, client, bare) -> None:
+    experiment = Experiment(engine, client, Plan((with_feedback("sparse"),)))
+    searcher = AsyncSearcher(engine, client, with_feedback("sparse"), index=bare)
+    with pytest.raises(EvaluationError, match="feedback"):
+        await experiment._searched(searcher, Query("q", QUERY), 10)
