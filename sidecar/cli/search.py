@@ -74,8 +74,9 @@ def search(
     console.print(_table(result))
     times = result.timings
     matching = "" if result.total is None else f"{result.total:,} documents match · "
+    feedback = f" · feedback {times.feedback_ms:.1f} ms" if times.feedback_ms else ""
     console.print(
-        f"[dim]{matching}encode {times.encode_ms:.1f} ms · retrieve {times.retrieve_ms:.1f} ms"
+        f"[dim]{matching}encode {times.encode_ms:.1f} ms{feedback} · retrieve {times.retrieve_ms:.1f} ms"
         f" · rerank {times.rerank_ms:.1f} ms · total {times.total_ms:.1f} ms[/]",
         highlight=False,
     )

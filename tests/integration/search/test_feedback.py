@@ -387,6 +387,11 @@ def test_the_command(world, profile_file: Path) -> None:
     assert answer["degraded"] is None
     assert answer["timings"]["feedback_ms"] > 0.0
     assert len(answer["hits"]) == 10
+    arguments.remove("--json")
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(
+        app, [*arguments, "--engine", world.url, "--sidecar", world.target], catch_exceptions=False
+    )
+    assert " · feedback " in shown.stdout
 
 
 def test_it_is_evaluated_like_any_profile(world, profile_file: Path, tmp_path: Path) -> None:
