@@ -298,7 +298,7 @@ class Timings(_message.Message):
     queue_us: _builtins.int
     """the longest wait of any part of the call"""
     inference_us: _builtins.int
-    """the sum over the call's parts"""
+    """how long at least one of the call's batches ran"""
     total_us: _builtins.int
     def __init__(
         self,
