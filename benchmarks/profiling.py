@@ -27,6 +27,9 @@ from sidecar.server.process import SidecarProcess
 
 __all__ = ["LAYERS", "layer_of", "shares"]
 
+TITLE = re.compile(r"[^<>]*py-spy record[^<]*")
+"""A picture's title as py-spy writes it."""
+
 LAYERS: Mapping[str, str] = {
     "graph (onnxruntime)": r"onnxruntime",
     "tokenizer": r"sidecar/inference/(tokens|models)\.py|tokenizers/",
@@ -114,6 +117,8 @@ async def _profile(load: Load, seconds: float, flames: Path) -> tuple[dict[str, 
             recording = asyncio.create_task(_record(process.pid, "flamegraph", seconds, flames))
             await load(client, time.monotonic() + seconds)
             await recording
+        # Its title is its command line, with the folders of this machine.
+        flames.write_text(TITLE.sub(f"{flames.stem}, py-spy", flames.read_text(encoding="utf-8")), encoding="utf-8")
         return shares(raw.read_text(encoding="utf-8").splitlines()), rate
 
 

@@ -19,8 +19,9 @@ from sidecar.client import AsyncSidecarClient
 
 __all__ = ["STALL_SECONDS", "measure", "stream", "wanted_peers"]
 
+BARE = "bare-loop"
+
 ROW_OF_PEER = {
-    "bare-loop": "encode.of_bare_loop",
     "torch-encoder": "encode.over_torch",
     "st-onnx-encoder": "encode.over_st_onnx",
     "fastembed": "encode.over_fastembed",
@@ -34,7 +35,7 @@ STALL_SECONDS = 600.0
 
 
 async def measure(bench: Bench) -> Found:
-    """Every contender encodes the same texts once a round."""
+    """Every contender encodes the same texts once a round; then sidecar and bare loop alone, more of them."""
     texts = bench.texts.some(bench.sizes.documents)
     async with AsyncExitStack() as stack:
         process = stack.enter_context(bench.sidecar(bench.sparse))
@@ -42,24 +43,34 @@ async def measure(bench: Bench) -> Found:
         workers, missing = await bench.start(stack, wanted_peers(bench))
         shares: list[float] = []
 
-        async def sidecar(number: int) -> float:
+        async def sidecar(asked: Sequence[str], number: int) -> float:
             busy, started = _busy_seconds(process.admin_url), time.perf_counter()
-            terms = await stream(client, texts)
+            terms = await stream(client, asked)
             seconds = time.perf_counter() - started
             shares.append(1.0 - (_busy_seconds(process.admin_url) - busy) / (seconds * bench.sizes.threads))
-            bench.figures["encode.sidecar terms per document"] = terms / len(texts)
-            return len(texts) / seconds
+            bench.figures["encode.sidecar terms per document"] = terms / len(asked)
+            return len(asked) / seconds
 
-        contenders: dict[str, Callable[[int], Awaitable[float]]] = {"sidecar": sidecar}
+        contenders: dict[str, Callable[[int], Awaitable[float]]] = {"sidecar": partial(sidecar, texts)}
         for name, worker in workers.items():
             contenders[name] = partial(_peer_round, bench, worker, texts)
         bench.say(f"encoding {len(texts)} documents, {bench.sizes.rounds} rounds, {len(contenders)} contenders")
         rounds = await take_turns(contenders, bench.sizes.rounds, failed=missing)
+        found: Found = {}
+        if BARE in workers and BARE not in missing:
+            many = bench.texts.some(bench.sizes.streamed)
+            shares.clear()
+            bench.say(f"encoding {len(many)} documents, sidecar and bare loop")
+            bare = partial(_peer_round, bench, workers[BARE], many)
+            long = await take_turns({"sidecar": partial(sidecar, many), BARE: bare}, bench.sizes.rounds)
+            found["encode.of_bare_loop"] = ratio(long["sidecar"], long[BARE])
+            found["encode.documents"] = Measured.of(long["sidecar"])
+            bench.figures["encode.bare-loop long documents/s"] = medians(long)[BARE]
+        else:
+            found["encode.of_bare_loop"] = Unmeasured(missing.get(BARE, "the bare loop did not start"))
+            found["encode.documents"] = Measured.of(rounds["sidecar"])
+        found["encode.python_share"] = Measured.of(shares[1:])
     bench.figures.update({f"encode.{name} documents/s": value for name, value in medians(rounds).items()})
-    found: Found = {
-        "encode.documents": Measured.of(rounds["sidecar"]),
-        "encode.python_share": Measured.of(shares[1:]),
-    }
     for name, row in ROW_OF_PEER.items():
         found[row] = Unmeasured(missing[name]) if name in missing else ratio(rounds["sidecar"], rounds[name])
     return found
