@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,28 +19,10 @@ from sidecar.cli.output import print_json_line
 if TYPE_CHECKING:
     from sidecar.client import AsyncSidecarClient
     from sidecar.cluster import DeadLetters
-    from sidecar.cluster.reconcile import ReconcileSummary
+    from sidecar.cluster.reconcile import Progress, ReconcileSummary, Run
     from sidecar.engine import Engine
 
-__all__ = ["Run", "Tools", "equipped"]
-
-
-class Run(Protocol):
-    """What goes through an index until it is done, or stopped."""
-
-    @property
-    def summary(self) -> ReconcileSummary:
-        """What is done so far."""
-
-    @property
-    def load_visible(self) -> bool:
-        """Whether this user may see how busy the nodes are."""
-
-    def stop(self) -> None:
-        """End it soon, in an orderly way."""
-
-    async def run(self) -> ReconcileSummary:
-        """Go through the index; raise DocumentsNotWritten where something is left."""
+__all__ = ["Tools", "equipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +32,7 @@ class Tools:
     engine: Engine
     client: AsyncSidecarClient
     letters: DeadLetters
-    progress: Callable[[ReconcileSummary, str, int], None]
+    progress: Progress
     console: Console
 
     def tell(self, sentence: str) -> None:

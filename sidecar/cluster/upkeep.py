@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.mirror.copying import CopyRun
 from sidecar.cluster.mirror.pair import Pair, find_pair
-from sidecar.cluster.reconcile.run import Progress, ReconcileRun
+from sidecar.cluster.reconcile.frame import Progress, Run, VectorRun
+from sidecar.cluster.reconcile.run import ReconcileRun
 from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 from sidecar.engine import Engine, MigrationRecord
 from sidecar.errors import DocumentsNotWritten, FingerprintMismatch, InvalidInput, UnknownModel
@@ -21,12 +20,12 @@ Tell = Callable[[str], None]
 """Called with one sentence for the operator."""
 
 
-class ReconcileEvery:
+class ReconcileEvery(Run):
     """Brings the searched model's field up to date, then the field of the model that is rolled out or kept.
 
-    It is used as a ReconcileRun is. Models are told apart by their fingerprints: a swap in the middle changes nothing
-    of what has to be done. `model` narrows the choice for the searched one only. `tell` hears of a second model once.
-    Where the migration goes into a second index, that index is kept as a copy of the searched one.
+    Models are told apart by their fingerprints: a swap in the middle changes nothing of what has to be done. `model`
+    narrows the choice for the searched one only. `tell` hears of a second model once. Where the migration goes into a
+    second index, that index is kept as a copy of the searched one.
     """
 
     def __init__(
@@ -41,45 +40,36 @@ class ReconcileEvery:
         progress: Progress | None = None,
         tell: Tell | None = None,
     ) -> None:
-        self._engine = engine
-        self._sidecar = sidecar
-        self._index = index
-        self._dead_letters = dead_letters
-        self._options = options or ReconcileOptions()
+        super().__init__(engine, sidecar, index, dead_letters, options, progress=progress)
         self._model = model
-        self._progress = progress
         self._tell = tell or (lambda _: None)
         self._told: set[str] = set()
-        self._runs: dict[tuple[str, str | None], ReconcileRun] = {}
+        self._models: dict[tuple[str, str | None], ReconcileRun] = {}
         self._copies: dict[tuple[str, str], CopyRun] = {}
-        self._stopping = asyncio.Event()
         self._unserved: FingerprintMismatch | UnknownModel | None = None
-        self.load_visible = True
-        """Whether this user may see how busy the nodes are; where not, only refused writes slow the run down."""
 
     @property
     def summary(self) -> ReconcileSummary:
         """What is done so far, for all models together."""
         return sum((run.summary for run in self._all()), ReconcileSummary())
 
+    @property
+    def load_visible(self) -> bool:
+        """Whether this user may see how busy the nodes are; where not, only refused writes slow the run down."""
+        return all(run.load_visible for run in self._all())
+
     def stop(self) -> None:
         """End the run soon: nothing more is read, what is under way is written."""
-        self._stopping.set()
+        super().stop()
         for run in self._all():
             run.stop()
 
-    async def run(self) -> ReconcileSummary:
-        """Reconcile until nothing is left, or, following, until `stop` is called; raises as ReconcileRun.run.
+    def require_done(self) -> None:
+        """Raise DocumentsNotWritten where something was left, as `run` does at its end.
 
-        A model that the sidecar does not serve is reported at the end, or, following, only told of: the other one
+        A model that the sidecar does not serve is reported then, too, or, following, was only told of: the other one
         must not be left behind for it.
         """
-        await self._look()
-        while self._options.follow and not self._stopping.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._options.interval)
-            if not self._stopping.is_set():
-                await self._look()
         reasons: list[str] = []
         for run in self._all():
             try:
@@ -90,9 +80,9 @@ class ReconcileEvery:
             raise DocumentsNotWritten(" ".join(dict.fromkeys(reasons)))
         if self._unserved is not None:
             raise self._unserved
-        return self.summary
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Go through the index once for every model, and through its copy where there is one."""
         active, others = await self._kept()
         # Alone, the model is that of the index at every moment, also if somebody sets it up anew.
         await self._look_for(self._index, active if others else None, self._model)
@@ -136,12 +126,11 @@ class ReconcileEvery:
             if await find_pair(self._engine, self._index) is not None:
                 raise
             # The migration ended meanwhile.
-        self.load_visible &= run.load_visible
 
     async def _look_for(self, index: str, fingerprint: str | None, model: str | None) -> None:
-        run = self._runs.get((index, fingerprint))
+        run = self._models.get((index, fingerprint))
         if run is None:
-            run = self._runs[(index, fingerprint)] = ReconcileRun(
+            run = self._models[(index, fingerprint)] = ReconcileRun(
                 self._engine,
                 self._sidecar,
                 index,
@@ -160,7 +149,6 @@ class ReconcileEvery:
             if fingerprint is None or fingerprint in (active, others.get(index)):
                 raise
             # The migration ended meanwhile: nothing is to be kept for this model any more.
-        self.load_visible &= run.load_visible
 
     async def _kept(self) -> tuple[str, dict[str, str]]:
         """Return the searched model, and the second one of each index behind the name that has one."""
@@ -172,8 +160,8 @@ class ReconcileEvery:
                 found[name] = migration.kept.fingerprint
         return active, found
 
-    def _all(self) -> list[ReconcileRun | CopyRun]:
-        return [*self._runs.values(), *self._copies.values()]
+    def _all(self) -> list[VectorRun]:
+        return [*self._models.values(), *self._copies.values()]
 
     def _say(self, sentence: str) -> None:
         if sentence not in self._told:

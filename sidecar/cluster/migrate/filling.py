@@ -6,7 +6,8 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.frequencies import refresh_where_useful
 from sidecar.cluster.migrate.state import require_open
-from sidecar.cluster.reconcile.run import Progress, ReconcileRun
+from sidecar.cluster.reconcile.frame import Progress
+from sidecar.cluster.reconcile.run import ReconcileRun
 from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.engine import CollectionFrequencies, Engine, MigrationState
 

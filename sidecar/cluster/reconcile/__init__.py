@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sidecar.cluster.reconcile.frame import Progress, Run
 from sidecar.cluster.reconcile.pace import Limits, Pace
 from sidecar.cluster.reconcile.run import ReconcileRun
 from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 
-__all__ = ["Limits", "Pace", "ReconcileOptions", "ReconcileRun", "ReconcileSummary"]
+__all__ = ["Limits", "Pace", "Progress", "ReconcileOptions", "ReconcileRun", "ReconcileSummary", "Run"]

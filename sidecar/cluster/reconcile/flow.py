@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.pipeline import feed_and_write
 from sidecar.cluster.reconcile.finding import Finding, Reason
 from sidecar.cluster.reconcile.pace import Pace
+from sidecar.cluster.reconcile.patience import rest
 from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.cluster.reconcile.tally import Tally
 from sidecar.cluster.reconcile.writing import Fate, Ready, VectorWriter, Writer, prepare
@@ -181,12 +182,7 @@ class Flow:
             self._looked = time.monotonic()
         pause = self._pace.pause
         self._tally.held_back(pause)
-        await self._rest(max(pause, self._pace.wait_by_rate(documents)))
-
-    async def _rest(self, seconds: float) -> None:
-        if seconds > 0.0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), seconds)
+        await rest(self._stopping, max(pause, self._pace.wait_by_rate(documents)))
 
 
 def _texts(batch: Sequence[Finding]) -> Texts[Finding]:

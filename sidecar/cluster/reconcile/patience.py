@@ -60,8 +60,9 @@ async def patiently(
 
 async def rest(stopping: asyncio.Event, seconds: float) -> None:
     """Wait so many seconds, or until `stopping` is set."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)
+    if seconds > 0.0:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), seconds)
 
 
 def _wait_after(error: SidecarError, failures: int) -> float:

@@ -72,6 +72,12 @@ class Tally:
         self._count("scanned", count)
         self._tell()
 
+    def deleted(self, count: int) -> None:
+        """Count documents of a copy that were deleted because their originals are."""
+        self._counts[Reason.CHANGED] += count
+        self._count("gone", count)
+        self._tell()
+
     def held_back(self, seconds: float) -> None:
         """Count time that was left to the cluster."""
         self._held_back += seconds

@@ -17,7 +17,7 @@ from sidecar.cluster.migrate.state import enter, now
 from sidecar.cluster.mirror.copying import CopyRun
 from sidecar.cluster.mirror.pair import Pair, Side, require_pair
 from sidecar.cluster.mirror.record import SecondIndexRecord
-from sidecar.cluster.reconcile.run import Progress
+from sidecar.cluster.reconcile.frame import Progress
 from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.cluster.second_index.opening import INGEST_SETTINGS
 from sidecar.domain import JsonObject, JsonValue
