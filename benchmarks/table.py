@@ -46,9 +46,10 @@ def draw_chart(report: Report, path: Path) -> None:
     margins = [_margin(one) for one in judged]
     colours = [HELD if one.holds else MISSED for one in judged]
     bars = axes.barh(names, margins, color=colours, height=0.62)
-    axes.bar_label(bars, [f" {_shown(one.value)} ± {_shown(one.spread)}" for one in judged], fontsize=8)
+    axes.bar_label(bars, [f" {_labelled(one)}" for one in judged], fontsize=8)
     axes.axvline(1.0, color=PLAIN, linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.25)
     axes.invert_yaxis()
     axes.tick_params(labelsize=8)
@@ -85,6 +86,11 @@ def _shown(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _labelled(result: Result) -> str:
+    """The value, and the spread in two digits where there was more than one round."""
+    return _shown(result.value) if not result.spread else f"{_shown(result.value)} ± {result.spread:.2g}"
 
 
 def _judged(result: Result) -> str:
