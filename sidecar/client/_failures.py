@@ -9,7 +9,6 @@ from grpc.aio import AioRpcError
 
 from sidecar.contract.failures import read_status
 from sidecar.errors import (
-    Cancelled,
     DeadlineExceeded,
     Overloaded,
     SidecarError,
@@ -44,7 +43,8 @@ def translate(failure: AioRpcError, target: str) -> SidecarError:
         case StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded(f"{target} did not answer in time.")
         case StatusCode.CANCELLED:
-            return Cancelled(f"The call to {target} was cancelled: {why}")
+            # Who cancels a call himself sees asyncio's CancelledError; this one was cut off by the other side.
+            return SidecarUnavailable(f"{target} cut the call off: it is shutting down. Send it again.")
         case StatusCode.RESOURCE_EXHAUSTED if TOO_LARGE in why:
             return TextTooLarge(f"The message is too large for one call: {why}. Send fewer texts per call.")
         case StatusCode.RESOURCE_EXHAUSTED:

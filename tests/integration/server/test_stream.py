@@ -285,6 +285,20 @@ async def test_without_resumption_a_drain_is_raised(start_sidecar) -> None:
     await client.close()
 
 
+async def test_calls_cut_off_by_a_sidecar_that_goes_away_count_as_unavailable(start_sidecar) -> None:
+    sidecar = await start_sidecar()
+    async with AsyncSidecarClient(sidecar.target) as client:
+
+        async def leave() -> None:
+            await eventually(lambda: in_flight() > 0)
+            await sidecar.lifecycle.abandon()
+
+        leaving = asyncio.create_task(leave())
+        with pytest.raises((NotReady, SidecarUnavailable)):
+            await collected(client.encode_stream([[HEAVY_TEXT] * 50 for _ in range(100)], resumptions=0))
+        await leaving
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_restart_in_the_middle_loses_and_repeats_nothing(

@@ -9,7 +9,6 @@ from grpc.aio import AioRpcError, Metadata
 from sidecar.client._failures import translate
 from sidecar.contract.failures import write_status
 from sidecar.errors import (
-    Cancelled,
     DeadlineExceeded,
     EmptyText,
     Overloaded,
@@ -31,7 +30,7 @@ def failure(code: StatusCode, details: str = "because", trailer: bytes | None = 
     [
         (StatusCode.UNAVAILABLE, "connection refused", SidecarUnavailable),
         (StatusCode.DEADLINE_EXCEEDED, "", DeadlineExceeded),
-        (StatusCode.CANCELLED, "", Cancelled),
+        (StatusCode.CANCELLED, "", SidecarUnavailable),
         (StatusCode.RESOURCE_EXHAUSTED, "SERVER: Received message larger than max (5 vs. 4)", TextTooLarge),
         (StatusCode.RESOURCE_EXHAUSTED, "too many pings", Overloaded),
         (StatusCode.UNAUTHENTICATED, "", Unauthenticated),
