@@ -11,17 +11,16 @@ from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
 from sidecar.engine.checkpoints import CHECKPOINT_FILTER, Checkpoints
 from sidecar.engine.dialect import Dialect, dialect_for
-from sidecar.engine.failures import Cause, from_cause
 from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
+from sidecar.engine.mappings import Mappings
 from sidecar.engine.meta import IndexMeta
-from sidecar.engine.migration import hidden_fields, record_of
 from sidecar.engine.responses import SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec
-from sidecar.engine.stored import StoredDocument, source_of
+from sidecar.engine.stored import StoredDocument, multi_get, source_of
 from sidecar.engine.transport import Access, Transport, path_of, to_json
 from sidecar.engine.versions import ClusterInfo, parse_plugins
-from sidecar.errors import EngineRejected, EngineUnavailable, FingerprintMismatch, IndexNotFound
+from sidecar.errors import EngineRejected, IndexNotFound
 
 __all__ = ["Engine"]
 
@@ -42,8 +41,7 @@ class Engine:
         self.dialect = dialect
         self._transport = transport
         self._bulk = BulkWriter(transport, policy)
-        self._vector_fields: dict[str, tuple[str, ...]] = {}
-        self._holders: dict[tuple[str, str], frozenset[str]] = {}
+        self._mappings = Mappings(transport)
 
     @classmethod
     async def connect(
@@ -101,7 +99,7 @@ class Engine:
 
     def forget(self, index: str) -> None:
         """Read the index's mapping again before it is searched next."""
-        self._vector_fields.pop(index, None)
+        self._mappings.forget(index)
 
     async def cluster(self) -> ClusterInfo:
         """Return version and plugins; `plugins` None where this user may not list them."""
@@ -145,7 +143,7 @@ class Engine:
 
     async def search(self, index: str, body: JsonObject, timeout: float | None = None) -> SearchResponse:
         """Run one search. The vector field is left out of every hit, whatever the body's `_source` says."""
-        lean = await self._without_vector(index, body)
+        lean = await self._mappings.without_vectors(index, body)
         return SearchResponse.parse(
             await self._transport.read("POST", path_of(index, "_search"), lean, timeout=timeout)
         )
@@ -156,21 +154,10 @@ class Engine:
         """Run several searches in one request, answers in the order of `bodies`; raises for the first that failed."""
         if not bodies:
             return ()
-        lean = [await self._without_vector(index, body) for body in bodies]
+        lean = [await self._mappings.without_vectors(index, body) for body in bodies]
         lines = b"".join(b"{}\n" + to_json(body) + b"\n" for body in lean)
         answer = await self._transport.read("POST", path_of(index, "_msearch"), lines, timeout=timeout)
-        parts = answer.get("responses")
-        if not isinstance(parts, list) or len(parts) != len(bodies):
-            raise EngineRejected("The cluster answered another number of searches than it was sent.")
-        responses: list[SearchResponse] = []
-        for place, part in enumerate(parts):
-            error = part.get("error")
-            if error is not None:
-                failed = from_cause(Cause.parse(_status(part), error), sent=bodies[place])
-                failed.field = f"bodies[{place}]"
-                raise failed
-            responses.append(SearchResponse.parse(part))
-        return tuple(responses)
+        return SearchResponse.parse_each(answer, bodies)
 
     async def bulk(self, actions: Sequence[BulkAction], *, refresh: bool = False) -> tuple[BulkItem, ...]:
         """Write every action, with retries; return one item for each, in order. Never raises for a cluster's doing."""
@@ -192,47 +179,24 @@ class Engine:
         searched. Of several indices behind an alias, those with the largest sample speak for all. Raises as
         `index_meta`.
         """
-        mappings = await self.mappings(index)
-        # Searches ask for the record every now and then: so they also learn of fields that came since.
-        self._vector_fields[index] = _vector_fields(mappings)
-        records = [record_of(name, mapping, fingerprint) for name, mapping in sorted(mappings.items())]
-        if not records:
-            raise IndexNotFound(f"The index does not exist: {index}.")
-        first = records[0][0]
-        for other, _ in records[1:]:
-            if (other.fingerprint, other.vector_field) != (first.fingerprint, first.vector_field):
-                raise FingerprintMismatch(
-                    f"{index} stands for indices that were encoded by different models: search them one by one."
-                )
-            if (other.passages is None) != (first.passages is None):
-                raise FingerprintMismatch(
-                    f"{index} stands for indices of which only some have passages: search them one by one."
-                )
-        self._holders[(index, first.fingerprint)] = frozenset(mappings)
-        counted = [table for _, table in records if table is not None]
-        return first, max(counted, key=lambda table: table.sampled, default=None)
+        return await self._mappings.record(index, fingerprint)
 
     def holders(self, index: str, meta: IndexMeta) -> frozenset[str]:
         """Return the indices that a name stood for when its record `meta` was read last; none where it never was."""
-        return self._holders.get((index, meta.fingerprint), frozenset())
+        return self._mappings.holders(index, meta)
 
     async def mappings(self, index: str) -> dict[str, JsonObject]:
         """Return the mapping of each concrete index behind a name."""
-        answer = await self._transport.read("GET", path_of(index, "_mapping"))
-        found: dict[str, JsonObject] = {}
-        for name, entry in answer.items():
-            mapping = entry.get("mappings") if isinstance(entry, Mapping) else None
-            found[name] = mapping if isinstance(mapping, Mapping) else {}
-        return found
+        return await self._mappings.read(index)
 
     async def create_index(self, index: str, body: JsonObject) -> None:
         """Create an index; raises EngineRejected where it exists."""
-        self._vector_fields.pop(index, None)
+        self._mappings.forget(index)
         await self._transport.send("PUT", path_of(index), body, timeout=60.0)
 
     async def put_mapping(self, index: str, body: JsonObject) -> None:
         """Add fields and `_meta` to the mapping of an index."""
-        self._vector_fields.pop(index, None)
+        self._mappings.forget(index)
         await self._transport.send("PUT", path_of(index, "_mapping"), body, timeout=60.0)
 
     async def index_exists(self, index: str) -> bool:
@@ -245,7 +209,7 @@ class Engine:
 
     async def delete_index(self, index: str, *, missing_ok: bool = False) -> None:
         """Delete an index, its documents with it."""
-        self._vector_fields.pop(index, None)
+        self._mappings.forget(index)
         try:
             await self._transport.send("DELETE", path_of(index), timeout=60.0)
         except IndexNotFound:
@@ -287,14 +251,16 @@ class Engine:
         self, documents: Sequence[StoredDocument], fields: Sequence[str]
     ) -> tuple[StoredDocument | None, ...]:
         """Read documents again, as they are now, refreshed or not; None for one that is gone. In the order given."""
-        return await self._documents([(one.index, one.id, one.routing) for one in documents], source_of(fields))
+        return await multi_get(
+            self._transport, [(one.index, one.id, one.routing) for one in documents], source_of(fields)
+        )
 
     async def whole(
         self, index: str, documents: Sequence[StoredDocument], without: Sequence[str] = ()
     ) -> tuple[StoredDocument | None, ...]:
         """Read the documents of the same ids in `index`, as they are now, but for the top-level fields `without`."""
         shown: JsonValue = {"excludes": list(without)} if without else True
-        return await self._documents([(index, one.id, one.routing) for one in documents], shown)
+        return await multi_get(self._transport, [(index, one.id, one.routing) for one in documents], shown)
 
     async def load(self) -> ClusterLoad:
         """Return how busy the cluster is; raises EngineRejected where this user may not see it."""
@@ -312,65 +278,3 @@ class Engine:
         for key in ("_all", "primaries", "store", "size_in_bytes"):
             value = value.get(key) if isinstance(value, Mapping) else None
         return value if isinstance(value, int) else 0
-
-    async def _documents(
-        self, places: Sequence[tuple[str, str, str | None]], shown: JsonValue
-    ) -> tuple[StoredDocument | None, ...]:
-        if not places:
-            return ()
-        wanted: list[JsonValue] = []
-        for index, document_id, routing in places:
-            entry: JsonObject = {"_index": index, "_id": document_id, "_source": shown}
-            wanted.append(entry if routing is None else {**entry, "routing": routing})
-        answer = await self._transport.read("POST", "/_mget", {"docs": wanted}, timeout=60.0)
-        entries = answer.get("docs")
-        if not isinstance(entries, list) or len(entries) != len(places):
-            raise EngineUnavailable("The cluster answered another number of documents than it was asked for.")
-        return tuple(_present(entry) for entry in entries)
-
-    async def _without_vector(self, index: str, body: JsonObject) -> JsonObject:
-        fields = self._vector_fields.get(index)
-        if fields is None:
-            fields = _vector_fields(await self.mappings(index))
-            self._vector_fields[index] = fields
-        return {**body, "_source": _excluding(body.get("_source"), fields)} if fields else body
-
-
-def _present(entry: JsonObject) -> StoredDocument | None:
-    cause = entry.get("error")
-    if cause is not None:
-        raise from_cause(Cause.parse(503, cause))
-    return StoredDocument.parse(entry)
-
-
-def _vector_fields(mappings: Mapping[str, JsonObject]) -> tuple[str, ...]:
-    return tuple(sorted({field for name, mapping in mappings.items() for field in hidden_fields(name, mapping)}))
-
-
-def _excluding(asked: JsonValue, fields: Sequence[str]) -> JsonValue:
-    """Return the `_source` of a body with `fields` taken out."""
-    match asked:
-        case False:
-            return False
-        case Mapping():
-            included = _names(asked.get("includes", asked.get("include")))
-            excluded = _names(asked.get("excludes", asked.get("exclude")))
-        case _:
-            included, excluded = _names(asked), []
-    # Clusters refuse a name that is both included and excluded.
-    kept = [name for name in included if name not in fields]
-    if included and not kept:
-        return False
-    only: JsonObject = {"includes": kept} if kept else {}
-    return {**only, "excludes": list(dict.fromkeys([*excluded, *fields]))}
-
-
-def _names(value: JsonValue) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
-
-
-def _status(part: JsonObject) -> int:
-    status = part.get("status")
-    return status if isinstance(status, int) else 500

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.failures import Cause, from_cause
+from sidecar.errors import EngineRejected
 
 __all__ = ["Hit", "SearchResponse"]
 
@@ -35,7 +38,7 @@ class SearchResponse:
     failed_shards: int = 0
 
     @classmethod
-    def parse(cls, body: JsonObject) -> SearchResponse:
+    def parse(cls, body: JsonObject) -> Self:
         outer = _object(body.get("hits"))
         listed = outer.get("hits")
         total = outer.get("total")
@@ -48,6 +51,25 @@ class SearchResponse:
             timed_out=body.get("timed_out") is True,
             failed_shards=_integer(_object(body.get("_shards")).get("failed")),
         )
+
+    @classmethod
+    def parse_each(cls, answer: JsonObject, bodies: Sequence[JsonObject]) -> tuple[Self, ...]:
+        """Read the answer to several searches, in the order of their `bodies`; raise for the first that failed.
+
+        The error's field names its place. Raises EngineRejected where there are not as many answers as bodies.
+        """
+        parts = answer.get("responses")
+        if not isinstance(parts, list) or len(parts) != len(bodies):
+            raise EngineRejected("The cluster answered another number of searches than it was sent.")
+        responses: list[Self] = []
+        for place, part in enumerate(parts):
+            error = part.get("error")
+            if error is not None:
+                failed = from_cause(Cause.parse(_integer(part.get("status")) or 500, error), sent=bodies[place])
+                failed.field = f"bodies[{place}]"
+                raise failed
+            responses.append(cls.parse(part))
+        return tuple(responses)
 
 
 def _hit(item: JsonObject) -> Hit:

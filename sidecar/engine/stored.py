@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.failures import Cause, from_cause
+from sidecar.engine.transport import Transport
+from sidecar.errors import EngineUnavailable
 
-__all__ = ["StoredDocument", "read_hits", "source_of"]
+__all__ = ["StoredDocument", "multi_get", "read_hits", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,30 @@ def read_hits(answer: JsonObject) -> list[JsonObject]:
 def source_of(fields: Sequence[str]) -> JsonValue:
     """Return the `_source` of a request that asks for these fields; clusters warn of an empty list of them."""
     return {"includes": list(fields)} if fields else False
+
+
+async def multi_get(
+    transport: Transport, places: Sequence[tuple[str, str, str | None]], shown: JsonValue
+) -> tuple[StoredDocument | None, ...]:
+    """Read documents by (index, id, routing), as they are now; in the order given, None for one that is not there.
+
+    `shown` is the `_source` that is asked for. Raises EngineUnavailable where a shard, or an answer, is missing.
+    """
+    if not places:
+        return ()
+    wanted: list[JsonValue] = []
+    for index, document_id, routing in places:
+        entry: JsonObject = {"_index": index, "_id": document_id, "_source": shown}
+        wanted.append(entry if routing is None else {**entry, "routing": routing})
+    answer = await transport.read("POST", "/_mget", {"docs": wanted}, timeout=60.0)
+    entries = answer.get("docs")
+    if not isinstance(entries, list) or len(entries) != len(places):
+        raise EngineUnavailable("The cluster answered another number of documents than it was asked for.")
+    return tuple(_present(entry) for entry in entries)
+
+
+def _present(entry: JsonObject) -> StoredDocument | None:
+    cause = entry.get("error")
+    if cause is not None:
+        raise from_cause(Cause.parse(503, cause))
+    return StoredDocument.parse(entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.engine import Hit, SearchResponse
-from sidecar.engine.engine import _excluding
+from sidecar.engine.mappings import excluding
 
 
 def test_a_usual_answer() -> None:
@@ -55,4 +55,4 @@ def test_an_odd_answer_is_no_crash(body: dict[str, object]) -> None:
     ],
 )
 def test_the_vector_is_taken_out_of_any_source(asked: object, sent: object) -> None:
-    assert _excluding(asked, ("splade",)) == sent
+    assert excluding(asked, ("splade",)) == sent

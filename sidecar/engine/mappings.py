@@ -1,0 +1,105 @@
+"""What the mappings behind an index's name say, and what is remembered of them from one search to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.frequencies import CollectionFrequencies
+from sidecar.engine.meta import IndexMeta
+from sidecar.engine.migration import hidden_fields, record_of
+from sidecar.engine.transport import Transport, path_of
+from sidecar.errors import FingerprintMismatch, IndexNotFound
+
+__all__ = ["Mappings", "excluding"]
+
+
+class Mappings:
+    """Reads mappings; remembers which fields no answer may carry, and which indices a name stood for."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._hidden: dict[str, tuple[str, ...]] = {}
+        self._holders: dict[tuple[str, str], frozenset[str]] = {}
+
+    async def read(self, index: str) -> dict[str, JsonObject]:
+        """Return the mapping of each concrete index behind a name; raises IndexNotFound."""
+        answer = await self._transport.read("GET", path_of(index, "_mapping"))
+        found: dict[str, JsonObject] = {}
+        for name, entry in answer.items():
+            mapping = entry.get("mappings") if isinstance(entry, Mapping) else None
+            found[name] = mapping if isinstance(mapping, Mapping) else {}
+        return found
+
+    async def record(self, index: str, fingerprint: str | None) -> tuple[IndexMeta, CollectionFrequencies | None]:
+        """Return the record that all indices behind a name share, with the frequencies of the largest sample.
+
+        Raises as `Engine.index_record`.
+        """
+        mappings = await self.read(index)
+        # Searches ask for the record every now and then: so they also learn of fields that came since.
+        self._hidden[index] = _hidden_in(mappings)
+        records = [record_of(name, mapping, fingerprint) for name, mapping in sorted(mappings.items())]
+        if not records:
+            raise IndexNotFound(f"The index does not exist: {index}.")
+        first = records[0][0]
+        for other, _ in records[1:]:
+            _demand_alike(index, first, other)
+        self._holders[(index, first.fingerprint)] = frozenset(mappings)
+        counted = [table for _, table in records if table is not None]
+        return first, max(counted, key=lambda table: table.sampled, default=None)
+
+    def holders(self, index: str, meta: IndexMeta) -> frozenset[str]:
+        """Return the indices that a name stood for when its record `meta` was read last; none where it never was."""
+        return self._holders.get((index, meta.fingerprint), frozenset())
+
+    def forget(self, index: str) -> None:
+        """Read the index's mapping again before its hidden fields are asked for next."""
+        self._hidden.pop(index, None)
+
+    async def without_vectors(self, index: str, body: JsonObject) -> JsonObject:
+        """Return a search's body whose answer leaves out the vectors, whatever its `_source` says."""
+        fields = self._hidden.get(index)
+        if fields is None:
+            fields = _hidden_in(await self.read(index))
+            self._hidden[index] = fields
+        return {**body, "_source": excluding(body.get("_source"), fields)} if fields else body
+
+
+def excluding(asked: JsonValue, fields: Sequence[str]) -> JsonValue:
+    """Return the `_source` of a body with `fields` taken out."""
+    match asked:
+        case False:
+            return False
+        case Mapping():
+            included = _names(asked.get("includes", asked.get("include")))
+            excluded = _names(asked.get("excludes", asked.get("exclude")))
+        case _:
+            included, excluded = _names(asked), []
+    # Clusters refuse a name that is both included and excluded.
+    kept = [name for name in included if name not in fields]
+    if included and not kept:
+        return False
+    only: JsonObject = {"includes": kept} if kept else {}
+    return {**only, "excludes": list(dict.fromkeys([*excluded, *fields]))}
+
+
+def _demand_alike(index: str, first: IndexMeta, other: IndexMeta) -> None:
+    if (other.fingerprint, other.vector_field) != (first.fingerprint, first.vector_field):
+        raise FingerprintMismatch(
+            f"{index} stands for indices that were encoded by different models: search them one by one."
+        )
+    if (other.passages is None) != (first.passages is None):
+        raise FingerprintMismatch(
+            f"{index} stands for indices of which only some have passages: search them one by one."
+        )
+
+
+def _hidden_in(mappings: Mapping[str, JsonObject]) -> tuple[str, ...]:
+    return tuple(sorted({field for name, mapping in mappings.items() for field in hidden_fields(name, mapping)}))
+
+
+def _names(value: JsonValue) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
