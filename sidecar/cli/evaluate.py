@@ -23,6 +23,13 @@ from sidecar.cli.connections import (
     TokenOption,
     UserOption,
 )
+from sidecar.cli.passage_options import (
+    PassageLimitOption,
+    PassagesOption,
+    PassageStrideOption,
+    PassageWordsOption,
+    passage_rule,
+)
 from sidecar.domain import WindowPolicy, Windows
 
 if TYPE_CHECKING:
@@ -72,6 +79,10 @@ def evaluate(
     long_texts: Annotated[
         WindowPolicy, typer.Option("--long-texts", help="Documents beyond the encoder's length: their head, or all.")
     ] = WindowPolicy.TRUNCATE,
+    passages: PassagesOption = False,
+    passage_words: PassageWordsOption = None,
+    passage_stride: PassageStrideOption = None,
+    passage_limit: PassageLimitOption = None,
     user: UserOption = None,
     password: PasswordOption = None,
     ca: CaOption = None,
@@ -84,6 +95,7 @@ def evaluate(
     from sidecar.evaluation.table import effectiveness_table, index_table, latency_table
     from sidecar.search import load_profile
 
+    rule = passage_rule(passages, passage_words, passage_stride, passage_limit)
     chosen = tuple(load_profile(name.strip()) for name in profiles.split(",") if name.strip())
     collections = [read_collection(folder, split) for folder in collection]
     plan = Plan(
@@ -91,6 +103,7 @@ def evaluate(
         depth=depth,
         latency_queries=latency_queries,
         windows=Windows(long_texts),
+        passages=rule,
         model=model[0] if model and sidecar != LOCAL else None,
         per_query=per_query,
     )

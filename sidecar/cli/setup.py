@@ -12,12 +12,17 @@ from rich.console import Console
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.options import DryRunOption, LargestWeightOption, ServedModelOption
 from sidecar.cli.output import print_json
-from sidecar.errors import InvalidInput
+from sidecar.cli.passage_options import (
+    PassageLimitOption,
+    PassagesOption,
+    PassageStrideOption,
+    PassageWordsOption,
+    passage_rule,
+)
 
 if TYPE_CHECKING:
     from sidecar.cluster import SetupPlan, TeardownPlan
     from sidecar.cluster.requests import Request
-    from sidecar.engine import PassageRule
 
 __all__ = ["print_requests", "register"]
 
@@ -61,23 +66,17 @@ def setup(
         str | None, typer.Option(envvar="SIDECAR_CONNECTOR_TOKEN", help="Bearer token that the connector sends.")
     ] = None,
     largest_weight: LargestWeightOption = None,
-    passages: Annotated[
-        bool, typer.Option("--passages", help="A vector for each passage of a document; the best one counts (MaxP).")
-    ] = False,
-    passage_words: Annotated[int | None, typer.Option(help="Words of a passage: 150.")] = None,
-    passage_stride: Annotated[
-        int | None, typer.Option(help="Words from the beginning of a passage to that of the next: half of its words.")
-    ] = None,
-    passage_limit: Annotated[
-        int | None, typer.Option(help="Passages of a document, at most: 64. What lies behind is counted as truncated.")
-    ] = None,
+    passages: PassagesOption = False,
+    passage_words: PassageWordsOption = None,
+    passage_stride: PassageStrideOption = None,
+    passage_limit: PassageLimitOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Give an index the fields for sparse vectors, and the record of the model that fills them."""
     from sidecar.cluster import ConnectorSpec, IndexSpec, pick_encoder, plan_setup
     from sidecar.cluster.spec import PASSAGE_FIELD, VECTOR_FIELD
 
-    rule = _passage_rule(passages, passage_words, passage_stride, passage_limit)
+    rule = passage_rule(passages, passage_words, passage_stride, passage_limit)
 
     async def run() -> SetupPlan:
         async with encoder.client() as client:
@@ -113,18 +112,6 @@ def setup(
     elif not dry_run:
         done = "created" if plan.creates else "extended"
         console.print(f"{plan.index} {done} for {plan.meta.bundle} ({plan.meta.fingerprint[:16]}).", highlight=False)
-
-
-def _passage_rule(wanted: bool, words: int | None, stride: int | None, limit: int | None) -> PassageRule | None:
-    from sidecar.engine import PassageRule
-
-    if not wanted:
-        if (words, stride, limit) != (None, None, None):
-            raise InvalidInput("Words, stride and limit are those of passages: add --passages.", field="passages")
-        return None
-    usual = PassageRule()
-    words = usual.words if words is None else words
-    return PassageRule(words, max(1, words // 2) if stride is None else stride, usual.limit if limit is None else limit)
 
 
 @with_addresses

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.domain import Query, Side, Windows
-from sidecar.engine import Engine
+from sidecar.domain import JsonObject, Query, Side, Windows
+from sidecar.engine import Engine, IndexMeta, PassageRule
 from sidecar.engine.features import sentinel
+from sidecar.engine.passage_field import VECTOR
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.collection import Collection
 from sidecar.evaluation.measures import Effectiveness, measure
@@ -31,7 +32,10 @@ READ_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured. `depth` hits per query go into the run; latency is taken on the first `latency_queries`."""
+    """What is measured. `depth` hits per query go into the run; latency is taken on the first `latency_queries`.
+
+    `passages`: documents get a vector for each of their passages instead of one.
+    """
 
     profiles: tuple[Profile, ...]
     depth: int = 100
@@ -39,6 +43,7 @@ class Plan:
     latency_size: int = 10
     sampled_documents: int = 5_000
     windows: Windows | None = None
+    passages: PassageRule | None = None
     model: str | None = None
     per_query: bool = False
 
@@ -71,6 +76,7 @@ class Experiment:
             collection,
             model=self._plan.model,
             windows=self._plan.windows,
+            passages=self._plan.passages,
             progress=lambda summary: self._say(f"{collection.name}: indexing", summary.written, total),
         ) as indexed:
             vectors = await self._vectors(collection, indexed)
@@ -87,6 +93,7 @@ class Experiment:
             index_bytes=indexed.size_bytes,
             documents_truncated=indexed.summary.truncated,
             documents_per_second=indexed.summary.documents_per_second,
+            passages=indexed.meta.passages,
             vectors=vectors,
             profiles=tuple(_compared(found, collection.queries)),
         )
@@ -148,7 +155,8 @@ class Experiment:
                 queries.add(encoding.vector.terms)
         documents = await self._document_vectors(collection, indexed)
         return VectorReport(
-            documents_sampled=documents.vectors,
+            documents_sampled=documents.texts,
+            mean_document_vectors=documents.mean_vectors,
             mean_document_terms=documents.mean_terms,
             mean_query_terms=queries.mean_terms,
             flops=flops(queries, documents),
@@ -164,12 +172,23 @@ class Experiment:
             part = names[start : start + READ_AT_ONCE]
             self._say(f"{collection.name}: reading vectors", start, len(names))
             for source in await asyncio.gather(*(self._engine.get(indexed.name, name) for name in part)):
-                vector = None if source is None else source.get(indexed.meta.vector_field)
-                if not isinstance(vector, Mapping):
+                vectors = [] if source is None else _stored_vectors(source, indexed.meta)
+                if not vectors:
                     raise EvaluationError(f"A document of {collection.name} has text and no vector.")
                 # Feature names are as good as terms for counting: escaping maps them one to one.
-                counts.add(feature for feature in vector if feature != hidden)
+                counts.add(*([feature for feature in vector if feature != hidden] for vector in vectors))
         return counts
+
+
+def _stored_vectors(source: JsonObject, meta: IndexMeta) -> list[JsonObject]:
+    """Return a document's vector, or those of its passages; an empty list where there is none, or not of each."""
+    stored = source.get(meta.vector_field)
+    if meta.passages is None:
+        return [stored] if isinstance(stored, Mapping) else []
+    objects = stored if isinstance(stored, list) else []
+    vectors = [one.get(VECTOR) if isinstance(one, Mapping) else None for one in objects]
+    found = [one for one in vectors if isinstance(one, Mapping)]
+    return found if len(found) == len(objects) else []
 
 
 def _patient(profile: Profile) -> Profile:

@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from sidecar.engine import PassageRule
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.environment import Environment
 from sidecar.evaluation.significance import Comparison
@@ -31,9 +32,13 @@ class ModelReport(_Frozen):
 
 
 class VectorReport(_Frozen):
-    """Figures of the sparse vectors: `documents_sampled` documents, all judged queries; see `statistics.flops`."""
+    """Figures of the sparse vectors: `documents_sampled` documents, all judged queries; see `statistics.flops`.
+
+    With passages, `mean_document_terms` is the sum over all of a document's vectors.
+    """
 
     documents_sampled: int
+    mean_document_vectors: float = 1.0
     mean_document_terms: float
     mean_query_terms: float
     flops: float
@@ -58,7 +63,7 @@ class ProfileReport(_Frozen):
 
 
 class CollectionReport(_Frozen):
-    """One collection: its index, its vectors, and every profile."""
+    """One collection: its index, its vectors, and every profile. `passages` None: a document has one vector."""
 
     collection: str
     split: str
@@ -69,6 +74,7 @@ class CollectionReport(_Frozen):
     index_bytes: int
     documents_truncated: int
     documents_per_second: float
+    passages: PassageRule | None = None
     vectors: VectorReport
     profiles: tuple[ProfileReport, ...]
 

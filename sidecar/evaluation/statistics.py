@@ -12,36 +12,45 @@ __all__ = ["Latency", "VectorCounts", "flops", "latency"]
 
 
 class VectorCounts:
-    """Counts how many vectors there were, how many terms they had, and in how many each term was."""
+    """Counts texts, their vectors (one each, or one for each passage), the vectors' terms, and vectors by term."""
 
     def __init__(self) -> None:
+        self.texts = 0
         self.vectors = 0
         self.terms = 0
-        self.documents_of_term: Counter[str] = Counter()
+        self.vectors_of_term: Counter[str] = Counter()
 
-    def add(self, terms: Iterable[str]) -> None:
-        """Count one vector by its terms."""
-        distinct = set(terms)
-        self.vectors += 1
-        self.terms += len(distinct)
-        self.documents_of_term.update(distinct)
+    def add(self, *vectors: Iterable[str]) -> None:
+        """Count one text by the terms of its vectors."""
+        self.texts += 1
+        for terms in vectors:
+            distinct = set(terms)
+            self.vectors += 1
+            self.terms += len(distinct)
+            self.vectors_of_term.update(distinct)
+
+    @property
+    def mean_vectors(self) -> float:
+        """Vectors per text; 0 where there was no text."""
+        return self.vectors / self.texts if self.texts else 0.0
 
     @property
     def mean_terms(self) -> float:
-        """Terms with a weight > 0 per vector; 0 where there was none."""
-        return self.terms / self.vectors if self.vectors else 0.0
+        """Terms with a weight > 0 per text, those of all its vectors added up; 0 where there was no text."""
+        return self.terms / self.texts if self.texts else 0.0
 
 
 def flops(queries: VectorCounts, documents: VectorCounts) -> float:
     """Return the expected number of multiplications to score one document for one query.
 
     sum over terms of p(term in query) * p(term in document): the FLOPS of SPLADE (Formal et al., SIGIR 2021, after
-    Paria et al., ICLR 2020), with activation rates measured instead of estimated.
+    Paria et al., ICLR 2020), with activation rates measured instead of estimated. Of a document with passages every
+    passage is scored.
     """
-    if not queries.vectors or not documents.vectors:
+    if not queries.texts or not documents.texts:
         return 0.0
-    both = sum(count * documents.documents_of_term[term] for term, count in queries.documents_of_term.items())
-    return both / (queries.vectors * documents.vectors)
+    both = sum(count * documents.vectors_of_term[term] for term, count in queries.vectors_of_term.items())
+    return both / (queries.texts * documents.texts)
 
 
 @dataclass(frozen=True, slots=True)

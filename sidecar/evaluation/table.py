@@ -60,7 +60,8 @@ def latency_table(report: EvaluationReport) -> Table:
 def index_table(report: EvaluationReport) -> Table:
     """What each collection's vectors cost."""
     table = _table("index")
-    for name in ("collection", "docs", "queries", "MB", "terms/doc", "terms/query", "FLOPS", "docs/s", "cut"):
+    per_text = ("vectors/doc", "terms/doc", "terms/query")
+    for name in ("collection", "docs", "queries", "MB", *per_text, "FLOPS", "docs/s", "cut"):
         table.add_column(name, justify="left" if name == "collection" else "right", overflow="fold")
     for collection in report.collections:
         vectors = collection.vectors
@@ -69,6 +70,7 @@ def index_table(report: EvaluationReport) -> Table:
             f"{collection.documents:,}",
             f"{collection.queries:,}",
             f"{collection.index_bytes / 1e6:.1f}",
+            f"{vectors.mean_document_vectors:.1f}",
             f"{vectors.mean_document_terms:.0f}",
             f"{vectors.mean_query_terms:.1f}",
             f"{vectors.flops:.2f}",

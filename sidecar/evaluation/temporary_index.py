@@ -13,8 +13,9 @@ import orjson
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexOptions, IndexRun, IndexSpec, IndexSummary, Source, pick_encoder, set_up
 from sidecar.cluster.frequencies import has_query_table, refresh_frequencies
+from sidecar.cluster.spec import PASSAGE_FIELD, VECTOR_FIELD
 from sidecar.domain import Windows
-from sidecar.engine import Engine, IndexMeta
+from sidecar.engine import Engine, IndexMeta, PassageRule
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.collection import FIELDS, Collection
 
@@ -46,15 +47,26 @@ async def indexed_collection(
     *,
     model: str | None = None,
     windows: Windows | None = None,
+    passages: PassageRule | None = None,
     progress: Callable[[IndexSummary], None] | None = None,
 ) -> AsyncIterator[Indexed]:
     """Set an index up, fill it, merge it to one segment, and delete it in the end, whatever happens.
+
+    `passages`: documents get a vector for each of their passages instead of one.
 
     Raises EvaluationError unless every document of the collection is in it.
     """
     name = f"sidecar-evaluation-{_plain(collection.name)}-{uuid.uuid4().hex[:8]}"
     chosen = pick_encoder(await sidecar.models(), model)
-    plan = await set_up(engine, IndexSpec(name, chosen, source_fields=FIELDS, settings=SETTINGS))
+    spec = IndexSpec(
+        name,
+        chosen,
+        source_fields=FIELDS,
+        vector_field=VECTOR_FIELD if passages is None else PASSAGE_FIELD,
+        settings=SETTINGS,
+        passages=passages,
+    )
+    plan = await set_up(engine, spec)
     try:
         lines = b"".join(
             orjson.dumps({"_id": document.id, **document.fields}) + b"\n" for document in collection.documents

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sidecar.cli.main import app
-from sidecar.engine import Engine
+from sidecar.cluster.passages import split
+from sidecar.engine import Engine, PassageRule
 from sidecar.errors import EvaluationError, InvalidInput, ProfileInvalid, SidecarUnavailable
 from sidecar.evaluation import read_run
 
@@ -116,6 +117,44 @@ def test_evaluate_measures_and_leaves_nothing_behind(world, collection: Path, tm
             return list(await engine.mappings("sidecar-evaluation-animals-*"))
 
     assert asyncio.run(left()) == []
+
+
+def test_evaluate_measures_passages(world, tmp_path: Path) -> None:
+    """Of two documents with the same words, the one that has them in one place is found first."""
+    folder = tmp_path / "reports"
+    (folder / "qrels").mkdir(parents=True)
+    sentence = "the weather is cold and the road is long. "
+    apart = f"the wolf is here. {sentence * 8}the bridge is there. {sentence * 8}cheese is good."
+    together = f"{sentence * 8}the wolf eats cheese on the bridge. {sentence * 8}"
+    corpus = [
+        {"_id": "apart", "title": "", "text": apart},
+        {"_id": "together", "title": "", "text": together},
+        {"_id": "short", "title": "", "text": "a mountain"},
+        {"_id": "empty", "title": "", "text": ""},
+    ]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in corpus))
+    (folder / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "wolf cheese bridge"}) + "\n")
+    (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq\ttogether\t1\n")
+    report_file = tmp_path / "report.json"
+    result = _run(
+        "evaluate", "--collection", str(folder), "--split", "dev", "--profiles", "sparse,hybrid",
+        "--passages", "--passage-words", "20", "--passage-limit", "30", "--json", str(report_file), *_where(world),
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "vectors/doc" in result.stdout
+    (found,) = json.loads(report_file.read_text())["collections"]
+    assert found["passages"] == {"words": 20, "stride": 10, "limit": 30}
+    assert (found["empty_documents"], found["vectors"]["documents_sampled"]) == (1, 3)
+    passages = [len(split(one["text"], PassageRule(20, 10, 30)).passages) for one in corpus[:3]]
+    assert found["vectors"]["mean_document_vectors"] == pytest.approx(sum(passages) / 3)
+    assert found["vectors"]["mean_document_terms"] > found["vectors"]["mean_document_vectors"]
+    assert found["documents_truncated"] == 0
+    assert found["profiles"][0]["means"]["nDCG@10"] == 1.0
+
+
+def test_evaluate_refuses_options_of_passages_alone(world, collection: Path) -> None:
+    with pytest.raises(InvalidInput, match="--passages"):
+        _run("evaluate", "--collection", str(collection), "--passage-words", "20", *_where(world))
 
 
 def test_evaluate_does_not_measure_a_fallback(world, collection: Path) -> None:

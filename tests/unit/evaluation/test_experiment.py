@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain import Query
+from sidecar.engine import IndexMeta, PassageRule
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.experiment import PATIENCE_SECONDS, Experiment, Plan, _patient, _ranking, _stages
+from sidecar.evaluation.experiment import (
+    PATIENCE_SECONDS,
+    Experiment,
+    Plan,
+    _patient,
+    _ranking,
+    _stages,
+    _stored_vectors,
+)
 from sidecar.evaluation.run import Ranked
 from sidecar.search import BUILT_IN, NO_QUERY_TERMS, Profile, Rocchio, SearchHit, SearchResult, StageTimings
 
@@ -69,6 +78,26 @@ def test_patience_changes_nothing_but_time(profile) -> None:
         assert patient.rerank is not None
         assert patient.rerank.timeout == PATIENCE_SECONDS
         assert patient.rerank.model_dump(exclude={"timeout"}) == profile.rerank.model_dump(exclude={"timeout"})
+
+
+META = IndexMeta(fingerprint="a" * 64, bundle="m")
+
+
+@pytest.mark.parametrize(
+    ("stored", "passages", "found"),
+    [
+        ({"wolf": 1.0}, None, [{"wolf": 1.0}]),
+        ([{"vector": {"wolf": 1.0}}], None, []),
+        ([{"vector": {"wolf": 1.0}}, {"vector": {"road": 2.0}}], PassageRule(), [{"wolf": 1.0}, {"road": 2.0}]),
+        ([{"vector": {"wolf": 1.0}}, {"text": "a road"}], PassageRule(), []),
+        ({"wolf": 1.0}, PassageRule(), []),
+        (None, PassageRule(), []),
+    ],
+)
+def test_what_is_stored_counts_only_as_the_record_says(stored, passages, found) -> None:
+    """Half of a document's vectors would be a figure of nothing."""
+    meta = META.model_copy(update={"passages": passages})
+    assert _stored_vectors({meta.vector_field: stored}, meta) == found
 
 
 def test_stages_are_means() -> None:

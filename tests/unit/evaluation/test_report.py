@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from sidecar.engine import PassageRule
 from sidecar.errors import EvaluationError
 from sidecar.evaluation import CollectionReport, Comparison, EvaluationReport, ProfileReport, VectorReport, environment
 from sidecar.evaluation.statistics import Latency
@@ -58,6 +59,19 @@ def _shown(table) -> str:
     out = io.StringIO()
     Console(file=out, width=120).print(table)
     return out.getvalue()
+
+
+def test_a_report_of_passages_says_how_they_were_cut(report, tmp_path: Path) -> None:
+    first, second = report.collections
+    vectors = first.vectors.model_copy(update={"mean_document_vectors": 7.25})
+    cut = first.model_copy(update={"passages": PassageRule(100, 50, 8), "vectors": vectors})
+    changed = report.model_copy(update={"collections": (cut, second)})
+    assert "7.2" in _shown(index_table(changed))
+    changed.write(tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())["collections"]
+    assert written[0]["passages"] == {"words": 100, "stride": 50, "limit": 8}
+    assert "passages" not in written[1]
+    assert written[1]["vectors"]["mean_document_vectors"] == 1.0
 
 
 def test_every_collection_counts_the_same(report) -> None:

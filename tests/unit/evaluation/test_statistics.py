@@ -76,6 +76,17 @@ def test_flops_is_the_mean_overlap_of_all_pairs(queries, documents) -> None:
     assert flops(one, other) == pytest.approx(sum(pairs) / len(pairs) if pairs else 0.0)
 
 
+def test_a_document_of_passages_counts_once_with_all_its_vectors() -> None:
+    queries, documents = VectorCounts(), VectorCounts()
+    queries.add(["a", "b"])
+    documents.add(["a", "c"], ["a"], ["b", "c"])
+    documents.add(["a"])
+    assert (documents.texts, documents.vectors) == (2, 4)
+    assert (documents.mean_vectors, documents.mean_terms) == (2.0, 3.0)
+    assert flops(queries, documents) == pytest.approx((3 + 1) / 2)
+    assert VectorCounts().mean_vectors == VectorCounts().mean_terms == 0.0
+
+
 def test_percentiles() -> None:
     found = latency([float(number) for number in range(101)])
     assert (found.mean, found.p50, found.p90, found.p99) == (50.0, 50.0, 90.0, 99.0)
