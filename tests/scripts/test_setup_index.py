@@ -14,7 +14,8 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import IndexSpec, pick_encoder, set_up, tear_down
-from sidecar.engine import BulkAction, Engine
+from sidecar.cluster.spec import PASSAGE_FIELD
+from sidecar.engine import BulkAction, Engine, PassageRule
 from tests.support.nodes import Node
 from tests.support.sidecars import InProcess, StartSidecar
 from tests.support.state import cluster_state
@@ -68,6 +69,28 @@ async def ran(script: str, node: Node, sidecar: InProcess, index: str, *more: st
             ("--source-field", "body", "--lexical-field", "body", "--vector-field", "vec", "--hash-field", "vec_hash"),
             {"source_fields": ("body",), "lexical_field": "body", "vector_field": "vec", "hash_field": "vec_hash"},
         ),
+        (
+            ("--passages", "--shards", "2"),
+            {"passages": PassageRule(), "vector_field": PASSAGE_FIELD, "settings": {"number_of_shards": 2}},
+        ),
+        (
+            ("--passages", "--passage-words", "41"),
+            {"passages": PassageRule(41, 20, 64), "vector_field": PASSAGE_FIELD},
+        ),
+        (
+            (
+                "--passages",
+                "--passage-words",
+                "060",
+                "--passage-stride",
+                "40",
+                "--passage-limit",
+                "8",
+                "--vector-field",
+                "vec",
+            ),
+            {"passages": PassageRule(60, 40, 8), "vector_field": "vec"},
+        ),
     ],
 )
 async def test_a_new_index(
@@ -93,13 +116,26 @@ async def test_a_new_index(
     assert await cluster_state(engine) == before
 
 
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ((), {}),
+        (("--passages", "--passage-limit", "9"), {"passages": PassageRule(limit=9), "vector_field": PASSAGE_FIELD}),
+    ],
+)
 async def test_an_index_that_exists(
-    opensearch: Node, engine: Engine, index_name: str, start_sidecar: StartSidecar
+    more: tuple[str, ...],
+    wanted: dict,
+    opensearch: Node,
+    engine: Engine,
+    index_name: str,
+    start_sidecar: StartSidecar,
 ) -> None:
     sidecar = await start_sidecar()
-    options = ("--source-field", "name", "--lexical-field", "name.german")
+    options = ("--source-field", "name", "--lexical-field", "name.german", *more)
     await engine.create_index(index_name, EXISTING)
-    await set_up(engine, await spec(sidecar, index_name, source_fields=("name",), lexical_field="name.german"))
+    names = {"source_fields": ("name",), "lexical_field": "name.german"}
+    await set_up(engine, await spec(sidecar, index_name, **names, **wanted))
     expected = await cluster_state(engine, keep_identity=False)
     await tear_down(engine, index_name)
     undone = await cluster_state(engine, keep_identity=False)
@@ -127,6 +163,20 @@ async def test_a_dry_run_prints_what_setup_would_send(
     assert json.loads(pipeline) == json.loads((ROOT / "mappings/pipelines/search.json").read_bytes())
 
 
+async def test_passages_have_no_pipeline_of_two_phases(
+    opensearch: Node, engine: Engine, index_name: str, start_sidecar: StartSidecar
+) -> None:
+    sidecar = await start_sidecar()
+    options = ("--dialect", "neural_sparse", "--passages", "--dry-run")
+    printed = await ran("setup-index", opensearch, sidecar, index_name, *options)
+    first, _, body = printed.partition("\n")
+    assert first == f"PUT /{index_name}"
+    entries = json.loads(body)["mappings"]["_meta"]
+    assert entries["splade_sidecar"]["dialect"] == "neural_sparse"
+    assert entries["splade_sidecar"]["passages"] == {"words": 150, "stride": 75, "limit": 64}
+    assert entries["splade_sidecar_setup"]["search_pipeline"] is None
+
+
 async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str, start_sidecar: StartSidecar) -> None:
     sidecar = await start_sidecar()
 
@@ -139,6 +189,12 @@ async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str
     assert "404" in await refused("teardown-index")
     assert "no such sparse encoder" in await refused("setup-index", "--model", "nobody")
     assert "no dialect" in await refused("setup-index", "--dialect", "vespa")
+    for dialect in ("seismic", "elasticsearch"):
+        assert "rank_features" in await refused("setup-index", "--passages", "--dialect", dialect)
+    assert "add --passages" in await refused("setup-index", "--passage-words", "60")
+    assert "no number" in await refused("setup-index", "--passages", "--passage-words", "$(id)")
+    assert "as many as" in await refused("setup-index", "--passages", "--passage-words", "60", "--passage-stride", "61")
+    assert "1,000" in await refused("setup-index", "--passages", "--passage-limit", "1001")
     await engine.create_index(index_name, EXISTING)
     assert "--lexical-field" in await refused("setup-index")
     assert "no record" in await refused("teardown-index")
@@ -146,6 +202,7 @@ async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str
     await engine.delete_index(index_name)
     await ran("setup-index", opensearch, sidecar, index_name)
     assert "other fields" in await refused("setup-index", "--source-field", "body")
+    assert "passages" in await refused("setup-index", "--passages")
     await engine.bulk([BulkAction(index_name, "1", {"title": "a"})], refresh=True)
     assert "--delete-documents" in await refused("teardown-index")
     await ran("teardown-index", opensearch, sidecar, index_name, "--delete-documents")
