@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from sidecar.client import AsyncSidecarClient
-from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.mirror.copying import CopyRun
 from sidecar.cluster.mirror.pair import Pair, find_pair
-from sidecar.cluster.reconcile.frame import Progress, Run, VectorRun
+from sidecar.cluster.reconcile.frame import Run, VectorRun
 from sidecar.cluster.reconcile.run import ReconcileRun
-from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
-from sidecar.engine import Engine, MigrationRecord
+from sidecar.cluster.reconcile.summary import ReconcileSummary
+from sidecar.engine import MigrationRecord
 from sidecar.errors import DocumentsNotWritten, FingerprintMismatch, InvalidInput, UnknownModel
 
 __all__ = ["ReconcileEvery"]
@@ -20,6 +19,7 @@ Tell = Callable[[str], None]
 """Called with one sentence for the operator."""
 
 
+@dataclass(eq=False, repr=False)
 class ReconcileEvery(Run):
     """Brings the searched model's field up to date, then the field of the model that is rolled out or kept.
 
@@ -28,21 +28,11 @@ class ReconcileEvery(Run):
     second index, that index is kept as a copy of the searched one.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        sidecar: AsyncSidecarClient,
-        index: str,
-        dead_letters: DeadLetters,
-        options: ReconcileOptions | None = None,
-        *,
-        model: str | None = None,
-        progress: Progress | None = None,
-        tell: Tell | None = None,
-    ) -> None:
-        super().__init__(engine, sidecar, index, dead_letters, options, progress=progress)
-        self._model = model
-        self._tell = tell or (lambda _: None)
+    model: str | None = field(default=None, kw_only=True)
+    tell: Tell | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._told: set[str] = set()
         self._models: dict[tuple[str, str | None], ReconcileRun] = {}
         self._copies: dict[tuple[str, str], CopyRun] = {}
@@ -85,7 +75,7 @@ class ReconcileEvery(Run):
         """Go through the index once for every model, and through its copy where there is one."""
         active, others = await self._kept()
         # Alone, the model is that of the index at every moment, also if somebody sets it up anew.
-        await self._look_for(self._index, active if others else None, self._model)
+        await self._look_for(self.index, active if others else None, self.model)
         self._unserved = None
         for name, fingerprint in others.items():
             if self._stopping.is_set():
@@ -95,8 +85,8 @@ class ReconcileEvery(Run):
                 await self._look_for(name, fingerprint, None)
             except (FingerprintMismatch, UnknownModel) as error:
                 self._say(error.message)
-                self._unserved = None if self._options.follow else error
-        pair = await find_pair(self._engine, self._index)
+                self._unserved = None if self.options.follow else error
+        pair = await find_pair(self.engine, self.index)
         if pair is not None and not self._stopping.is_set():
             await self._copy(pair)
 
@@ -110,20 +100,20 @@ class ReconcileEvery(Run):
         run = self._copies.get((record.first, record.second))
         if run is None:
             run = self._copies[(record.first, record.second)] = CopyRun(
-                self._engine,
-                self._sidecar,
+                self.engine,
+                self.sidecar,
                 record.alias,
-                self._dead_letters,
-                self._options,
-                progress=self._progress,
+                self.dead_letters,
+                self.options,
+                progress=self.progress,
             )
         try:
             await run.look()
         except (FingerprintMismatch, UnknownModel) as error:
             self._say(error.message)
-            self._unserved = None if self._options.follow else error
+            self._unserved = None if self.options.follow else error
         except InvalidInput:
-            if await find_pair(self._engine, self._index) is not None:
+            if await find_pair(self.engine, self.index) is not None:
                 raise
             # The migration ended meanwhile.
 
@@ -131,14 +121,14 @@ class ReconcileEvery(Run):
         run = self._models.get((index, fingerprint))
         if run is None:
             run = self._models[(index, fingerprint)] = ReconcileRun(
-                self._engine,
-                self._sidecar,
+                self.engine,
+                self.sidecar,
                 index,
-                self._dead_letters,
-                self._options,
+                self.dead_letters,
+                self.options,
                 model=model,
                 fingerprint=fingerprint,
-                progress=self._progress,
+                progress=self.progress,
             )
         if self._stopping.is_set():
             run.stop()
@@ -152,9 +142,9 @@ class ReconcileEvery(Run):
 
     async def _kept(self) -> tuple[str, dict[str, str]]:
         """Return the searched model, and the second one of each index behind the name that has one."""
-        active = (await self._engine.index_meta(self._index)).fingerprint
+        active = (await self.engine.index_meta(self.index)).fingerprint
         found: dict[str, str] = {}
-        for name, mapping in (await self._engine.mappings(self._index)).items():
+        for name, mapping in (await self.engine.mappings(self.index)).items():
             migration = MigrationRecord.parse(name, mapping.get("_meta"))
             if migration is not None and migration.kept is not None:
                 found[name] = migration.kept.fingerprint
@@ -164,6 +154,6 @@ class ReconcileEvery(Run):
         return [*self._models.values(), *self._copies.values()]
 
     def _say(self, sentence: str) -> None:
-        if sentence not in self._told:
+        if self.tell is not None and sentence not in self._told:
             self._told.add(sentence)
-            self._tell(sentence)
+            self.tell(sentence)

@@ -33,7 +33,7 @@ async def filling(
         sidecar,
         found.index,
         dead_letters,
-        options,
+        options or ReconcileOptions(),
         fingerprint=record.candidate.fingerprint,
         progress=progress,
     )

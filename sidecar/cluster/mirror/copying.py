@@ -49,13 +49,13 @@ class CopyRun(VectorRun):
         await self._patiently(self._forward)
 
     async def _forward(self) -> None:
-        pair = await require_pair(self._engine, self._index)
+        pair = await require_pair(self.engine, self.index)
         source, copy = pair.serving, pair.other
         # Taken before the refresh: all that lies up to it is searchable then.
-        now = await self._engine.checkpoints(source.name)
+        now = await self.engine.checkpoints(source.name)
         before = self._compared.get(source.name)
         query: JsonObject = {"match_all": {}} if before is None else before.later(now)
-        spec, size = ScanSpec(source.name, query, (), self._options.slices), PageSize(self._options)
+        spec, size = ScanSpec(source.name, query, (), self.options.slices), PageSize(self.options)
         async with (
             self._reading("copying", spec, size) as pages,
             aclosing(self._findings(pages, size, source, copy)) as findings,
@@ -65,22 +65,22 @@ class CopyRun(VectorRun):
             self._compared[source.name] = now
 
     async def _again(self) -> None:
-        pair = await require_pair(self._engine, self._index)
+        pair = await require_pair(self.engine, self.index)
         source, copy = pair.serving, pair.other
         waiting = self._tally.take_put_off()
         self._doing = ("trying again", len(waiting))
         await self._carry(self._read_again(waiting, source, copy), pair, source, copy)
 
     async def _carry(self, findings: AsyncGenerator[list[Finding], None], pair: Pair, source: Side, copy: Side) -> None:
-        model = encoder_of_index(await self._sidecar.models(), copy.meta, copy.name)
+        model = encoder_of_index(await self.sidecar.models(), copy.meta, copy.name)
         target = Target(copy.meta, dialect_of(copy.meta), model.name)
-        await self._flow.carry(findings, target, CopyWriter(self._engine, pair.record.alias, source.name))
+        await self._flow.carry(findings, target, CopyWriter(self.engine, pair.record.alias, source.name))
 
     async def _findings(
         self, pages: AsyncGenerator[list[StoredDocument], None], size: PageSize, source: Side, copy: Side
     ) -> AsyncGenerator[list[Finding], None]:
         async for page in pages:
-            found = await compare(self._engine, source, copy, page)
+            found = await compare(self.engine, source, copy, page)
             size.learn([finding.document for finding in found])
             yield [finding for finding in found if not self._tally.was_refused(finding.document)]
 
@@ -89,20 +89,20 @@ class CopyRun(VectorRun):
     ) -> AsyncGenerator[list[Finding], None]:
         for start in range(0, len(waiting), AGAIN_AT_ONCE):
             yield await compare(
-                self._engine, source, copy, [one.document for one in waiting[start : start + AGAIN_AT_ONCE]]
+                self.engine, source, copy, [one.document for one in waiting[start : start + AGAIN_AT_ONCE]]
             )
 
     async def _backward(self, exact: bool) -> None:
-        pair = await require_pair(self._engine, self._index)
+        pair = await require_pair(self.engine, self.index)
         source, copy = pair.serving, pair.other
-        await self._engine.refresh(f"{source.name},{copy.name}")
-        originals, copies = await self._engine.count(source.name), await self._engine.count(copy.name)
+        await self.engine.refresh(f"{source.name},{copy.name}")
+        originals, copies = await self.engine.count(source.name), await self.engine.count(copy.name)
         if copies == originals or (copies < originals and not exact):
             return
-        writer = CopyWriter(self._engine, pair.record.alias, source.name)
+        writer = CopyWriter(self.engine, pair.record.alias, source.name)
         everything = ScanSpec(copy.name, {"match_all": {}}, ())
-        async with self._reading("looking for deleted documents", everything, PageSize(self._options)) as pages:
+        async with self._reading("looking for deleted documents", everything, PageSize(self.options)) as pages:
             async for page in pages:
-                gone = await orphans(self._engine, source, page)
+                gone = await orphans(self.engine, source, page)
                 if gone:
                     self._tally.deleted(await writer.delete(gone))

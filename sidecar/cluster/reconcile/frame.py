@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
@@ -36,28 +37,21 @@ Progress = Callable[[ReconcileSummary, str, int], None]
 """Called with the summary, what is being done, and how many documents that is about."""
 
 
+@dataclass(eq=False, repr=False)
 class Run(ABC):
     """Looks at an index once, or, following, again and again. `summary` can be read at any time, also after a failure.
 
     `index` may be an alias. Documents that can't be encoded or written go to the dead letters.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        sidecar: AsyncSidecarClient,
-        index: str,
-        dead_letters: DeadLetters,
-        options: ReconcileOptions | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        self._engine = engine
-        self._sidecar = sidecar
-        self._index = index
-        self._dead_letters = dead_letters
-        self._options = options or ReconcileOptions()
-        self._progress = progress
+    engine: Engine
+    sidecar: AsyncSidecarClient
+    index: str
+    dead_letters: DeadLetters
+    options: ReconcileOptions = field(default_factory=ReconcileOptions)
+    progress: Progress | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
         self._stopping = asyncio.Event()
 
     @property
@@ -82,8 +76,8 @@ class Run(ABC):
         EngineUnavailable, SidecarUnavailable and their like when `patience` is at its end.
         """
         await self.look()
-        while self._options.follow and not self._stopping.is_set():
-            await rest(self._stopping, self._options.interval)
+        while self.options.follow and not self._stopping.is_set():
+            await rest(self._stopping, self.options.interval)
             if not self._stopping.is_set():
                 await self.look()
         self.require_done()
@@ -108,21 +102,12 @@ class VectorRun(Run):
     COPIES: ClassVar[bool] = False
     """Whether documents are written into another index than they are read from."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        sidecar: AsyncSidecarClient,
-        index: str,
-        dead_letters: DeadLetters,
-        options: ReconcileOptions | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        super().__init__(engine, sidecar, index, dead_letters, options, progress=progress)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._doing = ("", 0)
         self._compared: dict[str, Checkpoints] = {}
-        self._tally = Tally(dead_letters, self._tell)
-        self._flow = Flow(engine, sidecar, self._tally, self._options, self._stopping, copies=self.COPIES)
+        self._tally = Tally(self.dead_letters, self._tell)
+        self._flow = Flow(self.engine, self.sidecar, self._tally, self.options, self._stopping, copies=self.COPIES)
 
     @property
     def summary(self) -> ReconcileSummary:
@@ -139,11 +124,11 @@ class VectorRun(Run):
         summary = self.summary
         reasons: list[str] = []
         if summary.failed:
-            where = f" (they are in {self._dead_letters.path})" if self._dead_letters.path else ""
+            where = f" (they are in {self.dead_letters.path})" if self.dead_letters.path else ""
             reasons.append(f"{summary.failed} documents could not be encoded or written{where}")
         if summary.left:
             reasons.append(f"{summary.left} changed too fast or were turned away each time: run it again")
-        if self._stopping.is_set() and not self._options.follow:
+        if self._stopping.is_set() and not self.options.follow:
             reasons.append("the run was stopped before its end: run it again")
         if reasons:
             raise DocumentsNotWritten("; ".join(reasons).capitalize() + ".")
@@ -176,7 +161,7 @@ class VectorRun(Run):
         """Begin an attempt again while cluster or sidecar are away, until `patience` passes with nothing done."""
         await patiently(
             attempt,
-            patience=self._options.patience,
+            patience=self.options.patience,
             stopping=self._stopping,
             found=lambda: self.summary.found,
         )
@@ -187,9 +172,9 @@ class VectorRun(Run):
     ) -> AsyncIterator[AsyncGenerator[list[StoredDocument], None]]:
         """Open the pages of a scan, its slices side by side; they end where it ends, or the run is stopped."""
         # A point in time sees what is refreshed: without this, what was just written would be found once more.
-        await self._engine.refresh(spec.index)
-        self._doing = (doing, self.summary.scanned + await self._engine.count(spec.index, spec.query))
-        async with self._engine.scan(spec) as scan, aclosing(self._pages(scan, spec.slices, size)) as pages:
+        await self.engine.refresh(spec.index)
+        self._doing = (doing, self.summary.scanned + await self.engine.count(spec.index, spec.query))
+        async with self.engine.scan(spec) as scan, aclosing(self._pages(scan, spec.slices, size)) as pages:
             yield pages
 
     async def _pages(self, scan: Scan, slices: int, size: PageSize) -> AsyncGenerator[list[StoredDocument], None]:
@@ -201,5 +186,5 @@ class VectorRun(Run):
                 yield page
 
     def _tell(self, summary: ReconcileSummary) -> None:
-        if self._progress is not None:
-            self._progress(summary, *self._doing)
+        if self.progress is not None:
+            self.progress(summary, *self._doing)

@@ -8,72 +8,58 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
-from sidecar.client import AsyncSidecarClient
-from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.reconcile.finding import Finding, complete_query, decide, incomplete_query, scanned_fields
 from sidecar.cluster.reconcile.flow import Target
-from sidecar.cluster.reconcile.frame import AGAIN_AT_ONCE, Progress, VectorRun
+from sidecar.cluster.reconcile.frame import AGAIN_AT_ONCE, VectorRun
 from sidecar.cluster.reconcile.pages import PageSize
-from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.cluster.reconcile.tally import PutOff
 from sidecar.cluster.reconcile.writing import Fate
 from sidecar.domain import JsonObject
-from sidecar.engine import Engine, ScanSpec, StoredDocument, dialect_of
+from sidecar.engine import ScanSpec, StoredDocument, dialect_of
 
 __all__ = ["ReconcileRun"]
 
 
+@dataclass(eq=False, repr=False)
 class ReconcileRun(VectorRun):
     """One run over one index, or over an alias's indices.
 
     `fingerprint` names one of the two models of an index that is being migrated; None: the one that is searched.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        sidecar: AsyncSidecarClient,
-        index: str,
-        dead_letters: DeadLetters,
-        options: ReconcileOptions | None = None,
-        *,
-        model: str | None = None,
-        fingerprint: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        super().__init__(engine, sidecar, index, dead_letters, options, progress=progress)
-        self._model = model
-        self._fingerprint = fingerprint
+    model: str | None = field(default=None, kw_only=True)
+    fingerprint: str | None = field(default=None, kw_only=True)
 
     async def _through(self) -> None:
         await self._patiently(self._fill)
-        if self._options.changed:
+        if self.options.changed:
             await self._patiently(self._compare)
 
     async def _fill(self) -> None:
         """Find the documents without a vector of the model: the index knows them, few are read in vain."""
         target = await self._target()
-        query = incomplete_query(target.meta, target.dialect, self._options.where)
+        query = incomplete_query(target.meta, target.dialect, self.options.where)
         await self._scan("filling", query, target, has_vector=False)
 
     async def _compare(self) -> None:
         """Compare text and hash of all the others; following, only of those written since the last comparison."""
         target = await self._target()
         # Taken before the refresh: all that lies up to it is searchable then.
-        now = await self._engine.checkpoints(self._index) if self._options.follow else None
-        before = self._compared.get(self._index)
-        query = complete_query(target.meta, target.dialect, self._options.where)
+        now = await self.engine.checkpoints(self.index) if self.options.follow else None
+        before = self._compared.get(self.index)
+        query = complete_query(target.meta, target.dialect, self.options.where)
         if now is not None and before is not None:
             query = {"bool": {"filter": [query, before.later(now)]}}
         await self._scan("comparing", query, target, has_vector=True)
         if now is not None:
-            self._compared[self._index] = now
+            self._compared[self.index] = now
 
     async def _scan(self, doing: str, query: JsonObject, target: Target, *, has_vector: bool) -> None:
-        spec = ScanSpec(self._index, query, scanned_fields(target.meta), self._options.slices)
-        size = PageSize(self._options)
+        spec = ScanSpec(self.index, query, scanned_fields(target.meta), self.options.slices)
+        size = PageSize(self.options)
         async with (
             self._reading(doing, spec, size) as pages,
             aclosing(self._findings(pages, size, target, has_vector=has_vector)) as findings,
@@ -104,7 +90,7 @@ class ReconcileRun(VectorRun):
     async def _read_again(self, documents: list[PutOff], target: Target) -> AsyncGenerator[list[Finding], None]:
         while documents:
             part, documents = documents[:AGAIN_AT_ONCE], documents[AGAIN_AT_ONCE:]
-            present = await self._engine.stored([one.document for one in part], scanned_fields(target.meta))
+            present = await self.engine.stored([one.document for one in part], scanned_fields(target.meta))
             found: list[Finding] = []
             for before, document in zip(part, present, strict=True):
                 if document is None:
@@ -120,6 +106,6 @@ class ReconcileRun(VectorRun):
                 yield found
 
     async def _target(self) -> Target:
-        meta = await self._engine.index_meta(self._index, self._fingerprint)
-        model = encoder_of_index(await self._sidecar.models(), meta, self._index, self._model)
+        meta = await self.engine.index_meta(self.index, self.fingerprint)
+        model = encoder_of_index(await self.sidecar.models(), meta, self.index, self.model)
         return Target(meta, dialect_of(meta), model.name)

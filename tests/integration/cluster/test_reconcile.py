@@ -31,7 +31,7 @@ async def reconcile(
     letters: Path | None = None,
 ) -> ReconcileSummary:
     with DeadLetters(letters) as dead:
-        run = ReconcileRun(engine, client, index, dead, options)
+        run = ReconcileRun(engine, client, index, dead, options or ReconcileOptions())
         try:
             return await run.run()
         finally:

@@ -32,7 +32,7 @@ class Scripted(VectorRun):
             cast("AsyncSidecarClient", nothing),
             "i",
             DeadLetters(None),
-            options,
+            options or ReconcileOptions(),
             progress=lambda *told: self.seen.append(told),
         )
         self.done: list[str] = []
@@ -130,7 +130,7 @@ async def test_a_run_that_was_stopped_says_so() -> None:
 def test_what_failed_names_the_dead_letters(tmp_path: Path) -> None:
     with DeadLetters(tmp_path / "dead.jsonl") as letters:
         run = Scripted()
-        run._dead_letters = letters
+        run.dead_letters = letters
         run._tally.fail(Finding(DOCUMENT, "text", "hash", Reason.MISSING), InvalidInput("No.", field="text"))
         with pytest.raises(DocumentsNotWritten, match=r"1 documents could not be .*dead\.jsonl"):
             run.require_done()
