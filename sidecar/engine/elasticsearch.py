@@ -10,14 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.domain import JsonObject, SparseVector
-from sidecar.engine.features import checked_document, escape, heaviest, scaled, sentinel, unescape
+from sidecar.engine.features import escape, heaviest, scaled, sentinel
+from sidecar.engine.term_field import TermField
 from sidecar.engine.versions import ClusterInfo, Distribution
 
 __all__ = ["ElasticsearchSparseVector"]
 
 
 @dataclass(frozen=True, slots=True)
-class ElasticsearchSparseVector:
+class ElasticsearchSparseVector(TermField):
     """One `sparse_vector` field; features are escaped term strings, and one sentinel."""
 
     @property
@@ -32,24 +33,8 @@ class ElasticsearchSparseVector:
             return f"Elasticsearch {cluster.version} is too old: its sparse_vector query came with 8.15."
         return None
 
-    def unsuitable_because(self, vocabulary_size: int) -> str | None:
-        """Any vocabulary will do."""
-        return None
-
     def field_mapping(self) -> JsonObject:
         return {"type": "sparse_vector"}
-
-    def written_fields(self, field: str) -> tuple[str, ...]:
-        return (field,)
-
-    def document_fields(self, field: str, vector: SparseVector, fingerprint: str) -> JsonObject:
-        return {field: self.document_features(vector, fingerprint)}
-
-    def document_features(self, vector: SparseVector, fingerprint: str) -> dict[str, float]:
-        """Return `{feature: weight}`; raise InvalidInput for a weight that Lucene would refuse."""
-        features = checked_document((escape(term), weight) for term, weight in vector.by_term().items())
-        features[sentinel(fingerprint)] = 1.0
-        return features
 
     def sparse_query(
         self, field: str, vector: SparseVector, boost: float = 1.0, depth: int | None = None
@@ -63,9 +48,6 @@ class ElasticsearchSparseVector:
 
     def presence_filter(self, field: str, fingerprint: str) -> JsonObject:
         return {"bool": {"filter": [_query(field, {sentinel(fingerprint): 1.0}, 1.0)]}}
-
-    def term_of(self, feature: str, vector: SparseVector) -> str | None:
-        return unescape(feature)
 
 
 def _query(field: str, features: dict[str, float], boost: float) -> JsonObject:

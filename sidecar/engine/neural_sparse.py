@@ -11,14 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.domain import JsonObject, SparseVector
-from sidecar.engine.features import checked_document, heaviest, scaled, sentinel
+from sidecar.engine.features import heaviest, scaled, sentinel
+from sidecar.engine.term_field import TermField
 from sidecar.engine.versions import NEURAL_SEARCH, ClusterInfo, Distribution
 
 __all__ = ["NeuralSparse"]
 
 
 @dataclass(frozen=True, slots=True)
-class NeuralSparse:
+class NeuralSparse(TermField):
     """One `rank_features` field, searched by `neural_sparse` with `query_tokens`."""
 
     @property
@@ -33,24 +34,8 @@ class NeuralSparse:
             return f"OpenSearch {cluster.version} is too old: neural_sparse takes query_tokens from 2.14 on."
         return cluster.lacks(NEURAL_SEARCH)
 
-    def unsuitable_because(self, vocabulary_size: int) -> str | None:
-        """Any vocabulary will do."""
-        return None
-
     def field_mapping(self) -> JsonObject:
         return {"type": "rank_features"}
-
-    def written_fields(self, field: str) -> tuple[str, ...]:
-        return (field,)
-
-    def document_fields(self, field: str, vector: SparseVector, fingerprint: str) -> JsonObject:
-        return {field: self.document_features(vector, fingerprint)}
-
-    def document_features(self, vector: SparseVector, fingerprint: str) -> dict[str, float]:
-        """Return `{term: weight}`; raise InvalidInput for a weight that Lucene would refuse."""
-        features = checked_document(vector.by_term().items())
-        features[sentinel(fingerprint)] = 1.0
-        return features
 
     def sparse_query(
         self, field: str, vector: SparseVector, boost: float = 1.0, depth: int | None = None
@@ -68,6 +53,9 @@ class NeuralSparse:
         """The sentinel, by a `rank_feature` clause, which the two-phase processor leaves alone."""
         clause: JsonObject = {"rank_feature": {"field": f"{field}.{sentinel(fingerprint)}", "linear": {}, "boost": 1.0}}
         return {"bool": {"filter": [clause]}}
+
+    def feature_of(self, term: str) -> str:
+        return term
 
     def term_of(self, feature: str, vector: SparseVector) -> str | None:
         return feature

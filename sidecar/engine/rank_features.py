@@ -14,7 +14,8 @@ import math
 from dataclasses import dataclass
 
 from sidecar.domain import JsonObject, SparseVector
-from sidecar.engine.features import checked_document, escape, heaviest, sentinel, unescape
+from sidecar.engine.features import escape, heaviest, sentinel
+from sidecar.engine.term_field import TermField
 from sidecar.engine.versions import ClusterInfo, Distribution
 from sidecar.errors import InvalidInput
 
@@ -26,7 +27,7 @@ from Lucene's single-precision 1 - pivot / (w + pivot)."""
 
 
 @dataclass(frozen=True, slots=True)
-class RankFeatures:
+class RankFeatures(TermField):
     """One `rank_features` field; features are escaped term strings, and one sentinel.
 
     `pivot` None scores by `linear`; a number, by `saturation` with that pivot.
@@ -50,24 +51,8 @@ class RankFeatures:
             return f"{version} has no `linear` in its rank_feature query: that came with 7.12."
         return None
 
-    def unsuitable_because(self, vocabulary_size: int) -> str | None:
-        """Any vocabulary will do."""
-        return None
-
     def field_mapping(self) -> JsonObject:
         return {"type": "rank_features"}
-
-    def written_fields(self, field: str) -> tuple[str, ...]:
-        return (field,)
-
-    def document_fields(self, field: str, vector: SparseVector, fingerprint: str) -> JsonObject:
-        return {field: self.document_features(vector, fingerprint)}
-
-    def document_features(self, vector: SparseVector, fingerprint: str) -> dict[str, float]:
-        """Return `{feature: weight}`; raise InvalidInput for a weight that Lucene would refuse."""
-        features = checked_document((escape(term), weight) for term, weight in vector.by_term().items())
-        features[sentinel(fingerprint)] = 1.0
-        return features
 
     def sparse_query(
         self, field: str, vector: SparseVector, boost: float = 1.0, depth: int | None = None
@@ -86,9 +71,6 @@ class RankFeatures:
     def presence_filter(self, field: str, fingerprint: str) -> JsonObject:
         """`exists` does not work on rank_features: the sentinel stands in for it."""
         return {"bool": {"filter": [self._clause(field, sentinel(fingerprint), 1.0)]}}
-
-    def term_of(self, feature: str, vector: SparseVector) -> str | None:
-        return unescape(feature)
 
     def _clause(self, field: str, feature: str, weight: float) -> JsonObject:
         name = f"{field}.{feature}"
