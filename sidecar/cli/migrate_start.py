@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +19,7 @@ from sidecar.cli.options import (
     UnencodedLettersOption,
 )
 from sidecar.cli.output import letters_path, say
-from sidecar.cli.running import equipped
+from sidecar.cli.running import Tools, equipped
 from sidecar.domain import WindowPolicy, Windows
 from sidecar.errors import InvalidInput
 
@@ -88,6 +87,11 @@ def start(
                 await plan.apply(connected)
             return plan
 
+    async def filled() -> None:
+        fill_it = _fill_fields if into is None else _fill_second_index
+        async with equipped(letters, cluster, encoder) as tools:
+            await fill_it(tools, index, options, as_json=as_json)
+
     plan = asyncio.run(opened())
     if dry_run:
         from sidecar.cli.setup import print_requests
@@ -98,39 +102,22 @@ def start(
         say(note)
     say(plan.summary)
     if fill:
-        work = _filled if into is None else _copied
-        asyncio.run(work(index, options, letters, cluster, encoder, as_json))
+        asyncio.run(filled())
 
 
-async def _filled(
-    index: str,
-    options: ReconcileOptions,
-    letters: Path,
-    cluster: ClusterAddress,
-    encoder: SidecarAddress,
-    as_json: bool,
-) -> None:
+async def _fill_fields(tools: Tools, index: str, options: ReconcileOptions, *, as_json: bool) -> None:
     from sidecar.cluster.migrate import count_frequencies, filling
 
-    async with equipped(letters, cluster, encoder) as tools:
-        run = await filling(tools.engine, tools.client, index, tools.letters, options, progress=tools.progress)
-        async with tools.carrying_out(run, as_json=as_json):
-            await count_frequencies(tools.engine, tools.client, index)
+    run = await filling(tools.engine, tools.client, index, tools.letters, options, progress=tools.progress)
+    async with tools.carrying_out(run, as_json=as_json):
+        await count_frequencies(tools.engine, tools.client, index)
 
 
-async def _copied(
-    index: str,
-    options: ReconcileOptions,
-    letters: Path,
-    cluster: ClusterAddress,
-    encoder: SidecarAddress,
-    as_json: bool,
-) -> None:
+async def _fill_second_index(tools: Tools, index: str, options: ReconcileOptions, *, as_json: bool) -> None:
     from sidecar.cluster.frequencies import refresh_where_useful
     from sidecar.cluster.second_index import CopyRun, clear_up
 
-    async with equipped(letters, cluster, encoder) as tools:
-        pair = await clear_up(tools.engine, index)
-        run = CopyRun(tools.engine, tools.client, index, tools.letters, options, progress=tools.progress)
-        async with tools.carrying_out(run, as_json=as_json):
-            await refresh_where_useful(tools.engine, tools.client, pair.other.name)
+    pair = await clear_up(tools.engine, index)
+    run = CopyRun(tools.engine, tools.client, index, tools.letters, options, progress=tools.progress)
+    async with tools.carrying_out(run, as_json=as_json):
+        await refresh_where_useful(tools.engine, tools.client, pair.other.name)

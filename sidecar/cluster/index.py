@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from anyio import EndOfStream, WouldBlock, create_memory_object_stream
+from anyio import create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from sidecar.client import AsyncSidecarClient
@@ -21,7 +21,7 @@ from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.models import encoder_of_index
-from sidecar.cluster.pipeline import feed_and_write
+from sidecar.cluster.pipeline import feed_and_write, filled
 from sidecar.cluster.reading import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import JsonObject, WindowPolicy, Windows
@@ -211,12 +211,7 @@ class IndexRun:
         second = SecondModel(self._engine, self._sidecar, self._index, self._options.windows)
         with outlet:
             async for first in outlet:
-                ready = list(first)
-                while len(ready) < self._options.write_documents:
-                    try:
-                        ready += outlet.receive_nowait()
-                    except (WouldBlock, EndOfStream):
-                        break
+                ready = filled(first, outlet, self._options.write_documents)
                 actions = await second.added([one.action for one in ready], meta)
                 self._settle(ready, await self._engine.bulk(actions))
 

@@ -8,10 +8,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from anyio import create_memory_object_stream
-from anyio.streams.memory import MemoryObjectSendStream
+from anyio import EndOfStream, WouldBlock, create_memory_object_stream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-__all__ = ["feed_and_write", "merged"]
+__all__ = ["feed_and_write", "filled", "merged"]
 
 ItemT = TypeVar("ItemT")
 
@@ -41,6 +41,17 @@ async def feed_and_write(feed: Coroutine[None, None, None], write: Coroutine[Non
         await asyncio.gather(feeding, writing, return_exceptions=True)
     writing.result()
     feeding.result()
+
+
+def filled(first: list[ItemT], outlet: MemoryObjectReceiveStream[list[ItemT]], enough: int) -> list[ItemT]:
+    """Return `first` with what waits behind it, until there are `enough` items; never waits itself."""
+    items = list(first)
+    while len(items) < enough:
+        try:
+            items += outlet.receive_nowait()
+        except (WouldBlock, EndOfStream):
+            break
+    return items
 
 
 async def merged(sources: Sequence[Callable[[], AsyncGenerator[ItemT, None]]]) -> AsyncGenerator[ItemT, None]:

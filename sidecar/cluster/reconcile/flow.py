@@ -9,12 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from anyio import EndOfStream, WouldBlock, create_memory_object_stream
+from anyio import create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
-from sidecar.cluster.pipeline import feed_and_write
+from sidecar.cluster.pipeline import feed_and_write, filled
 from sidecar.cluster.reconcile.finding import Finding, Reason
 from sidecar.cluster.reconcile.pace import Pace
 from sidecar.cluster.reconcile.patience import rest
@@ -149,12 +149,7 @@ class Flow:
     async def _write(self, outlet: _Outlet, writer: Writer) -> None:
         with outlet:
             async for first in outlet:
-                ready = list(first)
-                while len(ready) < self._options.write_documents:
-                    try:
-                        ready += outlet.receive_nowait()
-                    except (WouldBlock, EndOfStream):
-                        break
+                ready = filled(first, outlet, self._options.write_documents)
                 for part in _parts(ready, self._at_once):
                     await self._throttle(len(part))
                     await self._write_part(writer, part)
