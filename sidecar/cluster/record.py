@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sidecar.domain import JsonObject
-from sidecar.errors import IndexNotPrepared
+from sidecar.engine.record import MetaRecord
 
 __all__ = ["SETUP_KEY", "SettingChange", "SetupRecord"]
 
@@ -25,14 +23,15 @@ class SettingChange(BaseModel):
     after: JsonValue
 
 
-class SetupRecord(BaseModel):
-    """What was made for one index. Frozen; unknown keys are refused.
+class SetupRecord(MetaRecord):
+    """What was made for one index.
 
     `added_fields` were added to the mapping of an index that existed. `connector` is the sidecar's address in the
     connectors; they and their models have names that follow from the index's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    KEY: ClassVar[str] = SETUP_KEY
+    ABOUT: ClassVar[str] = "what setup did"
 
     schema_version: Literal[1] = 1
     created_index: bool = False
@@ -42,23 +41,3 @@ class SetupRecord(BaseModel):
     ingest_pipeline: str | None = None
     connector: str | None = None
     cluster_settings: dict[str, SettingChange] = Field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, index: str, meta: object) -> SetupRecord | None:
-        """Read the record from a mapping's `_meta`; None where setup left none.
-
-        Raises IndexNotPrepared where it is of another version of ours.
-        """
-        found = meta.get(SETUP_KEY) if isinstance(meta, Mapping) else None
-        if found is None:
-            return None
-        try:
-            return cls.model_validate(found)
-        except ValidationError:
-            raise IndexNotPrepared(
-                f"Index {index}: the record of what setup did is not one this version reads."
-            ) from None
-
-    def to_mapping(self) -> JsonObject:
-        """Return the part of a mapping's `_meta`."""
-        return {SETUP_KEY: self.model_dump(mode="json")}

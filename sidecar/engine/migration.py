@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import ClassVar, Literal
 
 from sidecar.domain import JsonObject
 from sidecar.engine.frequencies import FREQUENCIES_KEY, CollectionFrequencies
 from sidecar.engine.meta import META_KEY, IndexMeta
+from sidecar.engine.record import MetaRecord
 from sidecar.errors import FingerprintMismatch, IndexNotPrepared
 
 __all__ = ["MIGRATION_KEY", "MigrationRecord", "MigrationState", "hidden_fields", "record_of"]
@@ -33,14 +32,15 @@ class MigrationState(StrEnum):
     """The previous model is searched; the candidate's vectors are being taken out."""
 
 
-class MigrationRecord(BaseModel):
-    """An open migration of one index from one model to another. Frozen; unknown keys are refused.
+class MigrationRecord(MetaRecord):
+    """An open migration of one index from one model to another.
 
     `frequencies` are those of the model that is not searched. `begun`, `verified` and `switched` are times (ISO 8601,
     UTC): of the start, of the last verification that passed, of the last swap or roll-back.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    KEY: ClassVar[str] = MIGRATION_KEY
+    ABOUT: ClassVar[str] = "its migration"
 
     schema_version: Literal[1] = 1
     state: MigrationState = MigrationState.FILLING
@@ -50,26 +50,6 @@ class MigrationRecord(BaseModel):
     begun: str | None = None
     verified: str | None = None
     switched: str | None = None
-
-    @classmethod
-    def parse(cls, index: str, meta: object) -> MigrationRecord | None:
-        """Read the record from a mapping's `_meta`; None where no migration is open.
-
-        Raises IndexNotPrepared where it is of another version of ours.
-        """
-        found = meta.get(MIGRATION_KEY) if isinstance(meta, Mapping) else None
-        if found is None:
-            return None
-        try:
-            return cls.model_validate(found)
-        except ValidationError:
-            raise IndexNotPrepared(
-                f"Index {index}: the record of its migration is not one this version reads."
-            ) from None
-
-    def to_mapping(self) -> JsonObject:
-        """Return the part of a mapping's `_meta`."""
-        return {MIGRATION_KEY: self.model_dump(mode="json")}
 
     @property
     def other(self) -> IndexMeta:
