@@ -31,10 +31,16 @@ __all__ = [
     "Timings",
     "WindowPolicy",
     "Windows",
+    "as_object",
 ]
 
 JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 JsonObject: TypeAlias = Mapping[str, JsonValue]
+
+
+def as_object(value: JsonValue) -> JsonObject:
+    """Return a part of somebody else's JSON where it is an object; of anything else, an empty one."""
+    return value if isinstance(value, Mapping) else {}
 
 
 class ModelKind(StrEnum):

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from sidecar.cluster.record import SettingChange
 from sidecar.cluster.requests import Request, Wait
 from sidecar.cluster.templates import json_file
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import Engine
 from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
 
@@ -89,8 +89,8 @@ async def plan_connectors(
 async def plan_settings(engine: Engine, spec: ConnectorSpec) -> tuple[list[Request], dict[str, SettingChange]]:
     """Return the request that lets ml-commons call the sidecar, and what it changes; nothing where it may already."""
     answer = await engine.read("GET", "/_cluster/settings", {"include_defaults": "true", "flat_settings": "true"})
-    persistent = _object(answer.get("persistent"))
-    effective = {**_object(answer.get("defaults")), **persistent, **_object(answer.get("transient"))}
+    persistent = as_object(answer.get("persistent"))
+    effective = {**as_object(answer.get("defaults")), **persistent, **as_object(answer.get("transient"))}
     wanted: dict[str, JsonValue] = {}
     trusted = [str(pattern) for pattern in _list(effective.get(TRUSTED))]
     if not any(_matches(pattern, f"{spec.endpoint}/ml-commons/sparse/document") for pattern in trusted):
@@ -119,13 +119,13 @@ async def find_named(engine: Engine, kind: str, name: str) -> list[str]:
         if "(404)" in error.message:
             return []
         raise
-    hits = _object(answer.get("hits")).get("hits")
+    hits = as_object(answer.get("hits")).get("hits")
     return [str(hit["_id"]) for hit in _list(hits) if isinstance(hit, Mapping) and "_id" in hit]
 
 
 def _connector(name: str, side: str, spec: ConnectorSpec, model: str, by_term_id: bool) -> JsonObject:
     body = json_file("connectors", f"sparse-{side}.json")
-    (action,) = (_object(entry) for entry in _list(body.get("actions")))
+    (action,) = (as_object(entry) for entry in _list(body.get("actions")))
     request_body = '{ "texts": ${parameters.input}, "sparse_embedding_format": "token_id" }'
     own: JsonObject = {
         **action,
@@ -156,10 +156,6 @@ def _is_private(endpoint: str) -> bool:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         return "." not in host or host.endswith(LOCAL_NAMES)
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: JsonValue) -> list[JsonValue]:

@@ -10,7 +10,7 @@ import orjson
 
 from sidecar.cluster.requests import Request
 from sidecar.cluster.templates import json_file
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, as_object
 from sidecar.engine import META_KEY, Dialect, Engine, IndexMeta
 from sidecar.engine.features import sentinel
 from sidecar.errors import InvalidInput
@@ -47,7 +47,7 @@ def ingest_pipeline(meta: IndexMeta, dialect: Dialect, model_id: str) -> JsonObj
     body = json_file("pipelines", "ingest.json")
     processors = body["processors"]
     assert isinstance(processors, list)
-    joining, encoding, naming = (_object(entry) for entry in processors)
+    joining, encoding, naming = (as_object(entry) for entry in processors)
     text_field = f"{meta.vector_field}{TEXT_FIELD_SUFFIX}"
     written = dialect.written_fields(meta.vector_field)
     beside = written[1] if len(written) > 1 else None
@@ -64,16 +64,16 @@ def ingest_pipeline(meta: IndexMeta, dialect: Dialect, model_id: str) -> JsonObj
         "text_field": text_field,
     }
     encoder: JsonObject = {
-        **_object(encoding["sparse_encoding"]),
+        **as_object(encoding["sparse_encoding"]),
         "model_id": model_id,
         "field_map": {text_field: meta.vector_field},
     }
     return {
         **body,
         "processors": [
-            {"script": {**_object(joining["script"]), "params": joined}},
+            {"script": {**as_object(joining["script"]), "params": joined}},
             {"sparse_encoding": encoder},
-            {"script": {**_object(naming["script"]), "params": named}},
+            {"script": {**as_object(naming["script"]), "params": named}},
         ],
     }
 
@@ -88,15 +88,15 @@ async def plan_index_template(engine: Engine, index: str, pattern: str, body: Js
     listed = answer.get("index_templates")
     digest = hashlib.sha256(orjson.dumps([pattern, body], option=orjson.OPT_SORT_KEYS)).hexdigest()
     for entry in listed if isinstance(listed, list) else ():
-        template = _object(_object(entry).get("index_template"))
-        if _object(entry).get("name") == name:
-            if _object(_object(template.get("_meta")).get(META_KEY)).get("digest") == digest:
+        template = as_object(as_object(entry).get("index_template"))
+        if as_object(entry).get("name") == name:
+            if as_object(as_object(template.get("_meta")).get(META_KEY)).get("digest") == digest:
                 return []
             continue
         patterns = template.get("index_patterns")
         if any(_overlap(str(other), pattern) for other in (patterns if isinstance(patterns, list) else ())):
             raise InvalidInput(
-                f"The index template {_object(entry).get('name')} matches {pattern} too, and only one applies:"
+                f"The index template {as_object(entry).get('name')} matches {pattern} too, and only one applies:"
                 " put the fields that --dry-run shows into that template.",
                 field="template",
             )
@@ -116,7 +116,3 @@ async def _unless_there(engine: Engine, path: str, body: JsonObject) -> list[Req
 
 def _overlap(one: str, other: str) -> bool:
     return fnmatch.fnmatchcase(one, other) or fnmatch.fnmatchcase(other, one)
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

@@ -6,13 +6,12 @@ the definitions of the added fields, without a value in them where `vectors` is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, Wait, send_all
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, dialect_of
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineRejected, IndexNotPrepared, InvalidInput
@@ -59,7 +58,7 @@ async def plan_teardown(
     if len(mappings) != 1:
         raise InvalidInput(f"{index} stands for {len(mappings)} indices: name one of them.", field="index")
     name, mapping = next(iter(mappings.items()))
-    others = _object(mapping.get("_meta"))
+    others = as_object(mapping.get("_meta"))
     meta = IndexMeta.parse(name, others.get(META_KEY))
     record = SetupRecord.parse(name, others)
     if record is None:
@@ -123,7 +122,7 @@ async def _settings(engine: Engine, index: str, record: SetupRecord) -> tuple[li
     if users:
         return [], [f"The cluster settings stay as they are: {', '.join(users)} has a connector too."]
     answer = await engine.read("GET", "/_cluster/settings", {"flat_settings": "true"})
-    persistent = _object(answer.get("persistent"))
+    persistent = as_object(answer.get("persistent"))
     restored: dict[str, JsonValue] = {}
     left: list[str] = []
     for key, change in record.cluster_settings.items():
@@ -176,7 +175,3 @@ def _without_vectors(index: str, fields: tuple[str, ...]) -> list[Request]:
 
 def _same(now: JsonValue, after: JsonValue | object) -> bool:
     return now == after or str(now).lower() == str(after).lower()
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

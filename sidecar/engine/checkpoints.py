@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 
 __all__ = ["CHECKPOINT_FILTER", "Checkpoints"]
 
@@ -25,16 +25,16 @@ class Checkpoints:
     def parse(cls, answer: JsonObject) -> Checkpoints:
         """Read an answer of `_stats` at the level of shards."""
         least: dict[tuple[str, str], int] = {}
-        for name, index in _object(answer.get("indices")).items():
-            shards = [copy for copies in _object(_object(index).get("shards")).values() for copy in _list(copies)]
+        for name, index in as_object(answer.get("indices")).items():
+            shards = [copy for copies in as_object(as_object(index).get("shards")).values() for copy in _list(copies)]
             found = [
                 number
                 for copy in shards
-                if _object(_object(copy).get("routing")).get("primary") is True
-                and isinstance(number := _object(_object(copy).get("seq_no")).get("global_checkpoint"), int)
+                if as_object(as_object(copy).get("routing")).get("primary") is True
+                and isinstance(number := as_object(as_object(copy).get("seq_no")).get("global_checkpoint"), int)
             ]
             if found:
-                least[(name, str(_object(index).get("uuid", "")))] = min(found)
+                least[(name, str(as_object(index).get("uuid", "")))] = min(found)
         return cls(least)
 
     def later(self, now: Checkpoints) -> JsonObject:
@@ -46,10 +46,6 @@ class Checkpoints:
             since = [] if before is None else [{"range": {"_seq_no": {"gt": before}}}]
             parts.append({"bool": {"filter": [of_index, *since]}})
         return {"bool": {"should": parts, "minimum_should_match": 1}} if parts else {"match_all": {}}
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: JsonValue) -> list[JsonValue]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine.failures import Cause, from_cause
 from sidecar.errors import EngineRejected
 
@@ -39,17 +39,17 @@ class SearchResponse:
 
     @classmethod
     def parse(cls, body: JsonObject) -> Self:
-        outer = _object(body.get("hits"))
+        outer = as_object(body.get("hits"))
         listed = outer.get("hits")
         total = outer.get("total")
         counted = total.get("value") if isinstance(total, Mapping) else total
         return cls(
-            hits=tuple(_hit(_object(item)) for item in listed) if isinstance(listed, list) else (),
+            hits=tuple(_hit(as_object(item)) for item in listed) if isinstance(listed, list) else (),
             took_ms=_integer(body.get("took")),
             total=counted if isinstance(counted, int) else None,
             raw=body,
             timed_out=body.get("timed_out") is True,
-            failed_shards=_integer(_object(body.get("_shards")).get("failed")),
+            failed_shards=_integer(as_object(body.get("_shards")).get("failed")),
         )
 
     @classmethod
@@ -77,13 +77,9 @@ def _hit(item: JsonObject) -> Hit:
     return Hit(
         id=str(item.get("_id", "")),
         score=float(score) if isinstance(score, int | float) else 0.0,
-        source=_object(item.get("_source")),
+        source=as_object(item.get("_source")),
         index=str(item.get("_index", "")),
     )
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _integer(value: JsonValue) -> int:

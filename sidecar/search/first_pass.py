@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.domain import Document, JsonObject, JsonValue, SparseVector
+from sidecar.domain import Document, JsonObject, JsonValue, SparseVector, as_object
 from sidecar.engine import Engine, IndexMeta, PassageField, SearchResponse, dialect_of
 from sidecar.engine.features import sentinel
 from sidecar.engine.passage_field import TEXT, VECTOR
@@ -82,11 +82,11 @@ class FirstPass:
 def _document(hit: JsonObject, meta: IndexMeta) -> FoundDocument:
     score = hit.get("_score")
     if meta.passages is None:
-        source = _object(hit.get("_source"))
+        source = as_object(hit.get("_source"))
         stored, text = source.get(meta.vector_field), Document("", source).text(meta.source_fields)
     else:
-        found = read_hits(_object(_object(hit.get("inner_hits")).get(meta.vector_field)))
-        source = _object(found[0].get("_source")) if found else {}
+        found = read_hits(as_object(as_object(hit.get("inner_hits")).get(meta.vector_field)))
+        source = as_object(found[0].get("_source")) if found else {}
         stored, text = source.get(VECTOR), str(source.get(TEXT) or "")
     return FoundDocument(
         index=str(hit.get("_index", "")),
@@ -105,7 +105,3 @@ def _features(stored: JsonValue, meta: IndexMeta) -> dict[str, float] | None:
         for feature, weight in stored.items()
         if feature != hidden and isinstance(weight, int | float) and weight > 0.0
     }
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

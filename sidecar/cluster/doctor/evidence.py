@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.cluster.doctor.migration import OpenMigration, read_migration
-from sidecar.domain import JsonObject, JsonValue, ModelInfo
+from sidecar.domain import JsonObject, JsonValue, ModelInfo, as_object
 from sidecar.engine import META_KEY, ClusterInfo, Engine, IndexMeta, dialect_of
 from sidecar.engine.passage_field import VECTOR
 from sidecar.engine.transport import path_of
@@ -123,14 +123,14 @@ async def gather(
         cluster=await engine.cluster(),
         index=name,
         mapping=mapping,
-        settings=_object(nested(settings, name, "settings")),
+        settings=as_object(nested(settings, name, "settings")),
         cluster_settings={
-            **_object(cluster.get("defaults")),
-            **_object(cluster.get("persistent")),
-            **_object(cluster.get("transient")),
+            **as_object(cluster.get("defaults")),
+            **as_object(cluster.get("persistent")),
+            **as_object(cluster.get("transient")),
         },
         health=str(health["status"]) if "status" in health else None,
-        nodes=tuple(_node(_object(node), before, after) for node in _object(stats.get("nodes")).values()),
+        nodes=tuple(_node(as_object(node), before, after) for node in as_object(stats.get("nodes")).values()),
         segments=tuple(_segments(segments, name)),
         documents=await engine.count(name),
         search_pipelines=pipelines,
@@ -163,7 +163,7 @@ async def _with_documents(engine: Engine, evidence: Evidence) -> Evidence:
             evidence,
             hashed=await engine.count(evidence.index, hashed),
             present=await engine.count(evidence.index, there),
-            sample=tuple(_object(_object(hit).get("_source")) for hit in listed(hits)),
+            sample=tuple(as_object(as_object(hit).get("_source")) for hit in listed(hits)),
         )
     except EngineError as error:
         return replace(evidence, unread=(*evidence.unread, ("documents", error.message)))
@@ -190,10 +190,10 @@ def _node(node: JsonObject, before: float, after: float) -> Node:
 
 def _segments(answer: JsonObject, index: str) -> list[Segment]:
     found: list[Segment] = []
-    for shards in _object(nested(answer, "indices", index, "shards")).values():
+    for shards in as_object(nested(answer, "indices", index, "shards")).values():
         for shard in listed(shards):
             if nested(shard, "routing", "primary") is True:
-                for segment in _object(nested(shard, "segments")).values():
+                for segment in as_object(nested(shard, "segments")).values():
                     documents, deleted = nested(segment, "num_docs"), nested(segment, "deleted_docs")
                     found.append(Segment(int(number(documents) or 0), int(number(deleted) or 0)))
     return found
@@ -219,7 +219,3 @@ def number(value: JsonValue) -> float | None:
         return float(str(value))
     except ValueError:
         return None
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

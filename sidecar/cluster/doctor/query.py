@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from sidecar.cluster.doctor.evidence import Evidence, listed, nested, number
 from sidecar.cluster.doctor.findings import Finding, Severity
 from sidecar.cluster.doctor.pipelines import DEFAULT_PIPELINE, TWO_PHASE, normalizes
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine.features import LARGEST_QUERY_WEIGHT
 from sidecar.engine.passage_field import scored_field
 
@@ -52,7 +52,7 @@ def neural_sparse_query(evidence: Evidence) -> Iterator[Finding]:
         if kind != "neural_sparse":
             continue
         for clause in content.values():
-            weights = [number(weight) for weight in _object(nested(clause, "query_tokens")).values()]
+            weights = [number(weight) for weight in as_object(nested(clause, "query_tokens")).values()]
             if any(weight is None or not 0.0 < weight <= LARGEST_QUERY_WEIGHT for weight in weights):
                 yield Finding(
                     "neural_sparse_query",
@@ -175,7 +175,7 @@ def _clauses(query: JsonValue, way: tuple[str, ...]) -> Iterator[tuple[tuple[str
     if not isinstance(query, Mapping):
         return
     for kind, content in query.items():
-        body = _object(content)
+        body = as_object(content)
         yield way, kind, body
         for place, inner in body.items():
             if kind == "neural_sparse" or place in {"method_parameters", "query_tokens"}:
@@ -187,7 +187,3 @@ def _clauses(query: JsonValue, way: tuple[str, ...]) -> Iterator[tuple[tuple[str
 
 def _is_seismic(evidence: Evidence) -> bool:
     return nested(evidence.vector_mapping, "method", "name") == "seismic"
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

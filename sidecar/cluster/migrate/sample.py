@@ -10,7 +10,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text, text_hash
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents
 from sidecar.cluster.reconcile.finding import scanned_fields
-from sidecar.domain import JsonObject, JsonValue, Windows
+from sidecar.domain import JsonObject, JsonValue, Windows, as_object
 from sidecar.engine import Dialect, Engine, IndexMeta, StoredDocument, dialect_of, vector_fields
 from sidecar.engine.features import SENTINEL_PREFIX
 from sidecar.engine.stored import read_hits
@@ -101,15 +101,11 @@ def _of_field(held: JsonValue, wanted: JsonValue) -> float:
         # Passages: as many of them, with the same text each.
         if not isinstance(held, list) or len(held) != len(wanted):
             return 1.0
-        pairs = [(_object(one), _object(other)) for one, other in zip(held, wanted, strict=True)]
+        pairs = [(as_object(one), as_object(other)) for one, other in zip(held, wanted, strict=True)]
         return max((difference(one, other) for one, other in pairs), default=0.0)
     if not isinstance(wanted, Mapping):
         return float(held != wanted)
     return _of_weights(_weights(held), _weights(wanted)) if isinstance(held, Mapping) else 1.0
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _of_weights(held: Mapping[str, float], wanted: Mapping[str, float]) -> float:

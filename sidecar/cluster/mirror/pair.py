@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.mirror.record import SecondIndexRecord
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, as_object
 from sidecar.engine import META_KEY, Engine, IndexMeta
 from sidecar.engine.transport import path_of
 from sidecar.errors import IndexNotFound, InvalidInput
@@ -26,7 +26,7 @@ class Side:
     @property
     def entries(self) -> JsonObject:
         """All of `_meta`."""
-        return _object(self.mapping.get("_meta"))
+        return as_object(self.mapping.get("_meta"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +103,15 @@ async def _read_side(engine: Engine, name: str, aliases: JsonObject) -> Side | N
         mapping = (await engine.mappings(name)).get(name)
     except IndexNotFound:
         return None
-    entries = {} if mapping is None else _object(mapping.get("_meta"))
+    entries = {} if mapping is None else as_object(mapping.get("_meta"))
     if mapping is None or SecondIndexRecord.parse(name, entries) is None:
         return None
-    found = _object(_object(aliases.get(name)).get("aliases"))
+    found = as_object(as_object(aliases.get(name)).get("aliases"))
     meta = IndexMeta.parse(name, entries.get(META_KEY))
-    return Side(name, mapping, meta, {alias: _object(definition) for alias, definition in found.items()})
+    return Side(name, mapping, meta, {alias: as_object(definition) for alias, definition in found.items()})
 
 
 async def names_behind(engine: Engine, alias: str) -> tuple[str, ...]:
     """Return the indices that an alias stands for at this moment."""
     answer = await engine.find(path_of("_alias", alias))
     return tuple(sorted(answer or {}))
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
