@@ -65,7 +65,7 @@ async def swap_indices(
             field="index",
         )
     allowed = None if force else allow_missing
-    run = CopyRun(engine, sidecar, index, dead_letters, options, progress=progress)
+    run = CopyRun(engine, sidecar, index, dead_letters, options or ReconcileOptions(), progress=progress)
     return await _switch(engine, index, run, allowed, block_seconds)
 
 
@@ -83,7 +83,7 @@ async def roll_indices_back(
     pair = await require_pair(engine, index)
     if not pair.swapped:
         return await clear_up(engine, index)
-    run = CopyRun(engine, sidecar, index, dead_letters, options, progress=progress)
+    run = CopyRun(engine, sidecar, index, dead_letters, options or ReconcileOptions(), progress=progress)
     return await _switch(engine, index, run, None, block_seconds)
 
 
