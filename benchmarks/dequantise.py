@@ -21,9 +21,8 @@ from safetensors.numpy import save_file
 from benchmarks.errors import PeerUnavailable
 from sidecar.bundle import Bundle
 from sidecar.domain import ModelKind
-from sidecar.export.checkpoint.architecture import Family, HiddenActivation
+from sidecar.export.checkpoint.architecture import Family
 from sidecar.export.checkpoint.names import layer_names, masked_lm_names
-from sidecar.export.graph.body import FLOORS
 
 __all__ = ["dequantised_checkpoint"]
 
@@ -42,10 +41,10 @@ NEVER = -1e4
 
 @dataclass(frozen=True, slots=True)
 class _Linear:
-    """A matrix product with constants: weight [out, in] in float32, bias [out] or None."""
+    """A matrix product with constants: weight [out, in] in float32, and bias [out]."""
 
     weight: Array
-    bias: Array | None
+    bias: Array
 
 
 def dequantised_checkpoint(bundle: Bundle, folder: Path) -> Path:
@@ -111,7 +110,7 @@ class _Graph:
         head, table = products[PRODUCTS * layers], self._table()
         names = masked_lm_names(Family.BERT)
         state["bert.embeddings.word_embeddings.weight"] = table
-        state[f"{names.dense}.weight"], state[f"{names.dense}.bias"] = head.weight, _needed(head.bias)
+        state[f"{names.dense}.weight"], state[f"{names.dense}.bias"] = head.weight, head.bias
         state[f"{names.norm}.weight"], state[f"{names.norm}.bias"] = norms[-1]
         state[names.biases[0]] = self._decoder_bias(len(table))
         return _tidy(state), {**config, "vocab_size": len(table), "architectures": ["BertForMaskedLM"]}
@@ -155,7 +154,7 @@ class _Graph:
             for name, linear in zip(linears, own, strict=True):
                 # The exporter folded the attention's scale into the query.
                 factor = np.float32(self.size**0.5 if name == names.query else 1.0)
-                state[f"{name}.weight"], state[f"{name}.bias"] = linear.weight * factor, _needed(linear.bias) * factor
+                state[f"{name}.weight"], state[f"{name}.bias"] = linear.weight * factor, linear.bias * factor
             for name, norm in ((names.attention_norm, norms[2 * layer + 1]), (names.output_norm, norms[2 * layer + 2])):
                 state[f"{name}.weight"], state[f"{name}.bias"] = norm
         config: dict[str, object] = {
@@ -180,10 +179,10 @@ class _Graph:
                 continue
             scales = self._constants[node.input[3]]
             weight = stored.T.astype(np.float32) * scales[:, None]
-            bias = self._constants[self._reader(self._reader(node, "Mul"), "Add").input[1]]
-            if int(self._constants[node.input[4]]) == 0:
-                floor = FLOORS[HiddenActivation.GELU]
-                bias = bias - floor * scales * stored.sum(axis=0, dtype=np.int64)
+            scaled = self._reader(node, "Mul").output[0]
+            added = next((other for other in self._of("Add") if scaled in other.input), None)
+            # Key and value have none: softmax takes the one away, the layer behind attention holds the other.
+            bias = np.zeros(len(weight), dtype=np.float32) if added is None else self._constants[added.input[1]]
             yield _Linear(weight, bias)
 
     def _table(self) -> Array:
@@ -228,12 +227,6 @@ class _Graph:
 
     def _of(self, operator: str) -> Iterator[NodeProto]:
         return (node for node in self._nodes if node.op_type == operator)
-
-
-def _needed(bias: Array | None) -> Array:
-    if bias is None:
-        raise ValueError("a product without bias where one is needed")
-    return bias
 
 
 def _tidy(state: dict[str, Array]) -> dict[str, Array]:

@@ -81,7 +81,7 @@ class _Layers:
         """One layer; with `first_only` the rows that it returns are those of the first tokens [batch, hidden]."""
         rows = self._first(hidden) if first_only else hidden
         context = self._attention(names, rows, hidden)
-        (attended,) = self._products.linear(context, self._linear(names.attention_output))
+        (attended,) = self._products.linear(context, self._attention_output(names))
         rows = self._residual(names.attention_norm, rows, attended)
         (inner,) = self._products.linear(rows, self._linear(names.intermediate))
         inner = activation(self._builder, self._body.activation, inner, exact=self._products.exact)
@@ -90,10 +90,13 @@ class _Layers:
         return self._residual(names.output_norm, rows, outer)
 
     def _attention(self, names: LayerNames, rows: str, hidden: str) -> str:
-        """Self-attention of `rows` to all of `hidden`; the query's scale is folded into its weights."""
+        """Self-attention of `rows` to all of `hidden`; the query's scale is folded into its weights.
+
+        The key's bias is left out: it adds the same to all scores of a row, which softmax takes away again.
+        """
         builder, linear = self._builder, self._products.linear
         scaled = self._linear(names.query, 1.0 / math.sqrt(self._each))
-        others = self._linear(names.key), self._linear(names.value)
+        others = tuple(Linear(self._weights.need(f"{name}.weight"), None) for name in (names.key, names.value))
         if rows == hidden:
             query, key, value = linear(hidden, scaled, *others)
         else:
@@ -103,6 +106,12 @@ class _Layers:
         shares = builder.node("Softmax", builder.node("Add", scores, self._masked), axis=-1)
         context = builder.node("Transpose", builder.node("MatMul", shares, value), perm=[0, 2, 1, 3])
         return builder.node("Reshape", context, builder.integers(-1, self._body.hidden))
+
+    def _attention_output(self, names: LayerNames) -> Linear:
+        """The layer behind attention, with the value's bias in its own: shares sum to 1, so each row gets it once."""
+        layer = self._linear(names.attention_output)
+        value = self._weights.need(f"{names.value}.bias")
+        return Linear(layer.weight, self._weights.need(f"{names.attention_output}.bias") + layer.weight @ value)
 
     def _heads(self, rows: str, order: tuple[int, ...]) -> str:
         """Rows [batch * length, hidden] as [batch, length, heads, size], transposed to `order`."""

@@ -25,6 +25,9 @@ ZERO = 128
 TINY = 1e-12
 """Added to the magnitude that a scale is taken of: a row of zeros would divide by zero."""
 
+BELOW = 24
+"""Levels for what is below 0 where an activation has a floor: a tenth of all, for the twentieth or so of the range."""
+
 LEVELS = 127
 """Largest magnitude of an int8 weight; -128 is left out so that the scale is symmetric."""
 
@@ -75,14 +78,21 @@ class Quantizer:
         """
         builder = self._builder
         largest = builder.node("ReduceMax", builder.node("Abs", value), builder.integers(*axes), keepdims=1)
-        return self._levels(value, largest, axes, LEVELS, ZERO)
+        scale = builder.node("Mul", builder.node("Add", largest, builder.scalar(TINY)), builder.scalar(1 / LEVELS))
+        return self._rounded(value, scale, axes, ZERO), scale
 
-    def quantize_above(self, value: str, floor: float) -> tuple[str, str]:
-        """`value` [rows, in] as uint8 that counts from `floor`, and its scales [rows, 1]."""
+    def quantize_above(self, value: str, floor: float) -> tuple[str, str, int]:
+        """`value` [rows, in] of which nothing is below `floor` <= 0, as uint8, its scales [rows, 1], and its level of 0
+
+        The levels under 0 are few and fixed, so that one operator quantises; a row whose largest element is small
+        gets the scale that still reaches down to the floor.
+        """
         builder = self._builder
-        above = builder.node("Sub", value, builder.scalar(floor))
-        largest = builder.node("ReduceMax", above, builder.integers(1), keepdims=1)
-        return self._levels(above, largest, (1,), UNSIGNED_LEVELS, 0)
+        below = BELOW if floor < 0 else 0
+        largest = builder.node("ReduceMax", value, builder.integers(1), keepdims=1)
+        least = builder.scalar(max(-floor / below if below else 0.0, TINY))
+        scale = builder.node("Max", builder.node("Mul", largest, builder.scalar(1 / (UNSIGNED_LEVELS - below))), least)
+        return self._rounded(value, scale, (1,), below), scale, below
 
     def multiply(self, levels: str, columns: str, scales: Array, zero_point: int) -> str:
         """`levels` [..., in], where `zero_point` stands for 0, times int8 `columns` [in, out], times `scales` [out]."""
@@ -97,11 +107,10 @@ class Quantizer:
             domain=MICROSOFT,
         )
 
-    def _levels(self, value: str, largest: str, axes: tuple[int, ...], levels: int, zero_point: int) -> tuple[str, str]:
+    def _rounded(self, value: str, scale: str, axes: tuple[int, ...], zero_point: int) -> str:
         """QuantizeLinear along the first axis: one operator that divides, rounds, shifts and saturates."""
         builder = self._builder
-        scale = builder.node("Mul", builder.node("Add", largest, builder.scalar(TINY)), builder.scalar(1 / levels))
         each = builder.node("Squeeze", scale, builder.integers(*axes))
         zero = builder.constant(np.asarray([zero_point], dtype=np.uint8))
         zeros = builder.node("Expand", zero, builder.node("Shape", each))
-        return builder.node("QuantizeLinear", value, each, zeros, axis=0), scale
+        return builder.node("QuantizeLinear", value, each, zeros, axis=0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from sidecar.export.checkpoint.weights import Array
 from sidecar.export.graph.builder import GraphBuilder
 from sidecar.export.graph.integers import ZERO, Quantizer, quantize_rows
@@ -17,10 +15,10 @@ __all__ = ["Float32Products", "Int8Products", "Linear", "Products"]
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """One layer: `weight` [out, in] and `bias` [out]."""
+    """One layer: `weight` [out, in] and `bias` [out], or None where it adds nothing."""
 
     weight: Array
-    bias: Array
+    bias: Array | None
 
 
 class Products(Protocol):
@@ -55,10 +53,7 @@ class Float32Products:
         del floor
         builder = self._builder
         products = [builder.node("MatMul", value, builder.constant(layer.weight.T)) for layer in layers]
-        return [
-            builder.node("Add", product, builder.constant(layer.bias))
-            for product, layer in zip(products, layers, strict=True)
-        ]
+        return [_biased(builder, product, layer) for product, layer in zip(products, layers, strict=True)]
 
     def vocabulary(self, table: Array, decoder: Decoder) -> Vocabulary:
         return Float32Vocabulary(self._builder, table, decoder)
@@ -74,22 +69,23 @@ class Int8Products:
         self._quantizer = Quantizer(builder)
 
     def linear(self, value: str, *layers: Linear, floor: float | None = None) -> list[str]:
+        zero_point = ZERO
         if floor is None:
             levels, scale = self._quantizer.quantize(value)
         else:
-            levels, scale = self._quantizer.quantize_above(value, floor)
-        return [self._layer(levels, scale, layer, floor) for layer in layers]
+            levels, scale, zero_point = self._quantizer.quantize_above(value, floor)
+        return [self._layer(levels, scale, layer, zero_point) for layer in layers]
 
     def vocabulary(self, table: Array, decoder: Decoder) -> Vocabulary:
         return Int8Vocabulary(self._builder, table, decoder)
 
-    def _layer(self, levels: str, scale: str, layer: Linear, floor: float | None) -> str:
+    def _layer(self, levels: str, scale: str, layer: Linear, zero_point: int) -> str:
         builder = self._builder
         quantized = quantize_rows(layer.weight)
         columns = builder.constant(quantized.values.T)
-        bias = layer.bias
-        if floor is not None:
-            # Levels count from the floor, so all 256 are used; what the floor adds to each column is a constant.
-            bias = bias + floor * quantized.scales * quantized.values.sum(axis=1, dtype=np.int64)
-        product = self._quantizer.multiply(levels, columns, quantized.scales, ZERO if floor is None else 0)
-        return builder.node("Add", builder.node("Mul", product, scale), builder.constant(bias.astype(np.float32)))
+        product = self._quantizer.multiply(levels, columns, quantized.scales, zero_point)
+        return _biased(builder, builder.node("Mul", product, scale), layer)
+
+
+def _biased(builder: GraphBuilder, product: str, layer: Linear) -> str:
+    return product if layer.bias is None else builder.node("Add", product, builder.constant(layer.bias))
