@@ -147,9 +147,10 @@ async def prepare(
 def warm_up(
     runners: Runners[Row], scheduler: Scheduler[Row], tokenizer: TextTokenizer, *, longest: int, budget: int
 ) -> None:
-    """Run every bucket once, so that no caller meets a cold path, then measure typical batches on all threads at once.
+    """Run every bucket once, so that no caller meets a cold path; then full batches of each on all threads at once.
 
-    Raises what the runners raise, and the error they return for an item.
+    Those take the memory that the sidecar will ever take for them, before it is ready, and those of typical length
+    tell the scheduler how fast the model is. Raises what the runners raise, and the error they return for an item.
     """
     pad_id = tokenizer.pad_id
     buckets = Buckets(longest)
@@ -157,14 +158,17 @@ def warm_up(
         _probe(runners.narrow, length, 1, pad_id)
         if runners.wide is not None and length >= WIDE_TOKENS:
             _probe(runners.wide, length, 1, pad_id)
-    length = buckets.of(min(TYPICAL_LENGTH, longest))
-    count = max(1, budget // length)
+    typical = buckets.of(min(TYPICAL_LENGTH, longest))
     with ThreadPoolExecutor(runners.workers, thread_name_prefix="warm-up") as pool:
-        started = time.perf_counter()
-        probes = [pool.submit(_probe, runners.narrow, length, count, pad_id) for _ in range(runners.workers)]
-        for probe in probes:
-            probe.result()
-        scheduler.record(length * count * runners.workers, time.perf_counter() - started)
+        # The typical length comes last: it is what is measured. Any other is run for the buffers that it needs.
+        for length in (*(each for each in buckets.lengths if each != typical), typical):
+            count = max(1, budget // length)
+            started = time.perf_counter()
+            probes = [pool.submit(_probe, runners.narrow, length, count, pad_id) for _ in range(runners.workers)]
+            for probe in probes:
+                probe.result()
+            elapsed = time.perf_counter() - started
+    scheduler.record(typical * count * runners.workers, elapsed)
 
 
 def warm_tokenizer(tokenizer: TextTokenizer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,18 @@ log = structlog.get_logger(__name__)
 Floats = npt.NDArray[np.float32]
 
 TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
+
+@functools.cache
+def share_arena() -> None:
+    """Register the arena that all sessions of this process take their buffers from; once, whoever comes first.
+
+    Each session would else keep one of its own, as large as its largest runs, though they never all run at once.
+    """
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, None)
 
 
 class OnnxSession:
@@ -47,9 +60,10 @@ class OnnxSession:
         Raises BundleCorrupt where it is no graph with the manifest's ports, SettingsInvalid for a provider that is not
         there or does not start.
 
-        `arena` keeps the runtime's buffers from one run to the next: less time, and hardly more memory as long as
-        no run is much larger than the others. Spinning is off: waiting threads would take the
-        cores from the other model and the tokenizer. See docs/decisions/inference.md for what was measured.
+        `arena` keeps the runtime's buffers from one run to the next, in one arena for all sessions of the process: less
+        time, and hardly more memory as long as no run is much larger than the others. Spinning is off: waiting threads
+        would take the cores from the other model and the tokenizer. See docs/decisions/inference.md for what was
+        measured.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -57,6 +71,9 @@ class OnnxSession:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.enable_cpu_mem_arena = arena
+        if arena:
+            share_arena()
+            options.add_session_config_entry("session.use_env_allocators", "1")
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

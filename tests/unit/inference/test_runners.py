@@ -1,13 +1,16 @@
 """Which sessions a model gets, by its bundle, the threads and the provider."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import structlog
 
 from sidecar.domain import Lane
 from sidecar.inference import InferenceService, models
-from sidecar.inference.models import ARENA_TOKENS, WIDE_MODEL_TOKENS, Host, load_runners, load_tokenizer
+from sidecar.inference.buckets import Buckets
+from sidecar.inference.models import ARENA_TOKENS, WIDE_MODEL_TOKENS, Host, load_runners, load_tokenizer, warm_up
+from sidecar.inference.workers import Runners
 from sidecar.settings import Settings
 from tests.unit.inference.graphs import cross_bundle, sparse_bundle
 
@@ -58,6 +61,35 @@ def test_graphs_that_may_need_much_memory_run_one_batch_at_a_time(tmp_path, sess
 def test_beside_a_device_one_worker_is_enough(tmp_path, sessions, provider):
     runners = loaded(sparse_bundle(tmp_path, max_tokens=512), 4, providers=(provider, "cpu"))
     assert (sessions, runners.workers, runners.wide) == ([4], 1, None)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_warming_up_takes_all_the_memory_that_full_batches_need(tmp_path, workers):
+    """Every bucket alone, then as many texts as the budget holds on all workers at once: a barrier waits for them."""
+    longest, budget = 200, 512
+    lengths = Buckets(longest).lengths
+    together = Barrier(workers)
+    alone, full, rates = [], [], []
+
+    def run(items):
+        shape = (items[0].tokens, len(items))
+        if len(alone) < len(lengths):
+            alone.append(shape)
+        else:
+            together.wait(timeout=30.0)
+            full.append(shape)
+        return [None] * len(items)
+
+    class Rate:
+        def record(self, tokens, seconds):
+            rates.append((tokens, seconds > 0))
+
+    with ThreadPoolExecutor(1) as pool:
+        tokenizer = load_tokenizer(sparse_bundle(tmp_path), Host(Settings(), workers, pool))
+        warm_up(Runners(run, workers), Rate(), tokenizer, longest=longest, budget=budget)
+    assert alone == [(length, 1) for length in lengths]
+    assert sorted(full) == sorted([(length, max(1, budget // length)) for length in lengths] * workers)
+    assert rates == [(128 * 4 * workers, True)]
 
 
 async def test_threads_do_not_change_what_is_said_of_a_text(tmp_path):
