@@ -146,3 +146,14 @@ def score_graph(path: Path, *, labels: int = 1, output: str = "logits") -> Path:
     return write_graph(
         path, nodes, {output: ("batch", labels)}, constants, inputs=("input_ids", "attention_mask", "token_type_ids")
     )
+
+
+def graph_of_type(path: Path, input_type: int) -> Path:
+    """A graph of logits whose `input_ids` are of that type."""
+    make = helper.make_node
+    nodes = [
+        make("Cast", ["input_ids"], ["ids"], to=TensorProto.INT64),
+        make("Gather", ["table", "ids"], ["logits"]),
+    ]
+    shape = {"logits": ("batch", "length", SIZE)}
+    return write_graph(path, nodes, shape, {"table": TABLE}, inputs=("input_ids",), input_type=input_type)

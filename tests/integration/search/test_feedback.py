@@ -3,64 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import orjson
 import pytest
 from typer.testing import CliRunner
 
 from sidecar.cli.main import app
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster import DeadLetters, IndexRun, Source
 from sidecar.domain import JsonObject, Query, Side
 from sidecar.engine import Engine
-from sidecar.errors import EvaluationError, Overloaded
+from sidecar.errors import EvaluationError
 from sidecar.evaluation import Experiment, Plan
-from sidecar.search import BUILT_IN, NO_STORED_VECTORS, AsyncSearcher, Matching, Profile, Rocchio, Searcher
+from sidecar.search import AsyncSearcher, Matching, Rocchio, Searcher
 from sidecar.search.feedback import FeedbackDocument
-from sidecar.search.fusion import LinearFusion
-from sidecar.search.normalization import Normalization
 from sidecar.search.two_phase import TwoPhase
 from tests.integration.search.conftest import documents, fill
 from tests.integration.search.test_passages import PASSAGE_FIELD, RULE
 from tests.integration.search.test_passages import fill as fill_passages
+from tests.support.feedback import QUERY, RULE_OF_FEEDBACK, Watched, weights_in, with_feedback
 
 pytestmark = pytest.mark.integration
-
-QUERY = "a wolf near the river"
-RULE_OF_FEEDBACK = Rocchio(documents=4, terms=12, weight=0.3, sharpness=2.0, timeout=20.0)
-
-
-def with_feedback(name: str, feedback: Rocchio = RULE_OF_FEEDBACK, **changes: object) -> Profile:
-    """A built-in profile (or `summed`) with feedback; `changes` to its sparse retriever."""
-    if name == "summed":
-        profile = BUILT_IN["hybrid"].model_copy(update={"fusion": LinearFusion(normalization=Normalization.NONE)})
-    else:
-        profile = BUILT_IN[name]
-    changed = {"feedback": feedback, **changes}
-    retrievers = tuple(one.model_copy(update=changed) if one.kind == "sparse" else one for one in profile.retrievers)
-    return profile.model_copy(update={"retrievers": retrievers, "timeout": 60.0, "encode_timeout": 20.0})
-
-
-class Watched(Engine):
-    """The engine, what it was asked, and how long first passes wait."""
-
-    firsts: list[JsonObject]
-    bodies: list[JsonObject]
-    wait: float
-
-    async def read(self, method, path, parameters=None, body=None, *, timeout=None):
-        if path.endswith("/_search"):
-            self.firsts.append(body)
-            await asyncio.sleep(self.wait)
-        return await super().read(method, path, parameters, body, timeout=timeout)
-
-    async def search(self, index, body, timeout=None):
-        self.bodies.append(body)
-        return await super().search(index, body, timeout)
 
 
 @pytest.fixture
@@ -68,25 +32,6 @@ async def watched(world) -> AsyncIterator[Watched]:
     async with await Watched.connect(world.url) as connected:
         connected.firsts, connected.bodies, connected.wait = [], [], 0.0
         yield connected
-
-
-def weights_in(body: JsonObject) -> dict[str, float]:
-    """The terms and weights of the sparse clauses of a body, the sentinel left out."""
-    found: dict[str, float] = {}
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            clause = node.get("rank_feature")
-            if isinstance(clause, dict):
-                found[clause["field"].removeprefix("splade.")] = clause.get("boost", 1.0)
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    walk(body)
-    return {name: weight for name, weight in found.items() if not name.startswith("_splade_")}
 
 
 @pytest.mark.parametrize("name", ["sparse", "hybrid", "hybrid-rrf", "summed", "sparse+rerank", "hybrid+rerank"])
@@ -187,100 +132,6 @@ async def test_a_query_that_finds_nothing_feeds_nothing_back(world, engine, clie
     searcher = AsyncSearcher(engine, client, with_feedback("sparse"), index=world.index)
     result = await searcher.search("parliament", filter={"term": {"kind": "neither"}})
     assert (result.hits, result.degraded) == ((), None)
-
-
-@pytest.fixture
-async def bare(world, engine, client, index_name) -> str:
-    """The same documents in an index that leaves vectors out of `_source`."""
-    mappings = next(iter((await engine.mappings(world.index)).values()))
-    await engine.create_index(index_name, {"mappings": {**mappings, "_source": {"excludes": ["splade"]}}})
-    lines = b"".join(orjson.dumps(document) + b"\n" for document in documents())
-    with DeadLetters(None) as letters:
-        await IndexRun(engine, client, index_name, Source(io.BytesIO(lines), "_id", len(lines)), letters).run()
-    return index_name
-
-
-@pytest.mark.parametrize("name", ["sparse", "hybrid", "hybrid+rerank"])
-async def test_an_index_without_stored_vectors_is_searched_and_said(engine, client, bare, name) -> None:
-    result = await AsyncSearcher(engine, client, with_feedback(name), index=bare).search(QUERY)
-    plain = await AsyncSearcher(engine, client, name, index=bare).search(QUERY)
-    assert (result.degraded, result.degraded_stage) == (NO_STORED_VECTORS, "feedback")
-    assert result.hits == plain.hits
-    assert all((hit.rerank_score is not None) == name.endswith("+rerank") for hit in result.hits)
-    searcher = AsyncSearcher(engine, client, with_feedback(name), index=bare)
-    body: JsonObject = {"query": {"match": {"text": QUERY}}}
-    augmented = await searcher.augment(body)
-    assert (augmented.unchanged, augmented.degraded, augmented.degraded_stage) == (None, NO_STORED_VECTORS, "feedback")
-    answer = await searcher.search_body(body)
-    assert (answer.unchanged, answer.degraded, answer.degraded_stage) == (None, NO_STORED_VECTORS, "feedback")
-    assert all(("_rerank_score" in hit) == name.endswith("+rerank") for hit in answer.response["hits"]["hits"])
-
-
-class Faltering(AsyncSidecarClient):
-    """A sidecar that encodes the query, and is then overloaded, or asleep."""
-
-    asleep: bool = False
-    asked: int = 0
-
-    async def encode(self, texts, **options):
-        self.asked += 1
-        if self.asked % 2:
-            return await super().encode(texts, **options)
-        if self.asleep:
-            await asyncio.sleep(30.0)
-        raise Overloaded("full", retry_after=1.0)
-
-
-@pytest.mark.parametrize("asleep", [False, True])
-async def test_a_sidecar_that_is_gone_meanwhile_costs_only_the_feedback(world, engine, client, asleep) -> None:
-    profile = with_feedback("sparse", RULE_OF_FEEDBACK.model_copy(update={"timeout": 0.5}))
-    async with Faltering(world.target) as faltering:
-        faltering.asleep = asleep
-        result = await AsyncSearcher(engine, faltering, profile, index=world.index).search(QUERY)
-    reason = "DEADLINE_EXCEEDED" if asleep else "OVERLOADED"
-    assert (result.degraded, result.degraded_stage) == (reason, "feedback")
-    assert result.hits == (await AsyncSearcher(engine, client, "sparse", index=world.index).search(QUERY)).hits
-
-
-async def test_a_first_pass_that_is_late_leaves_time_for_the_second(world, watched, client) -> None:
-    watched.wait = 30.0
-    profile = with_feedback("sparse").model_copy(update={"timeout": 4.0})
-    result = await AsyncSearcher(watched, client, profile, index=world.index).search(QUERY)
-    assert (result.degraded, result.degraded_stage) == ("DEADLINE_EXCEEDED", "feedback")
-    assert len(result.hits) == 10
-
-
-async def test_an_alias_that_moves_between_the_passes(world, client, index_name) -> None:
-    """The vector and its feedback are one model's, and the name is another one's index by then: all begins anew."""
-    other, alias = f"{index_name}-other", f"{index_name}-alias"
-
-    class Moving(Engine):
-        moved = False
-
-        async def read(self, method, path, parameters=None, body=None, *, timeout=None):
-            answer = await super().read(method, path, parameters, body, timeout=timeout)
-            if path.endswith("/_search") and not self.moved:
-                self.moved = True
-                steps = [
-                    {"remove": {"index": world.index, "alias": alias}},
-                    {"add": {"index": other, "alias": alias}},
-                ]
-                await self.send("POST", "/_aliases", {"actions": steps})
-            return answer
-
-    await fill(world.url, world.target, other, "tiny-sparse")
-    async with await Moving.connect(world.url) as engine:
-        try:
-            added = {"actions": [{"add": {"index": world.index, "alias": alias}}]}
-            await engine.send("POST", "/_aliases", added)
-            result = await AsyncSearcher(engine, client, with_feedback("sparse"), index=alias).search(QUERY)
-            assert engine.moved
-            assert result.degraded is None
-            direct = await AsyncSearcher(engine, client, with_feedback("sparse"), index=other).search(QUERY)
-            assert result.hits == direct.hits
-            assert result.hits
-        finally:
-            await engine.delete_index(other)
 
 
 async def test_a_model_without_a_table_feeds_its_documents_weights_back(world, client, index_name) -> None:

@@ -20,7 +20,7 @@ from sidecar.export import ExportOptions, ExportReport, export_checkpoint
 from sidecar.export.graph.builder import GraphBuilder
 from sidecar.export.graph.integers import quantize_rows
 from sidecar.export.graph.products import Int8Products, Linear
-from tests.support.checkpoints import HIDDEN
+from tests.support.architectures import HIDDEN
 from tests.support.vocabulary import TINY_VOCABULARY
 from tests.unit.export.running import TEXTS, Graph, open_session
 

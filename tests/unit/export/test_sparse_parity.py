@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.bundle import Activation, Bundle, Expansion, Pooling, QueryMode
 from sidecar.export import ExportOptions, export_checkpoint
-from tests.support.checkpoints import build_router_checkpoint, build_sparse_checkpoint, tiny_tokenizer
+from tests.support.architectures import build_router_checkpoint, build_sparse_checkpoint, tiny_tokenizer
 from tests.support.vocabulary import TINY_VOCABULARY
 from tests.unit.export.running import TEXTS, Graph
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import orjson
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -189,3 +190,13 @@ def cross_bundle(
     }
     write_bundle(folder, ManifestDraft.model_validate(values))
     return Bundle.open(folder)
+
+
+def expected(text: str) -> dict[str, float]:
+    ids = [2, *[term_id(word) for word in text.split()][:14], 3]
+    weights = expected_weights(ids, table())
+    return {TERMS[number]: weight for number, weight in enumerate(weights) if weight > 0 and number >= len(SPECIALS)}
+
+
+def close_to(weights: dict[str, float]) -> dict[str, object]:
+    return {term: pytest.approx(weight, rel=1e-4) for term, weight in weights.items()}

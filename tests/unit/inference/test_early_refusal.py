@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.domain import Lane
 from sidecar.errors import DeadlineExceeded, Overloaded
-from tests.unit.inference.test_scheduler import Gate, collect, items, scheduler
+from tests.unit.inference.scheduling import Gate, collect, items, scheduler
 
 
 async def test_a_call_that_can_not_make_its_deadline_is_refused_before_it_waits():

@@ -14,7 +14,7 @@ from sidecar.inference.calls import Item
 from sidecar.inference.priority import NICE, step_back
 from sidecar.inference.scheduler import Scheduler
 from sidecar.inference.workers import Runners
-from tests.unit.inference.test_scheduler import items
+from tests.unit.inference.scheduling import items
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux has a nice value per thread.")
 

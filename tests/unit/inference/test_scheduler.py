@@ -4,73 +4,15 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain import Lane
-from sidecar.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded
-from sidecar.inference.calls import Item
-from sidecar.inference.scheduler import PIECE, Scheduler
-from sidecar.inference.workers import Runners
-
-
-def items(*lengths: int, mark: int = 0) -> list[Item]:
-    return [
-        Item(np.full(length, mark, dtype=np.int32), slot=slot, tokens=length, second=length)
-        for slot, length in enumerate(lengths)
-    ]
-
-
-class Gate:
-    """A runner that records its batches, answers each item with its length, and can be held shut."""
-
-    def __init__(self, *, pause: float = 0.0) -> None:
-        self.open = threading.Event()
-        self.open.set()
-        self.entered = threading.Semaphore(0)
-        self.pause = pause
-        self.batches: list[list[Item]] = []
-
-    def __call__(self, batch):
-        self.entered.release()
-        self.open.wait(10)
-        time.sleep(self.pause)
-        self.batches.append(list(batch))
-        if any(item.ids[0] == 666 for item in batch):
-            raise RuntimeError("Status Message: token 666 of the text")
-        return [
-            InferenceFailed("not finite") if item.ids[0] == 13 else float(len(item.ids) + item.ids[0]) for item in batch
-        ]
-
-    async def wait_entered(self) -> None:
-        while not self.entered.acquire(blocking=False):
-            await asyncio.sleep(0.001)
-
-
-@contextmanager
-def scheduler(runner, *, budget: int = 64, queue_tokens: int = 4_096):
-    made = Scheduler(Runners(runner), name="test", budget=budget, queue_tokens=queue_tokens)
-    try:
-        yield made
-    finally:
-        if isinstance(runner, Gate):
-            runner.open.set()
-        made.close()
-
-
-async def collect(made, work, *, lane=Lane.INTERACTIVE, deadline=None) -> dict[int, float]:
-    rows: dict[int, float] = {}
-
-    def deliver(slot, row):
-        assert slot not in rows
-        rows[slot] = row
-
-    await made.run(work, lane=lane, deliver=deliver, deadline=deadline)
-    return rows
+from sidecar.errors import Overloaded
+from sidecar.inference.scheduler import PIECE
+from tests.unit.inference.scheduling import Gate, collect, items, scheduler
 
 
 async def test_rows_come_back_to_their_slots():
@@ -179,118 +121,6 @@ async def test_an_item_longer_than_the_queue_still_runs():
         assert await collect(made, items(512, 512)) == {0: 512.0, 1: 512.0}
 
 
-async def test_a_deadline_in_the_queue():
-    gate = Gate()
-    with scheduler(gate) as made:
-        gate.open.clear()
-        first = asyncio.create_task(collect(made, items(64, mark=1)))
-        await gate.wait_entered()
-        started = time.monotonic()
-        with pytest.raises(DeadlineExceeded):
-            await collect(made, items(64, mark=2), deadline=started + 0.05)
-        assert time.monotonic() - started < 1.0
-        assert made.figures().waiting_tokens[Lane.INTERACTIVE] == 0
-        gate.open.set()
-        await first
-    assert [item.ids[0] for batch in gate.batches for item in batch] == [1]
-
-
-async def test_a_deadline_that_has_passed_never_reaches_the_model():
-    gate = Gate()
-    with scheduler(gate) as made:
-        with pytest.raises(DeadlineExceeded):
-            await collect(made, items(8), deadline=time.monotonic() - 1.0)
-        assert await collect(made, items(8), deadline=time.monotonic() + 60.0) == {0: 8.0}
-    assert sum(len(batch) for batch in gate.batches) <= 2
-
-
-async def test_a_worker_itself_drops_expired_work():
-    """A caller's event loop may be too busy to notice its own deadline."""
-    gate = Gate()
-    with scheduler(gate) as made:
-        gate.open.clear()
-        first = asyncio.create_task(collect(made, items(64, mark=1)))
-        await gate.wait_entered()
-        late = asyncio.create_task(collect(made, items(64, mark=2), deadline=time.monotonic() + 0.05))
-        await asyncio.sleep(0)
-        time.sleep(0.1)
-        gate.open.set()
-        with pytest.raises(DeadlineExceeded):
-            await late
-        await first
-    assert [item.ids[0] for batch in gate.batches for item in batch] == [1]
-
-
-async def test_a_caller_that_leaves_takes_its_work_along():
-    gate = Gate()
-    with scheduler(gate, queue_tokens=1_024) as made:
-        gate.open.clear()
-        first = asyncio.create_task(collect(made, items(64, mark=1)))
-        await gate.wait_entered()
-        leaving = asyncio.create_task(collect(made, items(*[16] * 500, mark=2), lane=Lane.BULK))
-        staying = asyncio.create_task(collect(made, items(16, 16, mark=3), lane=Lane.BULK))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        assert made.figures().waiting_tokens[Lane.BULK] == 32
-        gate.open.set()
-        assert await staying == {0: 19.0, 1: 19.0}
-        await first
-    assert {int(item.ids[0]) for batch in gate.batches for item in batch} == {1, 3}
-
-
-async def test_leaving_while_the_batch_runs_harms_nobody():
-    gate = Gate()
-    with scheduler(gate) as made:
-        gate.open.clear()
-        leaving = asyncio.create_task(collect(made, items(8, 8, mark=1)))
-        await gate.wait_entered()
-        leaving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        gate.open.set()
-        assert await collect(made, items(8)) == {0: 8.0}
-
-
-async def test_a_failing_batch_fails_its_own_call_only():
-    gate = Gate()
-    with scheduler(gate) as made:
-        gate.open.clear()
-        first = asyncio.create_task(collect(made, items(64)))
-        await gate.wait_entered()
-        good = [asyncio.create_task(collect(made, items(8, mark=number))) for number in range(1, 4)]
-        bad = asyncio.create_task(collect(made, items(8, 8, mark=666)))
-        await asyncio.sleep(0)
-        gate.open.set()
-        with pytest.raises(InferenceFailed) as caught:
-            await bad
-        assert "666" not in str(caught.value)
-        assert await asyncio.gather(*good) == [{0: 9.0}, {0: 10.0}, {0: 11.0}]
-        await first
-        assert await collect(made, items(8)) == {0: 8.0}
-
-
-async def test_an_item_that_fails_fails_its_own_call_only():
-    gate = Gate()
-    with scheduler(gate) as made:
-        good, bad = await asyncio.gather(
-            collect(made, items(8)), collect(made, [*items(8), *items(8, mark=13)]), return_exceptions=True
-        )
-    assert good == {0: 8.0}
-    assert isinstance(bad, InferenceFailed)
-
-
-async def test_a_result_that_can_not_be_taken_fails_the_call():
-    def refuse(slot, row):
-        raise KeyError(slot)
-
-    with scheduler(Gate()) as made:
-        with pytest.raises(InferenceFailed):
-            await made.run(items(8), lane=Lane.BULK, deliver=refuse, deadline=None)
-        assert await collect(made, items(8)) == {0: 8.0}
-
-
 async def test_bulk_does_not_starve_under_a_flood_of_queries():
     gate = Gate(pause=0.001)
     with scheduler(gate, budget=64, queue_tokens=100_000) as made:
@@ -330,35 +160,6 @@ async def test_waits_are_measured():
         assert (figures.batches, figures.items, figures.padded_tokens) == (3, 3, 192)
         assert 0.06 <= figures.busy_seconds <= waits.inference
         assert 100 < figures.tokens_per_second <= 64 / 0.02
-
-
-async def test_closing_rejects_what_waits_and_what_comes():
-    gate = Gate()
-    made = Scheduler(Runners(gate), name="test", budget=64, queue_tokens=4_096)
-    gate.open.clear()
-    running = asyncio.create_task(collect(made, items(64)))
-    await gate.wait_entered()
-    waiting = asyncio.create_task(collect(made, items(64)))
-    await asyncio.sleep(0)
-    threading.Timer(0.05, gate.open.set).start()
-    await asyncio.to_thread(made.close)
-    for task in (running, waiting):
-        with pytest.raises(NotReady):
-            await task
-    with pytest.raises(NotReady):
-        await collect(made, items(8))
-    made.close()
-
-
-async def test_closing_with_grace_drains():
-    gate = Gate(pause=0.01)
-    made = Scheduler(Runners(gate), name="test", budget=64, queue_tokens=4_096)
-    tasks = [asyncio.create_task(collect(made, items(64, 64))) for _ in range(5)]
-    await asyncio.sleep(0)
-    started = time.monotonic()
-    await asyncio.to_thread(made.close, 10.0)
-    assert time.monotonic() - started < 5.0
-    assert await asyncio.gather(*tasks) == [{0: 64.0, 1: 64.0}] * 5
 
 
 async def test_the_event_loop_stays_free_while_the_model_runs():

@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-from contextlib import contextmanager
-from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -15,70 +13,14 @@ from sidecar.inference import workers as workers_module
 from sidecar.inference.calls import Call
 from sidecar.inference.lanes import SPREAD_TOKENS, Entry
 from sidecar.inference.scheduler import Scheduler
-from sidecar.inference.workers import WIDE_TOKENS, Runners, run_batch
-from tests.unit.inference.test_scheduler import collect, items
-
-
-class Stage:
-    """Runners that count the threads in use and end a batch only when the test lets one end."""
-
-    def __init__(self, workers: int, *, held: bool = True, wide: bool = False) -> None:
-        self.workers = workers
-        self.held = held
-        self.permits = threading.Semaphore(0)
-        self.lock = threading.Lock()
-        self.used = self.most = 0
-        self.started: list[tuple[int, list]] = []
-        self.ended = 0
-        self.runners = Runners(partial(self.run, 1), workers, partial(self.run, workers) if wide else None)
-
-    def run(self, threads, batch):
-        with self.lock:
-            self.used += threads
-            self.most = max(self.most, self.used)
-            self.started.append((threads, list(batch)))
-        if self.held:
-            self.permits.acquire(timeout=20)
-        with self.lock:
-            self.used -= threads
-            self.ended += 1
-        if any(item.ids[0] == 666 for item in batch):
-            raise RuntimeError("broken")
-        return [float(len(item.ids) + item.ids[0]) for item in batch]
-
-    def end(self, batches: int = 1) -> None:
-        self.permits.release(batches)
-
-    def release(self) -> None:
-        self.held = False
-        self.permits.release(1_000)
-
-    async def wait_started(self, batches: int) -> None:
-        """Wait until so many have started, and give one too many the time to show."""
-        while len(self.started) < batches:
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(0.02)
-        assert len(self.started) == batches
-
-    @property
-    def marks(self) -> list[int]:
-        """The call of each batch, in the order in which they started."""
-        return [int(batch[0].ids[0]) for _, batch in self.started]
-
-
-@contextmanager
-def scheduler(stage: Stage, *, budget: int = 64, queue_tokens: int = 100_000):
-    made = Scheduler(stage.runners, name="test", budget=budget, queue_tokens=queue_tokens)
-    try:
-        yield made
-    finally:
-        stage.release()
-        made.close()
+from sidecar.inference.workers import WIDE_TOKENS, run_batch
+from tests.unit.inference.scheduling import collect, items
+from tests.unit.inference.stage import Stage, staged
 
 
 async def test_one_call_runs_on_every_worker_and_no_more():
     stage = Stage(3)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         task = asyncio.create_task(collect(made, items(*[64] * 10)))
         await stage.wait_started(3)
         assert stage.used == 3
@@ -91,7 +33,7 @@ async def test_one_call_runs_on_every_worker_and_no_more():
 
 async def test_calls_of_one_text_run_side_by_side():
     stage = Stage(3)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         tasks = []
         for number in range(3):
             tasks.append(asyncio.create_task(collect(made, items(8, mark=number))))
@@ -113,7 +55,7 @@ async def test_calls_of_one_text_run_side_by_side():
 )
 async def test_what_waits_is_cut_into_even_parts_for_the_free_workers(lengths, batches):
     stage = Stage(4)
-    with scheduler(stage, budget=1_024) as made:
+    with staged(stage, budget=1_024) as made:
         task = asyncio.create_task(collect(made, items(*lengths)))
         await stage.wait_started(len(batches))
         assert sorted(len(batch) for _, batch in stage.started) == batches
@@ -124,7 +66,7 @@ async def test_what_waits_is_cut_into_even_parts_for_the_free_workers(lengths, b
 
 async def test_a_query_runs_as_soon_as_one_worker_is_through():
     stage = Stage(2)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         bulk = asyncio.create_task(collect(made, items(*[64] * 20, mark=3), lane=Lane.BULK))
         await stage.wait_started(2)
         rerank = asyncio.create_task(collect(made, items(64, 64, mark=2), lane=Lane.RERANK))
@@ -141,7 +83,7 @@ async def test_a_query_runs_as_soon_as_one_worker_is_through():
 
 async def test_the_items_of_a_call_start_in_their_order():
     stage = Stage(3, held=False)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         await collect(made, items(*[64] * 50))
     # Workers enter the runner after they took the batch, so two neighbours may change places.
     slots = [batch[0].slot for _, batch in stage.started]
@@ -151,7 +93,7 @@ async def test_the_items_of_a_call_start_in_their_order():
 
 async def test_a_small_call_does_not_wait_for_a_large_one_of_its_lane():
     stage = Stage(2)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         large = asyncio.create_task(collect(made, items(*[64] * 100, mark=1), lane=Lane.BULK))
         await stage.wait_started(2)
         small = asyncio.create_task(collect(made, items(64, 64, mark=2), lane=Lane.BULK))
@@ -174,14 +116,14 @@ async def test_a_call_is_handed_one_row_at_a_time():
         threading.Event().wait(0.001)
         inside.release()
 
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         await made.run(items(*[32] * 64), lane=Lane.BULK, deliver=deliver, deadline=None)
     assert rows == dict.fromkeys(range(64), 32.0)
 
 
 async def test_a_caller_that_leaves_while_several_of_its_batches_run():
     stage = Stage(2)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         leaving = asyncio.create_task(collect(made, items(*[64] * 10, mark=1)))
         await stage.wait_started(2)
         staying = asyncio.create_task(collect(made, items(64, mark=2)))
@@ -199,7 +141,7 @@ async def test_a_caller_that_leaves_while_several_of_its_batches_run():
 async def test_the_room_that_callers_leave_goes_to_those_who_wait_for_it():
     """The large call's second item finds no room when its first one starts, and later nothing is left to start."""
     stage = Stage(1)
-    with scheduler(stage, queue_tokens=1_024) as made:
+    with staged(stage, queue_tokens=1_024) as made:
         first = asyncio.create_task(collect(made, items(64)))
         await stage.wait_started(1)
         large = asyncio.create_task(collect(made, items(16, 700, mark=1), lane=Lane.BULK))
@@ -219,7 +161,7 @@ async def test_the_room_that_callers_leave_goes_to_those_who_wait_for_it():
 
 async def test_a_failing_batch_fails_its_own_call_only_and_no_worker_is_lost():
     stage = Stage(2)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         first = asyncio.create_task(collect(made, items(64, 64, mark=1)))
         await stage.wait_started(2)
         good = [asyncio.create_task(collect(made, items(8, mark=number))) for number in range(2, 6)]
@@ -232,7 +174,7 @@ async def test_a_failing_batch_fails_its_own_call_only_and_no_worker_is_lost():
         await first
 
     stage = Stage(2)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         bad = [asyncio.create_task(collect(made, items(64, mark=666))) for _ in range(4)]
         stage.end(4)
         outcomes = await asyncio.gather(*bad, return_exceptions=True)
@@ -272,7 +214,7 @@ async def test_closing_with_grace_drains_every_worker():
 
 async def test_a_lone_long_text_gets_every_thread():
     stage = Stage(2, held=False, wide=True)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         for lengths in ([WIDE_TOKENS], [WIDE_TOKENS - 64], [16], [WIDE_TOKENS] * 2):
             assert len(await collect(made, items(*lengths))) == len(lengths)
     threads = [(threads, batch[0].tokens) for threads, batch in stage.started]
@@ -283,7 +225,7 @@ async def test_a_lone_long_text_gets_every_thread():
 
 async def test_beside_a_wide_run_nothing_starts_and_after_it_everything():
     stage = Stage(2, wide=True)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         long = asyncio.create_task(collect(made, items(512, mark=1)))
         await stage.wait_started(1)
         others = [asyncio.create_task(collect(made, items(512, mark=number))) for number in range(2, 5)]
@@ -299,7 +241,7 @@ async def test_beside_a_wide_run_nothing_starts_and_after_it_everything():
 
 async def test_a_long_text_beside_another_batch_gets_one_thread():
     stage = Stage(2, wide=True)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         short = asyncio.create_task(collect(made, items(8)))
         await stage.wait_started(1)
         long = asyncio.create_task(collect(made, items(512)))
@@ -325,7 +267,7 @@ def test_never_more_threads_than_there_are_whatever_comes(workers, calls):
         return await asyncio.gather(*answers)
 
     stage = Stage(workers, held=False, wide=workers > 1)
-    with scheduler(stage) as made:
+    with staged(stage) as made:
         answers = asyncio.run(everything(made))
     for number, (lengths, rows) in enumerate(zip(calls, answers, strict=True)):
         assert rows == {slot: float(length + number) for slot, length in enumerate(lengths)}
@@ -349,7 +291,7 @@ class HalfSeconds:
 )
 async def test_the_throughput_is_that_of_all_workers(monkeypatch, workers, length, busy, rate):
     monkeypatch.setattr(workers_module, "time", HalfSeconds())
-    with scheduler(Stage(workers, held=False)) as made:
+    with staged(Stage(workers, held=False)) as made:
         await collect(made, items(*[length] * 8))
         figures = made.figures()
     assert (figures.batches, figures.padded_tokens) == (8, 8 * length)
@@ -359,7 +301,7 @@ async def test_the_throughput_is_that_of_all_workers(monkeypatch, workers, lengt
 
 async def test_a_wide_run_keeps_every_thread_busy(monkeypatch):
     monkeypatch.setattr(workers_module, "time", HalfSeconds())
-    with scheduler(Stage(2, held=False, wide=True)) as made:
+    with staged(Stage(2, held=False, wide=True)) as made:
         await collect(made, items(512))
         figures = made.figures()
     assert figures.busy_seconds == pytest.approx(1.0)

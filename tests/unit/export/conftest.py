@@ -1,0 +1,30 @@
+"""How the ready graphs of these tests are imported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sidecar.domain import ModelKind
+from sidecar.export.importing import ImportOptions
+from tests.support.graphs import tiny_tokenizer_file
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> ImportOptions:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    return ImportOptions(
+        name="tiny-import",
+        kind=ModelKind.SPARSE_ENCODER,
+        license="Apache-2.0",
+        tokenizer=tiny_tokenizer_file(folder),
+        max_tokens=64,
+    )
+
+
+@pytest.fixture
+def cross(options: ImportOptions) -> ImportOptions:
+    return replace(options, kind=ModelKind.CROSS_ENCODER)
