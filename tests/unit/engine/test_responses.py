@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.engine import Hit, SearchResponse
 from sidecar.engine.mappings import excluding
+from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable
 
 
 def test_a_usual_answer() -> None:
@@ -56,3 +57,44 @@ def test_an_odd_answer_is_no_crash(body: dict[str, object]) -> None:
 )
 def test_the_vector_is_taken_out_of_any_source(asked: object, sent: object) -> None:
     assert excluding(asked, ("splade",)) == sent
+
+
+def one_hit(name: str) -> dict[str, object]:
+    return {"took": 1, "status": 200, "hits": {"hits": [{"_index": "i", "_id": name, "_score": 1.0}]}}
+
+
+def test_answers_to_several_searches_keep_their_places() -> None:
+    found = SearchResponse.parse_each({"responses": [one_hit("a"), one_hit("b")]}, [{}, {}])
+    assert [response.hits[0].id for response in found] == ["a", "b"]
+    assert SearchResponse.parse_each({"responses": []}, []) == ()
+
+
+@pytest.mark.parametrize("answer", [{}, {"responses": None}, {"responses": [one_hit("a")]}, {"responses": {"0": {}}}])
+def test_another_number_of_answers_is_not_matched_up(answer: dict[str, object]) -> None:
+    with pytest.raises(EngineRejected, match="another number of searches"):
+        SearchResponse.parse_each(answer, [{}, {}])
+
+
+@pytest.mark.parametrize(
+    ("status", "raised"),
+    [(429, EngineOverloaded), (503, EngineUnavailable), (400, EngineRejected), (None, EngineUnavailable)],
+)
+def test_the_first_search_that_failed_is_named_by_its_place(status: int | None, raised: type[EngineError]) -> None:
+    cause = {"type": "parsing_exception", "reason": "unknown query [secretive]"}
+    failed = {"error": {**cause, "root_cause": [cause]}, **({} if status is None else {"status": status})}
+    bodies = [{}, {"query": {"secretive": {"text": "my own words"}}}, {}]
+    with pytest.raises(raised) as caught:
+        SearchResponse.parse_each({"responses": [one_hit("a"), failed, failed]}, bodies)
+    assert caught.value.field == "bodies[1]"
+    assert "my own words" not in caught.value.message
+
+
+def test_what_was_asked_never_stands_in_the_message() -> None:
+    """Clusters quote the request back: what comes from its values is taken out, the rest of the reason is kept."""
+    cause = {"type": "query_shard_exception", "reason": "failed to parse [grandmother's maiden name] as a date"}
+    failed = {"error": {**cause, "root_cause": [cause]}, "status": 400}
+    body = {"query": {"range": {"born": {"gte": "grandmother's maiden name"}}}}
+    with pytest.raises(EngineRejected) as caught:
+        SearchResponse.parse_each({"responses": [failed]}, [body])
+    assert "maiden" not in caught.value.message
+    assert "query_shard_exception" in caught.value.message
