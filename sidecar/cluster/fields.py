@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.templates import existing_template
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import Dialect
 from sidecar.engine.seismic import advised_ceiling
+from sidecar.engine.versions import ClusterInfo
 from sidecar.errors import EngineRejected
 
-__all__ = ["files_of", "missing_properties", "names_in_files", "with_ceiling"]
+__all__ = ["EXCLUDED_VECTORS", "excludes_vectors", "files_of", "missing_properties", "names_in_files", "with_ceiling"]
+
+EXCLUDED_VECTORS = "index.mapping.exclude_source_vectors"
+"""Elasticsearch's, known and true from 9.2 on, and final: `sparse_vector` fields are not given out with documents."""
 
 
 def missing_properties(name: str, spec: IndexSpec, dialect: Dialect, properties: JsonObject) -> dict[str, JsonValue]:
@@ -20,14 +22,14 @@ def missing_properties(name: str, spec: IndexSpec, dialect: Dialect, properties:
     Raises EngineRejected where a field of that name has another type.
     """
     wanted = with_ceiling(
-        _object(existing_template(files_of(spec, dialect.name), names_in_files(spec, dialect))["properties"]), spec
+        as_object(existing_template(files_of(spec, dialect.name), names_in_files(spec, dialect))["properties"]), spec
     )
     missing: dict[str, JsonValue] = {}
     for field_name, definition in wanted.items():
         present = properties.get(field_name)
         if present is None:
             missing[field_name] = definition
-        elif _object(present).get("type") != _object(definition).get("type"):
+        elif as_object(present).get("type") != as_object(definition).get("type"):
             raise EngineRejected(
                 f"Index {name} has a field {field_name} of another type: give another --vector-field or --hash-field."
             )
@@ -47,14 +49,15 @@ def names_in_files(spec: IndexSpec, dialect: Dialect) -> dict[str, str]:
 
 def with_ceiling(properties: JsonObject, spec: IndexSpec) -> JsonObject:
     """Set the quantisation ceiling from the encoder's largest weight, where the field has one."""
-    vector = _object(properties.get(spec.vector_field))
-    method = _object(vector.get("method"))
+    vector = as_object(properties.get(spec.vector_field))
+    method = as_object(vector.get("method"))
     if spec.largest_weight is None or not method:
         return properties
     ceiling = {"quantization_ceiling_ingest": advised_ceiling(spec.largest_weight)}
-    parameters: JsonObject = {**_object(method.get("parameters")), **ceiling}
+    parameters: JsonObject = {**as_object(method.get("parameters")), **ceiling}
     return {**properties, spec.vector_field: {**vector, "method": {**method, "parameters": parameters}}}
 
 
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}
+def excludes_vectors(dialect: str, cluster: ClusterInfo) -> bool:
+    """Tell whether an index that is made without a word of it keeps its vectors out of `_source`."""
+    return dialect == "elasticsearch" and cluster.release >= (9, 2)

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.connectors import ConnectorSpec, plan_connectors, plan_settings
-from sidecar.cluster.fields import files_of, missing_properties, names_in_files, with_ceiling
+from sidecar.cluster.fields import (
+    EXCLUDED_VECTORS,
+    excludes_vectors,
+    files_of,
+    missing_properties,
+    names_in_files,
+    with_ceiling,
+)
 from sidecar.cluster.pipelines import (
     beside_index,
     plan_index_template,
@@ -21,7 +28,7 @@ from sidecar.cluster.record import SETUP_KEY, SettingChange, SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.templates import index_template
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import META_KEY, Dialect, DialectChoice, Engine, IndexMeta, PassageField, choose_dialect
 from sidecar.engine.transport import path_of
 from sidecar.engine.versions import ML_COMMONS, NEURAL_SEARCH, ClusterInfo
@@ -64,7 +71,7 @@ class _Found:
     @property
     def others(self) -> JsonObject:
         """All of `_meta`."""
-        return _object(self.mapping.get("_meta"))
+        return as_object(self.mapping.get("_meta"))
 
 
 async def set_up(engine: Engine, spec: IndexSpec) -> SetupPlan:
@@ -90,7 +97,7 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
     meta = spec.meta(dialect.name)
     beside, record = await _plan_beside(engine, index, spec, meta, dialect, cluster, found.record or SetupRecord())
     if found.name is None:
-        first = [_creation(spec, meta, dialect, record.model_copy(update={"created_index": True}))]
+        first = [_creation(spec, meta, dialect, cluster, record.model_copy(update={"created_index": True}))]
     else:
         if dialect.name == "seismic":
             await _require_sparse_index(engine, index)
@@ -142,7 +149,7 @@ async def _plan_beside(
             requests += await plan_search_pipeline(engine, index, known)
         record = record.model_copy(update={"search_pipeline": beside_index(index)})
     if spec.template is not None:
-        body = _index_body(spec, meta, dialect, {})
+        body = _index_body(spec, meta, dialect, cluster, {})
         requests += await plan_index_template(engine, index, spec.template, body)
         record = record.model_copy(update={"index_template": beside_index(index)})
     return requests, record
@@ -157,16 +164,21 @@ def _merged(before: Mapping[str, SettingChange], now: Mapping[str, SettingChange
     return kept
 
 
-def _creation(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, record: SetupRecord) -> Request:
-    return Request("PUT", path_of(spec.index), _index_body(spec, meta, dialect, record.to_mapping()))
+def _creation(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, cluster: ClusterInfo, record: SetupRecord) -> Request:
+    return Request("PUT", path_of(spec.index), _index_body(spec, meta, dialect, cluster, record.to_mapping()))
 
 
-def _index_body(spec: IndexSpec, meta: IndexMeta, dialect: Dialect, more_meta: JsonObject) -> JsonObject:
+def _index_body(
+    spec: IndexSpec, meta: IndexMeta, dialect: Dialect, cluster: ClusterInfo, more_meta: JsonObject
+) -> JsonObject:
     body = index_template(files_of(spec, meta.dialect), names_in_files(spec, dialect), spec.source_fields)
-    mappings, settings = _object(body.get("mappings")), _object(body.get("settings"))
-    if spec.settings:
-        settings = {**settings, "index": {**_object(settings.get("index")), **spec.settings}}
-    properties = with_ceiling(_object(mappings.get("properties")), spec)
+    mappings, settings = as_object(body.get("mappings")), as_object(body.get("settings"))
+    given: JsonObject = (
+        {EXCLUDED_VECTORS.removeprefix("index."): False} if excludes_vectors(meta.dialect, cluster) else {}
+    )
+    if given or spec.settings:
+        settings = {**settings, "index": {**as_object(settings.get("index")), **given, **spec.settings}}
+    properties = with_ceiling(as_object(mappings.get("properties")), spec)
     record = {**meta.to_mapping(), **more_meta}
     return {**body, "settings": settings, "mappings": {"_meta": record, **mappings, "properties": properties}}
 
@@ -175,7 +187,7 @@ def _addition(
     name: str, spec: IndexSpec, meta: IndexMeta, dialect: Dialect, found: _Found, record: SetupRecord
 ) -> list[Request]:
     recorded = found.others.get(META_KEY)
-    properties = _object(found.mapping.get("properties"))
+    properties = as_object(found.mapping.get("properties"))
     if recorded is not None:
         _require_same(name, IndexMeta.parse(name, recorded), meta)
     else:
@@ -224,7 +236,7 @@ def _require_connectable(connector: ConnectorSpec, dialect: Dialect, cluster: Cl
 
 async def _require_sparse_index(engine: Engine, name: str) -> None:
     answer = await engine.read("GET", path_of(name, "_settings"), {"flat_settings": "true"})
-    settings = _object(_object(answer.get(name)).get("settings"))
+    settings = as_object(as_object(answer.get(name)).get("settings"))
     if str(settings.get("index.sparse")).lower() != "true":
         raise InvalidInput(
             f"Index {name} was made without index.sparse, which can't be set later: a segment that reaches the"
@@ -254,16 +266,12 @@ def _require_same(name: str, recorded: IndexMeta, wanted: IndexMeta) -> None:
 def _require_lexical_field(name: str, spec: IndexSpec, properties: JsonObject) -> None:
     found: JsonValue = {"properties": properties}
     for part in spec.lexical.split("."):
-        inner = _object(found)
-        children = {**_object(inner.get("fields")), **_object(inner.get("properties"))}
+        inner = as_object(found)
+        children = {**as_object(inner.get("fields")), **as_object(inner.get("properties"))}
         found = children.get(part)
-    if _object(found).get("type") not in TEXT_TYPES:
+    if as_object(found).get("type") not in TEXT_TYPES:
         raise InvalidInput(
             f"Index {name} exists and has no text field {spec.lexical}: name the one that words are searched in, by"
             " --lexical-field.",
             field="lexical_field",
         )
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

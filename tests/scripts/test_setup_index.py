@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster import IndexSpec, pick_encoder, set_up, tear_down
+from sidecar.cluster import IndexSpec, pick_encoder, plan_setup, set_up, tear_down
 from sidecar.cluster.spec import PASSAGE_FIELD
 from sidecar.engine import BulkAction, Engine, PassageRule
 from tests.support.nodes import Node
 from tests.support.sidecars import InProcess, StartSidecar
 from tests.support.state import cluster_state
+from tests.unit.cluster.recorded import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSING = [tool for tool in ("bash", "curl", "jq") if shutil.which(tool) is None]
@@ -50,7 +51,7 @@ async def run(script: str, *arguments: str) -> tuple[int, str, str]:
 
 async def spec(sidecar: InProcess, index: str, **more: object) -> IndexSpec:
     async with AsyncSidecarClient(sidecar.target) as client:
-        return IndexSpec(index, pick_encoder(await client.models()), dialect="rank_features", **more)
+        return IndexSpec(index, pick_encoder(await client.models()), **{"dialect": "rank_features", **more})
 
 
 async def ran(script: str, node: Node, sidecar: InProcess, index: str, *more: str) -> str:
@@ -207,3 +208,21 @@ async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str
     assert "--delete-documents" in await refused("teardown-index")
     await ran("teardown-index", opensearch, sidecar, index_name, "--delete-documents")
     assert not await engine.index_exists(index_name)
+
+
+@pytest.mark.parametrize(("version", "kept"), [("9.1.4", None), ("9.2.0", False)])
+async def test_elasticsearch_is_told_to_keep_vectors_in_documents(
+    version: str, kept: bool | None, index_name: str, start_sidecar: StartSidecar
+) -> None:
+    """Such a node can't be had: its first answer is all that the script asks for."""
+    sidecar = await start_sidecar()
+    root = {"cluster_name": "c", "version": {"number": version}, "tagline": "You Know, for Search"}
+    async with recorded({"GET /": root}) as (engine, _):
+        (made,) = (await plan_setup(engine, await spec(sidecar, index_name, dialect="elasticsearch"))).requests
+        options = ("--engine", engine.address, "--dialect", "elasticsearch", "--dry-run")
+        code, out, error = await run("setup-index", "--index", index_name, "--http", sidecar.http_url, *options)
+    assert code == 0, error
+    first, _, body = out.partition("\n")
+    assert first == f"PUT /{index_name}"
+    assert json.loads(body) == made.body
+    assert json.loads(body)["settings"]["index"].get("mapping.exclude_source_vectors") is kept
