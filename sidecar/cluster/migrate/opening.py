@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.fields import missing_properties
+from sidecar.cluster.migrate.limits import require_fillable
 from sidecar.cluster.migrate.state import Migrating, look, now
 from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
-from sidecar.domain import JsonObject, JsonValue, ModelInfo
+from sidecar.domain import JsonValue, ModelInfo, as_object
 from sidecar.engine import Engine, IndexMeta, MigrationRecord, MigrationState, dialect_named
 from sidecar.engine.transport import path_of
 from sidecar.errors import FingerprintMismatch, InvalidInput
@@ -69,7 +69,8 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
     """Find out what has to be sent; sends nothing that changes anything.
 
     Source fields, lexical field and dialect stay those of the index. Raises InvalidInput where another migration is
-    open or the model is the index's own, EngineRejected where a field of that name has another type.
+    open, the model is the index's own, or the dialect does not allow for it; EngineRejected where a field of that name
+    has another type.
     """
     found = await look(engine, index)
     model = candidate.model
@@ -103,8 +104,9 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
     unsuitable = dialect.unsuitable_because(model.vocabulary_size)
     if unsuitable is not None:
         raise InvalidInput(unsuitable, field="model")
-    properties = _object(found.mapping.get("properties"))
+    properties = as_object(found.mapping.get("properties"))
     missing = missing_properties(found.index, _spec(found, candidate, meta), dialect, properties)
+    await require_fillable(engine, found.index, missing.get(meta.vector_field, properties.get(meta.vector_field)))
     record = MigrationRecord(candidate=meta, previous=found.active, begun=now())
     entered: dict[str, JsonValue] = {**found.entries, **record.to_mapping()}
     if not setup.created_index and SetupRecord.parse(found.index, found.entries) is not None:
@@ -176,7 +178,3 @@ def _notes(found: Migrating, setup: SetupRecord) -> tuple[str, ...]:
             " --template for one of the new model's indices."
         )
     return tuple(notes)
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.fields import missing_properties
+from sidecar.cluster.migrate.limits import require_blocks, require_whole_vectors
 from sidecar.cluster.migrate.state import Migrating, look, now
 from sidecar.cluster.mirror.pair import Pair, find_pair, names_behind
 from sidecar.cluster.mirror.record import SecondIndexRecord
@@ -14,7 +14,7 @@ from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.setup import IN_CLUSTER_DIALECTS
 from sidecar.cluster.spec import IndexSpec
-from sidecar.domain import JsonObject, JsonValue, ModelInfo
+from sidecar.domain import JsonObject, ModelInfo, as_object
 from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_of
 from sidecar.engine.transport import path_of
 from sidecar.errors import InvalidInput
@@ -81,7 +81,7 @@ async def plan_second_index(
 
     The new index gets the settings, analysers, fields and other entries of `_meta` of the old one; vectors lie in the
     same fields. Raises InvalidInput where `index` is no alias of one index, an index `into` exists that is not ours, or
-    another migration is open.
+    another migration is open, UnsupportedEngine where the cluster is too old for it.
     """
     found = await look(engine, index)
     pair = await find_pair(engine, index)
@@ -150,6 +150,8 @@ async def _require_movable(engine: Engine, found: Migrating, index: str, into: s
     if unsuitable is not None:
         raise InvalidInput(unsuitable, field="model")
     _require_whole_sources(found)
+    require_blocks(engine.info)
+    await require_whole_vectors(engine, found.index, found.active.dialect, engine.info)
     await _require_free(engine, into)
 
 
@@ -160,7 +162,7 @@ async def _require_free(engine: Engine, into: str) -> None:
 
 def _require_whole_sources(found: Migrating) -> None:
     """A document is copied from its `_source`: what is not in there would be lost."""
-    source = _object(found.mapping.get("_source"))
+    source = as_object(found.mapping.get("_source"))
     excludes = source.get("excludes")
     ours = {*dialect_of(found.active).written_fields(found.active.vector_field), found.active.hash_field}
     others = [name for name in excludes if name not in ours] if isinstance(excludes, list | tuple) else []
@@ -204,19 +206,24 @@ async def _body(
 ) -> tuple[JsonObject, list[Request]]:
     dialect = dialect_of(meta)
     answer = await engine.read("GET", path_of(found.index, "_settings"), {"flat_settings": "true"})
-    given = _object(_object(answer.get(found.index)).get("settings"))
+    given = as_object(as_object(answer.get(found.index)).get("settings"))
     settings = {key: value for key, value in given.items() if _is_copied(key)}
     ours = {*dialect.written_fields(meta.vector_field), meta.hash_field}
-    properties = _object(found.mapping.get("properties"))
+    properties = as_object(found.mapping.get("properties"))
     kept = {name: value for name, value in properties.items() if name not in ours}
     added = missing_properties(record.second, _spec(found, record.second, model, largest_weight), dialect, kept)
-    in_cluster = dialect.name in IN_CLUSTER_DIALECTS
+    in_cluster = _has_search_pipeline(meta)
     setup = SetupRecord(created_index=True, search_pipeline=beside_index(record.second) if in_cluster else None)
     theirs = {key: value for key, value in found.entries.items() if not key.startswith(META_KEY)}
     entries: JsonObject = {**theirs, **meta.to_mapping(), **setup.to_mapping(), **record.to_mapping()}
     mappings: JsonObject = {**found.mapping, "_meta": entries, "properties": {**kept, **added}}
     beside = await plan_search_pipeline(engine, record.second, None) if in_cluster else []
     return {"settings": settings, "mappings": mappings}, beside
+
+
+def _has_search_pipeline(meta: IndexMeta) -> bool:
+    """Whether setup makes a search pipeline for such an index: its two phases do not reach into nested queries."""
+    return meta.dialect in IN_CLUSTER_DIALECTS and meta.passages is None
 
 
 def _is_copied(setting: str) -> bool:
@@ -243,13 +250,14 @@ def _notes(found: Migrating, record: SecondIndexRecord, model: ModelInfo) -> tup
         f" write by the name {record.alias} alone.",
     ]
     setup = SetupRecord.parse(found.index, found.entries)
+    if setup is not None and setup.search_pipeline is not None and _has_search_pipeline(found.active):
+        notes.append(
+            f"Searches that name the pipeline {setup.search_pipeline} have to name {beside_index(record.second)} after"
+            " the swap: `drop` deletes the old one, unless the new index has it as its default."
+        )
     if setup is not None and setup.index_template is not None:
         notes.append(
             f"The template {setup.index_template} still makes indices for {found.active.bundle}: run setup with"
             " --template for one of the new model's indices."
         )
     return tuple(notes)
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.migrate.counts import count_field
+from sidecar.cluster.migrate.limits import aliases_are_conditional
 from sidecar.cluster.migrate.state import enter, now
 from sidecar.cluster.mirror.copying import CopyRun
 from sidecar.cluster.mirror.pair import Pair, Side, require_pair
@@ -20,7 +21,7 @@ from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.reconcile.frame import Progress
 from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.cluster.second_index.opening import INGEST_SETTINGS
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import Engine
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineUnavailable, InvalidInput
@@ -166,9 +167,11 @@ async def _move(engine: Engine, begun: SecondIndexRecord, source: Side, target: 
     pipelines = {key: settings[key] for key in INGEST_SETTINGS if key in settings}
     if pipelines:
         await _put_settings(engine, target.name, pipelines)
+    # Without it, older clusters add the alias even where somebody took it away since it was looked for, just below.
+    only_if_there: JsonObject = {"must_exist": True} if aliases_are_conditional(engine.info) else {}
     actions: list[JsonValue] = []
     for alias, definition in source.aliases.items():
-        actions.append({"remove": {"index": source.name, "alias": alias, "must_exist": True}})
+        actions.append({"remove": {"index": source.name, "alias": alias, **only_if_there}})
         actions.append({"add": {"index": target.name, "alias": alias, **definition}})
     switched = begun.model_copy(update={"switched": now()})
     await enter(engine, begun.second, switched.to_mapping())
@@ -200,7 +203,7 @@ async def _blocks(engine: Engine, side: Side) -> list[str]:
 
 async def _settings(engine: Engine, side: Side) -> JsonObject:
     answer = await engine.read("GET", path_of(side.name, "_settings"), {"flat_settings": "true"})
-    return _object(_object(answer.get(side.name)).get("settings"))
+    return as_object(as_object(answer.get(side.name)).get("settings"))
 
 
 async def _block(engine: Engine, index: str) -> None:
@@ -213,7 +216,3 @@ async def _block(engine: Engine, index: str) -> None:
 async def _put_settings(engine: Engine, index: str, settings: Mapping[str, JsonValue]) -> None:
     body: JsonObject = dict(settings)
     await engine.send("PUT", path_of(index, "_settings"), body)
-
-
-def _object(value: JsonValue) -> JsonObject:
-    return value if isinstance(value, Mapping) else {}

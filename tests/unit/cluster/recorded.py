@@ -50,7 +50,7 @@ class Recorded:
     asked: list[tuple[str, str, object]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.Response:
-        body = await request.json() if request.can_read_body else None
+        body = await request.json() if request.body_exists else None
         self.asked.append((request.method, request.path_qs, body))
         answer = self.answers.get(f"{request.method} {request.path}")
         if isinstance(answer, list):
@@ -63,9 +63,11 @@ class Recorded:
 
 
 @asynccontextmanager
-async def recorded(answers: Mapping[str, object] = {}) -> AsyncIterator[tuple[Engine, Recorded]]:
+async def recorded(
+    answers: Mapping[str, object] = {}, kind: type[Recorded] = Recorded
+) -> AsyncIterator[tuple[Engine, Recorded]]:
     """Answer from a loopback port, and connect an engine to it."""
-    cluster = Recorded({**BASE, **answers})
+    cluster = kind({**BASE, **answers})
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", cluster.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
