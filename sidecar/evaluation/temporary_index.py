@@ -25,8 +25,10 @@ SETTINGS: dict[str, str | int | float | bool] = {
     "number_of_shards": 1,
     "number_of_replicas": 0,
     "auto_expand_replicas": "false",
+    "store.stats_refresh_interval": "0s",
 }
-"""One shard: document frequencies are those of the whole collection, as in everything that is compared with it."""
+"""One shard: document frequencies are those of the whole collection, as in everything that is compared with it. The
+size is looked at when it is asked for: by default a cluster tells the one of ten seconds ago, from before the merge."""
 
 
 @dataclass(frozen=True, slots=True)

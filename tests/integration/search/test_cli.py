@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from sidecar.cli.main import app
+from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.passages import split
-from sidecar.engine import Engine, PassageRule
+from sidecar.engine import BulkAction, Engine, PassageRule
 from sidecar.errors import EvaluationError, InvalidInput, ProfileInvalid, SidecarUnavailable
-from sidecar.evaluation import read_run
+from sidecar.evaluation import read_collection, read_run
+from sidecar.evaluation.temporary_index import indexed_collection
 
 pytestmark = pytest.mark.integration
 
@@ -150,6 +152,19 @@ def test_evaluate_measures_passages(world, tmp_path: Path) -> None:
     assert found["vectors"]["mean_document_terms"] > found["vectors"]["mean_document_vectors"]
     assert found["documents_truncated"] == 0
     assert found["profiles"][0]["means"]["nDCG@10"] == 1.0
+
+
+async def test_the_size_is_that_of_this_moment(world, collection: Path) -> None:
+    """A size that the cluster remembers from before the merge is not the size of what is measured."""
+    async with (
+        await Engine.connect(world.url) as engine,
+        AsyncSidecarClient(world.target) as client,
+        indexed_collection(engine, client, read_collection(collection)) as indexed,
+    ):
+        assert indexed.size_bytes == await engine.index_size(indexed.name)
+        more = [BulkAction(indexed.name, f"more{n}", {"text": f"word{n} " * 50}) for n in range(200)]
+        assert all(item.written for item in await engine.bulk(more, refresh=True))
+        assert await engine.index_size(indexed.name) > indexed.size_bytes
 
 
 def test_evaluate_refuses_options_of_passages_alone(world, collection: Path) -> None:
