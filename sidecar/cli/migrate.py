@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.options import AllowMissingOption, JsonOption, MigratedIndexOption, RateOption
-from sidecar.cli.output import print_json, say
+from sidecar.cli.output import print_json, say, show
 from sidecar.domain import WindowPolicy
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def status(
         print_json(numbers)
         return
     for line in told:
-        Console().print(line, highlight=False, soft_wrap=True)
+        show(line)
 
 
 def _lines(found: MigrationStatus) -> list[str]:

@@ -8,12 +8,17 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-__all__ = ["letters_path", "print_json", "print_json_line", "say"]
+__all__ = ["letters_path", "print_json", "print_json_line", "say", "show"]
 
 
 def say(sentence: str) -> None:
-    """Print one sentence on standard error."""
-    Console(stderr=True).print(sentence, highlight=False, soft_wrap=True)
+    """Print one sentence on standard error; brackets in it are brackets, whatever rich's markup would make of them."""
+    Console(stderr=True).print(sentence, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def show(line: str) -> None:
+    """Print one line of a result on standard output, as `say` does."""
+    Console().print(line, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def print_json(value: object) -> None:

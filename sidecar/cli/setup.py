@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.options import DryRunOption, LargestWeightOption, ServedModelOption
-from sidecar.cli.output import print_json
+from sidecar.cli.output import print_json, say
 from sidecar.cli.passage_options import (
     PassageLimitOption,
     PassagesOption,
@@ -102,16 +101,15 @@ def setup(
             return plan
 
     plan = asyncio.run(run())
-    console = Console(stderr=True)
     for reason in plan.reasons:
-        console.print(reason, highlight=False)
+        say(reason)
     if dry_run:
         print_requests(plan.requests)
     if not plan.requests:
-        console.print(f"{plan.index} is set up for {plan.meta.bundle} already: nothing to do.", highlight=False)
+        say(f"{plan.index} is set up for {plan.meta.bundle} already: nothing to do.")
     elif not dry_run:
         done = "created" if plan.creates else "extended"
-        console.print(f"{plan.index} {done} for {plan.meta.bundle} ({plan.meta.fingerprint[:16]}).", highlight=False)
+        say(f"{plan.index} {done} for {plan.meta.bundle} ({plan.meta.fingerprint[:16]}).")
 
 
 @with_addresses
@@ -137,13 +135,12 @@ def teardown(
             return plan
 
     plan = asyncio.run(run())
-    console = Console(stderr=True)
     if dry_run:
         print_requests(plan.requests)
     else:
-        console.print(f"What setup did for {plan.index} is undone.", highlight=False)
+        say(f"What setup did for {plan.index} is undone.")
     for line in plan.left:
-        console.print(line, highlight=False)
+        say(line)
 
 
 def print_requests(requests: Sequence[Request]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from sidecar.bundle import Activation, Bundle, Pooling, SpecialTokens
 from sidecar.cli.models.arguments import (
@@ -89,5 +90,5 @@ def import_model(
         print_json({**bundle_json(bundle), "warnings": list(report.warnings)})
         return
     for warning in report.warnings:
-        Console(stderr=True).print(f"[bold yellow]note:[/] {warning}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[bold yellow]note:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     print_made(bundle)

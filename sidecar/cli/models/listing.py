@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -49,7 +50,7 @@ def _list_bundles(*, as_json: bool) -> None:
     if not found:
         out.print("No bundle is here. Looked in:")
         for folder in bundle_folders():
-            out.print(f"  {folder}", style="dim")
+            out.print(f"  {escape(str(folder))}", style="dim")
         out.print("`sidecar models pull` fetches one; `sidecar models list --catalogue` shows which.")
         return
     columns = [column for column in COLUMNS if out.width >= column.width_from]
@@ -64,7 +65,7 @@ def _list_bundles(*, as_json: bool) -> None:
     out.print(table)
     for path, bundle in found:
         if isinstance(bundle, BundleError):
-            out.print(f"\n[bold red]{path.name}[/]: {bundle.message}")
+            out.print(f"\n[bold red]{escape(path.name)}[/]: {escape(bundle.message)}")
     if any(not isinstance(bundle, BundleError) and bundle.manifest.name in STARTERS for _, bundle in found):
         out.print("\n[green]*[/] comes with splade-sidecar; served where nothing else is named", style="dim")
 
