@@ -116,6 +116,8 @@ class VectorWriter:
                 yield [Settled(one, Fate.UNREACHABLE) for one in conflicts]
                 return
             yield settled
+            if not pending:
+                return
         yield [Settled(one, Fate.PUT_OFF) for one in pending]
 
     async def _read_again(self, conflicts: Sequence[Ready]) -> tuple[list[Settled], list[Ready]]:

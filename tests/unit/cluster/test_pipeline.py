@@ -8,8 +8,11 @@ from contextlib import aclosing
 from functools import partial
 
 import pytest
+from anyio import create_memory_object_stream
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sidecar.cluster.pipeline import feed_and_write, merged
+from sidecar.cluster.pipeline import feed_and_write, filled, merged
 from sidecar.errors import EngineUnavailable
 
 
@@ -82,3 +85,28 @@ async def test_a_feed_that_fails_lets_the_writer_finish() -> None:
     with pytest.raises(EngineUnavailable):
         await feed_and_write(feed(), write())
     assert done == ["written"]
+
+
+@given(st.lists(st.lists(st.integers(), max_size=4), max_size=6), st.integers(1, 12))
+async def test_what_waits_is_taken_until_it_is_enough(waiting: list[list[int]], enough: int) -> None:
+    inlet, outlet = create_memory_object_stream[list[int]](10)
+    with inlet, outlet:
+        for items in waiting:
+            inlet.send_nowait(items)
+        first = [0]
+        taken = filled(first, outlet, enough)
+        left = outlet.statistics().current_buffer_used
+    whole = [0, *(item for items in waiting for item in items)]
+    assert taken == whole[: len(taken)]
+    assert len(taken) >= min(enough, len(whole))
+    assert left == 0 or len(taken) >= enough
+    assert first == [0], "the caller's own list stays as it is"
+
+
+async def test_a_queue_that_is_closed_gives_what_it_has() -> None:
+    inlet, outlet = create_memory_object_stream[list[int]](10)
+    with outlet:
+        with inlet:
+            inlet.send_nowait([1, 2])
+        assert filled([0], outlet, 100) == [0, 1, 2]
+        assert filled([3], outlet, 100) == [3]
