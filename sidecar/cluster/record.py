@@ -41,3 +41,12 @@ class SetupRecord(MetaRecord):
     ingest_pipeline: str | None = None
     connector: str | None = None
     cluster_settings: dict[str, SettingChange] = Field(default_factory=dict)
+
+    def template_notes(self, bundle: str) -> tuple[str, ...]:
+        """Return what has to be said about the index template where another model takes the place of `bundle`."""
+        if self.index_template is None:
+            return ()
+        return (
+            f"The template {self.index_template} still makes indices for {bundle}: run setup with --template for one of"
+            " the new model's indices.",
+        )

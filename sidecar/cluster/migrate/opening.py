@@ -113,7 +113,11 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
         added = tuple(dict.fromkeys([*setup.added_fields, *missing]))
         entered |= setup.model_copy(update={"added_fields": added}).to_mapping()
     request = Request("PUT", path_of(found.index, "_mapping"), {"_meta": entered, "properties": missing})
-    return StartPlan(found.index, record, (request,), _notes(found, setup))
+    notes = (
+        f"Until the end of the migration, keep a sidecar that serves both {found.active.bundle} and the new model.",
+        *setup.template_notes(found.active.bundle),
+    )
+    return StartPlan(found.index, record, (request,), notes)
 
 
 def _meta(found: Migrating, candidate: Candidate) -> IndexMeta:
@@ -166,15 +170,3 @@ def _require_same(found: Migrating, record: MigrationRecord, candidate: Candidat
         raise InvalidInput(f"This migration was begun with the field {wanted.vector_field}.", field="vector_field")
     if found.active.fingerprint != record.previous.fingerprint:
         raise FingerprintMismatch(f"{found.index} was set up anew while it was migrated: `sidecar migrate abort` it.")
-
-
-def _notes(found: Migrating, setup: SetupRecord) -> tuple[str, ...]:
-    notes = [
-        f"Until the end of the migration, keep a sidecar that serves both {found.active.bundle} and the new model.",
-    ]
-    if setup.index_template is not None:
-        notes.append(
-            f"The template {setup.index_template} still makes indices for {found.active.bundle}: run setup with"
-            " --template for one of the new model's indices."
-        )
-    return tuple(notes)

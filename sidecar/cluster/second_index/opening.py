@@ -249,15 +249,10 @@ def _notes(found: Migrating, record: SecondIndexRecord, model: ModelInfo) -> tup
         f"Until the end of the migration, keep a sidecar that serves both {found.active.bundle} and {model.name}, and"
         f" write by the name {record.alias} alone.",
     ]
-    setup = SetupRecord.parse(found.index, found.entries)
-    if setup is not None and setup.search_pipeline is not None and _has_search_pipeline(found.active):
+    setup = SetupRecord.parse(found.index, found.entries) or SetupRecord()
+    if setup.search_pipeline is not None and _has_search_pipeline(found.active):
         notes.append(
             f"Searches that name the pipeline {setup.search_pipeline} have to name {beside_index(record.second)} after"
             " the swap: `drop` deletes the old one, unless the new index has it as its default."
         )
-    if setup is not None and setup.index_template is not None:
-        notes.append(
-            f"The template {setup.index_template} still makes indices for {found.active.bundle}: run setup with"
-            " --template for one of the new model's indices."
-        )
-    return tuple(notes)
+    return (*notes, *setup.template_notes(found.active.bundle))

@@ -160,3 +160,10 @@ def test_a_pruning_that_makes_no_sense_is_refused_as_such() -> None:
         IndexMeta.parse("shop", entry)
     with pytest.raises(InvalidInput):
         Pruning(PruningType.MAX_RATIO, 7.0)
+
+
+@pytest.mark.parametrize("template", [None, "shop-template"])
+def test_a_template_of_the_old_model_is_pointed_out(template: str | None) -> None:
+    notes = [*SetupRecord(index_template=template).template_notes("old-bundle")]
+    assert len(notes) == (template is not None)
+    assert all("shop-template" in note and "old-bundle" in note and "--template" in note for note in notes)
