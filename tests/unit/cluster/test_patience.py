@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.waits: list[float] = []
-        monkeypatch.setattr(patience.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(patience, "rest", self.rest)
 
     async def rest(self, stopping: asyncio.Event, seconds: float) -> None:
