@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.main import main
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import IndexSpec, set_up
 from sidecar.cluster.doctor import Severity, check_routes, examine, gather
@@ -21,6 +20,7 @@ from tests.support.faults import faulty_proxy
 from tests.support.migration import NEW, OLD, begin, documents, fill_new, prepare_old
 from tests.support.nodes import Node
 from tests.support.second_index import Names, prepare_alias, rolled_out_second
+from tests.support.shell import typed
 from tests.support.sidecars import StartSidecar
 
 pytestmark = pytest.mark.integration
@@ -134,15 +134,10 @@ def test_the_command(opensearch: Node, tmp_path: Path, capsys: pytest.CaptureFix
     body = tmp_path / "body.json"
     body.write_text(json.dumps({"query": {"rank_feature": {"field": "splade.u.s."}}}))
     arguments = ["doctor", "--index", "test-doctor-command", "--engine", opensearch.url, "--query", str(body)]
-    with pytest.raises(SystemExit) as ended:
-        main([*arguments, "--json"])
-    findings = json.loads(capsys.readouterr().out)["findings"]
-    assert ended.value.code == 1
+    findings = json.loads(typed(*arguments, "--json", code=1).stdout)["findings"]
     assert {one["check"] for one in findings} >= {"rank_feature_query"}
     assert all(set(one) == {"check", "severity", "what", "why", "action"} for one in findings)
-    with pytest.raises(SystemExit):
-        main(arguments)
-    assert "do:" in capsys.readouterr().out
+    assert "do:" in typed(*arguments, code=1).stdout
 
 
 async def test_a_migration_in_a_second_field(engine: Engine, both: AsyncSidecarClient, index_name: str) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import orjson
@@ -22,6 +18,7 @@ from sidecar.search import AsyncSearcher
 from sidecar.search.profile import Profile
 from sidecar.server.process import SidecarProcess
 from tests.support.nodes import Node
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.integration
 
@@ -99,21 +96,15 @@ async def test_as_commands(
     engine: Engine, index_name: str, opensearch: Node, sidecar_process: SidecarProcess, tmp_path: Path
 ) -> None:
     """Indexing ends by counting; the command counts again."""
-    environment = {**os.environ, "SIDECAR_ENGINE": opensearch.url, "SIDECAR_TARGET": sidecar_process.target}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "sidecar", *arguments, "--index", index_name, "--model", IDF]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240)
-
+    shell = Shell(tmp_path, opensearch.url, sidecar_process.target)
+    of_the_index = ("--index", index_name, "--model", IDF)
     (tmp_path / "lions.jsonl").write_text('{"_id": "1", "text": "lion"}\n{"_id": "2", "text": "lion bear"}\n')
-    for arguments in (("setup",), ("index", "lions.jsonl")):
-        done = await asyncio.to_thread(run, *arguments)
-        assert done.returncode == 0, done.stderr
+    await shell.run("setup", *of_the_index)
+    await shell.run("index", "lions.jsonl", *of_the_index)
     counted = (await engine.index_record(index_name))[1]
     assert counted is not None
     assert list(counted.counts().values()) == [2]
-    again = await asyncio.to_thread(run, "frequencies", "--sample", "1", "--json")
-    assert again.returncode == 0, again.stderr
+    again = await shell.run("frequencies", "--sample", "1", "--json", *of_the_index)
     figures = orjson.loads(again.stdout)
     assert (figures["documents"], figures["sampled"]) == (2, 1)
 

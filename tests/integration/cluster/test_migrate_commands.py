@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,24 +13,19 @@ from sidecar.engine import Engine
 from sidecar.server.process import SidecarProcess
 from tests.support.migration import NEW, OLD, documents, prepare_old, put
 from tests.support.nodes import Node
+from tests.support.shell import Done, Shell
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
-Done = subprocess.CompletedProcess[str]
 Migrate = Callable[..., Awaitable[Done]]
 
 
 @pytest.fixture
 def migrate(opensearch: Node, two_models: SidecarProcess, index_name: str, tmp_path: Path) -> Migrate:
-    environment = {**os.environ, "SIDECAR_ENGINE": opensearch.url, "SIDECAR_TARGET": two_models.target}
+    shell = Shell(tmp_path, opensearch.url, two_models.target)
 
     async def run(step: str, *arguments: str, code: int = 0) -> Done:
-        command = [sys.executable, "-m", "sidecar", "migrate", step, "--index", index_name, *arguments]
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        return await shell.run("migrate", step, "--index", index_name, *arguments, code=code)
 
     return run
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import orjson
@@ -15,71 +11,51 @@ import pytest
 
 from sidecar.engine import Engine
 from tests.support.nodes import Node
+from tests.support.shell import Shell, ended
 from tests.support.starter import Starter, fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
-Start = Callable[..., Awaitable[Process]]
-
 
 @pytest.fixture
-def start(opensearch: Node, starter: Starter, tmp_path: Path) -> Start:
-    environment = {**os.environ, "SIDECAR_ENGINE": opensearch.url, "SIDECAR_TARGET": starter.target}
-
-    async def started(*arguments: str) -> Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "sidecar", *arguments, stdout=PIPE, stderr=PIPE, cwd=tmp_path, env=environment
-        )
-
-    return started
+def shell(opensearch: Node, starter: Starter, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, opensearch.url, starter.target)
 
 
-async def finished(process: Process) -> tuple[int | None, str, str]:
-    out, told = await process.communicate()
-    return process.returncode, out.decode(), told.decode()
-
-
-async def test_from_letters_to_a_whole_index(start: Start, engine: Engine, bare_index: str, tmp_path: Path) -> None:
+async def test_from_letters_to_a_whole_index(shell: Shell, engine: Engine, bare_index: str, tmp_path: Path) -> None:
     await fill(engine, bare_index, 20)
     await engine.send("POST", f"/{bare_index}/_update/d3?refresh=true", {"doc": {"text": "lamp " * 900}})
     arguments = ("--index", bare_index, "--json", "--slices", "2", "--rate", "500")
-    code, out, told = await finished(await start("reconcile", *arguments, "--max-text-bytes", "1000"))
-    assert code == 3, told
-    figures = orjson.loads(out)
+    partly = await shell.run("reconcile", *arguments, "--max-text-bytes", "1000", code=3)
+    figures = orjson.loads(partly.stdout)
     assert (figures["found"], figures["written"], figures["failed"], figures["left"]) == (20, 19, 1, 0)
-    assert "1 documents could not be encoded" in told
+    assert "1 documents could not be encoded" in partly.stderr
     (letters,) = tmp_path.glob(f"dead-letters-{bare_index}-*.jsonl")
-    code, out, told = await finished(await start("retry", letters.name, "--json"))
-    assert code == 0, told
-    assert orjson.loads(out) == {"letters": 1, "resolved": 1, "failed": 0, "kept": 0}
+    retried = await shell.run("retry", letters.name, "--json")
+    assert orjson.loads(retried.stdout) == {"letters": 1, "resolved": 1, "failed": 0, "kept": 0}
     assert not list(tmp_path.iterdir())
-    code, _, told = await finished(await start("reconcile", "--index", bare_index, "--no-changed"))
-    assert code == 0, told
-    assert "found 0" in told
+    assert "found 0" in (await shell.run("reconcile", "--index", bare_index, "--no-changed")).stderr
 
 
-async def test_following_ends_cleanly(start: Start, engine: Engine, bare_index: str) -> None:
+async def test_following_ends_cleanly(shell: Shell, engine: Engine, bare_index: str) -> None:
     meta = await engine.index_meta(bare_index)
     present = engine.dialect.presence_filter(meta.vector_field, meta.fingerprint)
     await fill(engine, bare_index, 5)
-    process = await start("reconcile", "--index", bare_index, "--follow", "--interval", "1", "--json")
+    process = await shell.start("reconcile", "--index", bare_index, "--follow", "--interval", "1", "--json")
     while await engine.count(bare_index, present) < 5:
         assert process.returncode is None
         await asyncio.sleep(1.0)
         await engine.refresh(bare_index)
     process.send_signal(signal.SIGTERM)
-    code, out, told = await finished(process)
-    assert code == 0, told
-    assert orjson.loads(out)["written"] == 5
+    assert orjson.loads((await ended(process)).stdout)["written"] == 5
 
 
-async def test_tables_are_indexed(start: Start, engine: Engine, bare_index: str, tmp_path: Path) -> None:
+async def test_tables_are_indexed(shell: Shell, engine: Engine, bare_index: str, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("sku,text,price\na1,A lamp,3\na2,A kettle,\n")
     (tmp_path / "two.jsonl").write_text('{"sku": "a3", "text": "A chair", "price": 9}\n')
     command = ("index", "one.csv", "two.jsonl", "--index", bare_index, "--id-field", "sku", "--no-frequencies")
-    code, out, told = await finished(await start(*command, "--json"))
-    assert code == 0, told
-    assert orjson.loads(out)["written"] == 3
+    done = await shell.run(*command, "--json")
+    assert orjson.loads(done.stdout)["written"] == 3
     stored = await engine.get(bare_index, "a2")
     assert stored is not None
     assert (stored["text"], stored["sku"], "price" in stored) == ("A kettle", "a2", False)
@@ -97,8 +73,7 @@ async def test_tables_are_indexed(start: Start, engine: Engine, bare_index: str,
         (("index", "-", "--index", "x", "--format", "xml"), "jsonl, csv, tsv, parquet"),
     ],
 )
-async def test_mistakes_are_one_line(start: Start, arguments: tuple[str, ...], message: str) -> None:
-    code, _, told = await finished(await start(*arguments))
-    assert code == 1
+async def test_mistakes_are_one_line(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
+    told = (await shell.run(*arguments, code=1)).stderr
     assert message in told
     assert "Traceback" not in told

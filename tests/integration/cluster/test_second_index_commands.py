@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,24 +14,19 @@ from sidecar.server.process import SidecarProcess
 from tests.support.migration import NEW, OLD, documents, prepare_old, put
 from tests.support.nodes import Node
 from tests.support.second_index import Names, prepare_alias
+from tests.support.shell import Done, Shell
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
-Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Awaitable[Done]]
 
 
 @pytest.fixture
 def run(opensearch: Node, two_models: SidecarProcess, names: Names, tmp_path: Path) -> Run:
-    environment = {**os.environ, "SIDECAR_ENGINE": opensearch.url, "SIDECAR_TARGET": two_models.target}
+    shell = Shell(tmp_path, opensearch.url, two_models.target)
 
     async def sidecar(*step: str, code: int | None = 0) -> Done:
-        command = [sys.executable, "-m", "sidecar", *step, "--index", names.alias]
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240
-        )
-        assert code in (None, done.returncode), done.stdout + done.stderr
-        return done
+        return await shell.run(*step, "--index", names.alias, code=code)
 
     return sidecar
 

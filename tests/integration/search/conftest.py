@@ -17,6 +17,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, Source, pick_encoder, set_up
 from sidecar.engine import Engine
 from sidecar.server.process import SidecarProcess
+from tests.support.feedback import Watched
 
 SUBJECTS = ("cat", "dog", "horse", "bird", "fish", "mouse", "lion", "bear", "wolf", "zebra")
 PLACES = ("river", "forest", "city", "market", "bridge", "mountain")
@@ -94,4 +95,11 @@ async def engine(world: World) -> AsyncIterator[Engine]:
 @pytest.fixture
 async def client(world: World) -> AsyncIterator[AsyncSidecarClient]:
     async with AsyncSidecarClient(world.target) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def watched(world) -> AsyncIterator[Watched]:
+    async with await Watched.connect(world.url) as connected:
+        connected.firsts, connected.bodies, connected.wait = [], [], 0.0
         yield connected

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from sidecar.cli.main import app
 from sidecar.client import AsyncSidecarClient
-from sidecar.domain import JsonObject, Query, Side
+from sidecar.domain import JsonObject, Side
 from sidecar.engine import Engine
-from sidecar.errors import EvaluationError
-from sidecar.evaluation import Experiment, Plan
 from sidecar.search import AsyncSearcher, Matching, Rocchio, Searcher
 from sidecar.search.feedback import FeedbackDocument
 from sidecar.search.two_phase import TwoPhase
@@ -23,15 +18,9 @@ from tests.integration.search.conftest import documents, fill
 from tests.integration.search.test_passages import PASSAGE_FIELD, RULE
 from tests.integration.search.test_passages import fill as fill_passages
 from tests.support.feedback import QUERY, RULE_OF_FEEDBACK, Watched, weights_in, with_feedback
+from tests.support.shell import typed
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def watched(world) -> AsyncIterator[Watched]:
-    async with await Watched.connect(world.url) as connected:
-        connected.firsts, connected.bodies, connected.wait = [], [], 0.0
-        yield connected
 
 
 @pytest.mark.parametrize("name", ["sparse", "hybrid", "hybrid-rrf", "summed", "sparse+rerank", "hybrid+rerank"])
@@ -231,18 +220,13 @@ def profile_file(tmp_path: Path) -> Path:
 
 def test_the_command(world, profile_file: Path) -> None:
     arguments = ["search", QUERY, "--index", world.index, "--profile", str(profile_file), "--json", "--explain"]
-    result = CliRunner().invoke(
-        app, [*arguments, "--engine", world.url, "--sidecar", world.target], catch_exceptions=False
-    )
-    answer = json.loads(result.stdout)
+    reached = ["--engine", world.url, "--sidecar", world.target]
+    answer = json.loads(typed(*arguments, *reached).stdout)
     assert answer["degraded"] is None
     assert answer["timings"]["feedback_ms"] > 0.0
     assert len(answer["hits"]) == 10
     arguments.remove("--json")
-    shown = CliRunner(env={"COLUMNS": "200"}).invoke(
-        app, [*arguments, "--engine", world.url, "--sidecar", world.target], catch_exceptions=False
-    )
-    assert " · feedback " in shown.stdout
+    assert " · feedback " in typed(*arguments, *reached).stdout
 
 
 def test_it_is_evaluated_like_any_profile(world, profile_file: Path, tmp_path: Path) -> None:
@@ -255,16 +239,9 @@ def test_it_is_evaluated_like_any_profile(world, profile_file: Path, tmp_path: P
     report = tmp_path / "report.json"
     where = ["--engine", world.url, "--sidecar", world.target]
     wanted = ["--collection", str(folder), "--profiles", f"sparse,{profile_file}", "--json", str(report)]
-    CliRunner().invoke(app, ["evaluate", *wanted, *where], catch_exceptions=False)
+    typed("evaluate", *wanted, *where)
     plain, fed = json.loads(report.read_text())["collections"][0]["profiles"]
     assert fed["stages_ms"]["feedback"] > 0.0
     assert "feedback" not in plain["stages_ms"]
     assert fed["settings"]["retrievers"][0]["feedback"]["documents"] == 3
     assert fed["means"]["MRR@10"] == 1.0
-
-
-async def test_a_search_without_its_feedback_is_not_measured(engine, client, bare) -> None:
-    experiment = Experiment(engine, client, Plan((with_feedback("sparse"),)))
-    searcher = AsyncSearcher(engine, client, with_feedback("sparse"), index=bare)
-    with pytest.raises(EvaluationError, match="feedback"):
-        await experiment._searched(searcher, Query("q", QUERY), 10)

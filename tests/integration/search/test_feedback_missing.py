@@ -10,9 +10,10 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, Source
-from sidecar.domain import JsonObject
+from sidecar.domain import JsonObject, Query
 from sidecar.engine import Engine
-from sidecar.errors import Overloaded
+from sidecar.errors import EvaluationError, Overloaded
+from sidecar.evaluation import Experiment, Plan
 from sidecar.search import NO_STORED_VECTORS, AsyncSearcher
 from tests.integration.search.conftest import documents, fill
 from tests.support.feedback import QUERY, RULE_OF_FEEDBACK, with_feedback
@@ -112,3 +113,10 @@ async def test_an_alias_that_moves_between_the_passes(world, client, index_name)
             assert result.hits
         finally:
             await engine.delete_index(other)
+
+
+async def test_a_search_without_its_feedback_is_not_measured(engine, client, bare) -> None:
+    experiment = Experiment(engine, client, Plan((with_feedback("sparse"),)))
+    searcher = AsyncSearcher(engine, client, with_feedback("sparse"), index=bare)
+    with pytest.raises(EvaluationError, match="feedback"):
+        await experiment._searched(searcher, Query("q", QUERY), 10)

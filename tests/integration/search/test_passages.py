@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 import orjson
 import pytest
 
-from sidecar.cli.main import main
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, Source, pick_encoder, set_up
 from sidecar.cluster.doctor import examine, gather
@@ -20,6 +19,7 @@ from sidecar.search import BUILT_IN, AsyncSearcher, LinearFusion, Matching, Norm
 from sidecar.search.two_phase import TwoPhase
 from sidecar.server.process import SidecarProcess
 from tests.support.nodes import Node
+from tests.support.shell import typed
 
 pytestmark = pytest.mark.integration
 
@@ -237,11 +237,7 @@ def test_the_twin_for_threads_and_the_command(
     with Searcher(opensearch.url, search_sidecar.target, PLAIN, index=index) as searcher:
         assert searcher.search(QUERY, size=1, passages=True).hits[0].passage is not None
     reached = ["--engine", opensearch.url, "--sidecar", search_sidecar.target, "--index", index]
-    with pytest.raises(SystemExit) as done:
-        main(["search", QUERY, *reached, "--profile", "sparse", "--size", "1", "--passages", "--json"])
-    assert not done.value.code
-    told = orjson.loads(capsys.readouterr().out)
+    command = ("search", QUERY, *reached, "--profile", "sparse", "--size", "1", "--passages")
+    told = orjson.loads(typed(*command, "--json").stdout)
     assert ANSWER in told["hits"][0]["passage"]["text"]
-    with pytest.raises(SystemExit):
-        main(["search", QUERY, *reached, "--profile", "sparse", "--size", "1", "--passages"])
-    assert "from character" in capsys.readouterr().out
+    assert "from character" in typed(*command).stdout

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sidecar.bundle import Bundle, zip_bundle
 from sidecar.bundle.catalogue import load_catalogue
-from sidecar.cli.main import app, main
+from sidecar.cli.main import app
 from sidecar.errors import (
     BundleCorrupt,
     BundleNotFound,
@@ -25,6 +25,7 @@ from sidecar.errors import (
 )
 from tests.support.bundles import CROSS_ENCODER, SPARSE_ENCODER, placeholder_bundle
 from tests.support.graphs import TABLE, score_graph, sparse_graph, tiny_tokenizer_file
+from tests.support.shell import typed
 
 Run = Callable[..., Result]
 
@@ -283,16 +284,12 @@ def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]):
         (["import", "m.onnx", "out", "--tokenizer", "t", "--kind", "cross-encoder", "--license", "MIT"], "onnx"),
     ],
 )
-def test_a_missing_extra_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], missing: str
-):
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, arguments: list[str], missing: str):
     from sidecar.cli.models import output
 
     monkeypatch.setattr(output, "find_spec", lambda name: None if name == missing else True)
-    with pytest.raises(SystemExit) as caught:
-        main(["models", *arguments])
-    assert caught.value.code == 1
-    assert f"this command needs {missing}: pip install 'splade-sidecar[export]'" in capsys.readouterr().err
+    told = typed("models", *arguments, code=1).stderr
+    assert f"this command needs {missing}: pip install 'splade-sidecar[export]'" in told
 
 
 # --- export and pull ---------------------------------------------------------------------------------------------

@@ -9,18 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.main import main
+from tests.support.shell import typed
 
 CLUSTER = ["--engine", "http://127.0.0.1:1"]
 BOTH = [*CLUSTER, "--sidecar", "127.0.0.1:1"]
-
-
-def left_with(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[object, str, str]:
-    """The exit code, standard output and standard error of a command."""
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    printed = capsys.readouterr()
-    return left.value.code, printed.out, " ".join(printed.err.split())
 
 
 @pytest.fixture(autouse=True)
@@ -66,13 +58,12 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["search", "wolf", "--index", "i", "--profile", "missing.yaml", *BOTH], "missing.yaml"),
     ],
 )
-def test_a_contradiction_is_one_line_and_code_1(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, told = left_with(arguments, capsys)
-    assert (code, out) == (1, "")
-    assert told.startswith("error: ")
-    assert said in told
+def test_a_contradiction_is_one_line_and_code_1(arguments: list[str], said: str) -> None:
+    done = typed(*arguments, code=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
     assert list(Path().iterdir()) == [], "no file of dead letters is left behind"
 
 
@@ -94,10 +85,10 @@ def test_a_contradiction_is_one_line_and_code_1(
         ["migrate", "unheard-of"],
     ],
 )
-def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, told = left_with(arguments, capsys)
-    assert (code, out) == (2, "")
-    assert "Usage:" in told
+def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
+    done = typed(*arguments, code=2)
+    assert done.stdout == ""
+    assert "Usage:" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -112,26 +103,23 @@ def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixtu
         ["teardown", "--index", "i", *CLUSTER],
     ],
 )
-def test_a_cluster_that_is_not_there_is_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, told = left_with(arguments, capsys)
-    assert (code, out) == (1, "")
-    assert "http://127.0.0.1:1" in told
+def test_a_cluster_that_is_not_there_is_named(arguments: list[str]) -> None:
+    done = typed(*arguments, code=1)
+    assert done.stdout == ""
+    assert "http://127.0.0.1:1" in done.stderr
 
 
-def test_credentials_never_stand_in_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_credentials_never_stand_in_a_message() -> None:
     address = ["--engine", "http://somebody:hunter2@127.0.0.1:1"]
-    code, out, told = left_with(["migrate", "status", "--index", "i", *address], capsys)
-    assert (code, out) == (1, "")
-    assert "hunter2" not in told
+    done = typed("migrate", "status", "--index", "i", *address, code=1)
+    assert "hunter2" not in done.stdout + done.stderr
 
 
-def test_letters_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, told = left_with(["retry", "letters.jsonl", "--index", "i", *BOTH], capsys)
-    assert code == 1
-    assert told.startswith("error: ")
+def test_letters_that_are_not_there() -> None:
+    assert typed("retry", "letters.jsonl", "--index", "i", *BOTH, code=1).stderr.startswith("error: ")
 
 
-def test_a_group_without_a_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, told = left_with(["migrate"], capsys)
+def test_a_group_without_a_command_explains_itself() -> None:
+    done = typed("migrate", code=None)
     for command in ("start", "status", "verify", "swap", "rollback", "drop", "abort"):
-        assert command in out + told
+        assert command in done.stdout + done.stderr
