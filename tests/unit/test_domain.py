@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.domain import Document, Pruning, PruningType, SparseVector, WindowPolicy, Windows
+from sidecar.domain import (
+    Document,
+    JsonObject,
+    JsonValue,
+    Pruning,
+    PruningType,
+    SparseVector,
+    WindowPolicy,
+    Windows,
+    as_object,
+)
 from sidecar.errors import InvalidInput, InvalidPruning
 
 
@@ -88,3 +98,14 @@ def test_value_objects_are_frozen() -> None:
 def test_a_documents_text_joins_its_string_fields() -> None:
     document = Document("1", {"title": " A title ", "text": "", "tags": ["x", 3, "y"], "n": 5})
     assert document.text(("title", "text", "tags", "n", "missing")) == "A title x y"
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 2.5, "text", [1], ["a", {}], ()])
+def test_what_is_no_object_reads_as_an_empty_one(value: JsonValue) -> None:
+    assert as_object(value) == {}
+
+
+def test_an_object_is_read_as_it_is() -> None:
+    given: JsonObject = {"hits": {"total": 3}}
+    assert as_object(given) is given
+    assert as_object(as_object(as_object(given).get("hits")).get("total")) == {}
