@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,14 +12,13 @@ import pytest
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters
 from sidecar.cluster.migrate import drop, filling, mark_verified, rollback, status, swap, verify
-from sidecar.cluster.reconcile import ReconcileOptions, ReconcileSummary
+from sidecar.cluster.reconcile import ReconcileOptions
 from sidecar.domain import JsonObject
-from sidecar.engine import BulkPolicy, Engine, MigrationState
-from sidecar.engine.local import LocalNode
+from sidecar.engine import Engine, MigrationState
 from sidecar.errors import EngineError, EngineUnavailable
 from sidecar.search import AsyncSearcher
 from sidecar.server.process import SidecarProcess
-from tests.support.faults import Cut, FaultyProxy, Status, bulk_actions, faulty_proxy
+from tests.support.faults import Cut, Status, faulty_proxy
 from tests.support.migration import (
     NEW,
     OLD,
@@ -38,13 +33,14 @@ from tests.support.migration import (
     text_of,
 )
 from tests.support.nodes import Node
+from tests.support.outages import Killer, failing_node, failing_sidecar
+from tests.support.shell import Shell, ended
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 
 DOCUMENTS = 240
 QUERIES = ["lion river", "the wolf and the bear", "fox 3"]
 SMALL = ReconcileOptions(batch_documents=8, in_flight=2, write_documents=16, page_documents=50)
-QUICK = BulkPolicy(attempts=3, first_wait=0.05, longest_wait=0.5)
 
 
 async def require_searched(
@@ -79,35 +75,6 @@ async def finish(engine: Engine, client: AsyncSidecarClient, index: str, held: M
     await require_searched(engine, client, index, held, NEW)
 
 
-class Killer:
-    """Kills the process at hand when a share of the documents is written: before the cluster sees a bulk, or after."""
-
-    def __init__(self, proxy: FaultyProxy, shares: tuple[float, ...]) -> None:
-        self.points = [int(DOCUMENTS * share) for share in shares]
-        self.written = self.kills = 0
-        self.process: Process | None = None
-        proxy.before, proxy.after = self.before, self.after
-
-    async def before(self, body: bytes) -> None:
-        if self.kills % 2 == 0 and self._due(body):
-            self._kill()
-
-    async def after(self, body: bytes) -> None:
-        if self.kills % 2 == 1 and self._due(body):
-            self._kill()
-        self.written += len(bulk_actions(body))
-
-    def _due(self, body: bytes) -> bool:
-        reached = self.written + len(bulk_actions(body))
-        return self.process is not None and self.kills < len(self.points) and reached >= self.points[self.kills]
-
-    def _kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process = None
-        self.kills += 1
-
-
 async def test_a_start_that_is_killed_is_repeated(
     opensearch: Node,
     engine: Engine,
@@ -121,18 +88,11 @@ async def test_a_start_that_is_killed_is_repeated(
     await prepare_old(engine, both, index_name, held)
     command = ("migrate", "start", "--index", index_name, "--model", NEW, "--json", "--rate", "120")
     async with faulty_proxy(opensearch.url) as proxy:
-        killer = Killer(proxy, (0.2, 0.5, 0.8))
-        environment = {**os.environ, "SIDECAR_ENGINE": proxy.url, "SIDECAR_TARGET": two_models.target}
-
-        async def started() -> Process:
-            return await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sidecar", *command, stdout=PIPE, stderr=PIPE, cwd=tmp_path, env=environment
-            )
-
+        killer = Killer(proxy, [DOCUMENTS // 5, DOCUMENTS // 2, DOCUMENTS * 4 // 5], [True, False, True])
+        shell = Shell(tmp_path, proxy.url, two_models.target)
         for turn in range(3):
-            process = killer.process = await started()
-            _, told = await process.communicate()
-            assert process.returncode == -signal.SIGKILL, told.decode()
+            process = killer.process = await shell.start(*command)
+            await ended(process, -signal.SIGKILL)
             found = await status(engine, index_name)
             assert found.record is not None
             assert found.record.state is MigrationState.FILLING
@@ -141,90 +101,46 @@ async def test_a_start_that_is_killed_is_repeated(
             await engine.send("DELETE", f"/{index_name}/_doc/d{10 + turn}?refresh=true")
             held |= changed
             del held[f"d{10 + turn}"]
-        process = await started()
-        out, told = await process.communicate()
-        assert process.returncode == 0, told.decode()
-    figures = orjson.loads(out)
+        done = await shell.run(*command)
+    figures = orjson.loads(done.stdout)
     assert figures["found"] == figures["written"] + figures["unneeded"] + figures["gone"]
     assert figures["written"] < DOCUMENTS, "what the killed ones had written was not written again"
     # The old model's field lacks what the application wrote: that is what `sidecar reconcile` is for.
-    reconciled = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sidecar", "reconcile", "--index", index_name),
-        stdout=PIPE,
-        stderr=PIPE,
-        cwd=tmp_path,
-        env={**os.environ, "SIDECAR_ENGINE": opensearch.url, "SIDECAR_TARGET": two_models.target},
-    )
-    _, told = await reconciled.communicate()
-    assert reconciled.returncode == 0, told.decode()
-    assert b"both of its models" in told
+    done = await Shell(tmp_path, opensearch.url, two_models.target).run("reconcile", "--index", index_name)
+    assert "both of its models" in done.stderr
     await finish(engine, both, index_name, held)
 
 
 async def test_a_sidecar_that_is_restarted(
     engine: Engine, index_name: str, tiny_idf_bundle: Path, tiny_own_terms_bundle: Path
 ) -> None:
-    bundles = (tiny_idf_bundle, tiny_own_terms_bundle)
     held = documents(DOCUMENTS)
-    with SidecarProcess(bundles, settings={"threads": 1}) as first:
-        port = int(first.target.rpartition(":")[2])
-        second = SidecarProcess(bundles, settings={"threads": 1, "grpc_port": port})
-        restarts: list[asyncio.Task[None]] = []
-
-        def restart(now: ReconcileSummary, _doing: str, _total: int) -> None:
-            if now.written >= DOCUMENTS // 4 and not restarts:
-                os.kill(first.pid, signal.SIGKILL)
-                first.wait(10.0)
-                restarts.append(asyncio.ensure_future(asyncio.to_thread(second.start)))
-
-        async with AsyncSidecarClient(first.target, timeout=120.0) as client:
-            await prepare_old(engine, client, index_name, held)
-            await begin(engine, client, index_name)
-            try:
-                with DeadLetters(None) as letters:
-                    run = await filling(engine, client, index_name, letters, SMALL, progress=restart)
-                    summary = await run.run()
-                assert restarts, "the sidecar was killed in the middle"
-                await restarts[0]
-                assert (summary.written, summary.left) == (DOCUMENTS, 0)
-                await finish(engine, client, index_name, held)
-            finally:
-                await asyncio.gather(*restarts, return_exceptions=True)
-                second.stop()
+    bundles = (tiny_idf_bundle, tiny_own_terms_bundle)
+    async with failing_sidecar(bundles, DOCUMENTS // 4) as (client, outage):
+        await prepare_old(engine, client, index_name, held)
+        await begin(engine, client, index_name)
+        with DeadLetters(None) as letters:
+            run = await filling(engine, client, index_name, letters, SMALL, progress=outage.progress)
+            summary = await run.run()
+        await outage.over()
+        assert (summary.written, summary.left) == (DOCUMENTS, 0)
+        await finish(engine, client, index_name, held)
 
 
 async def test_a_node_that_is_killed_and_started_on_its_data(both: AsyncSidecarClient, tmp_path: Path) -> None:
-    node = LocalNode(port=0, path=tmp_path / "data", heap="512m").start()
     held = documents(DOCUMENTS)
-    again: list[asyncio.Task[LocalNode]] = []
-    port = int(node.url.rpartition(":")[2])
-
-    def start_again() -> LocalNode:
-        node.stop()
-        return LocalNode(port=port, path=tmp_path / "data", heap="512m").start()
-
-    def kill(now: ReconcileSummary, _doing: str, _total: int) -> None:
-        if now.written >= DOCUMENTS // 4 and not again:
-            os.kill(node.pid, signal.SIGKILL)
-            again.append(asyncio.ensure_future(asyncio.to_thread(start_again)))
-
-    try:
-        async with await Engine.connect(node.url, bulk=QUICK) as engine:
-            await prepare_old(engine, both, "killed", held)
-            await begin(engine, both, "killed")
-            with DeadLetters(None) as letters:
-                run = await filling(engine, both, "killed", letters, SMALL, progress=kill)
-                summary = await run.run()
-            assert again, "the node was killed in the middle"
-            assert summary.left == 0
-            found = await status(engine, "killed")
-            assert found.record is not None
-            assert found.record.state is MigrationState.FILLING, "the record outlives the node"
-            await finish(engine, both, "killed", held)
-    finally:
-        for task in again:
-            (await task).stop()
-        node.stop()
+    async with failing_node(tmp_path / "data", DOCUMENTS // 4) as (engine, outage):
+        await prepare_old(engine, both, "killed", held)
+        await begin(engine, both, "killed")
+        with DeadLetters(None) as letters:
+            run = await filling(engine, both, "killed", letters, SMALL, progress=outage.progress)
+            summary = await run.run()
+        await outage.over()
+        assert summary.left == 0
+        found = await status(engine, "killed")
+        assert found.record is not None
+        assert found.record.state is MigrationState.FILLING, "the record outlives the node"
+        await finish(engine, both, "killed", held)
 
 
 @pytest.mark.parametrize("fault", [Cut.BEFORE, Cut.AFTER, Status(503)])

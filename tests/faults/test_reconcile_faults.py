@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -13,21 +10,19 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters
 from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun, ReconcileSummary
 from sidecar.engine import BulkPolicy, Engine
-from sidecar.engine.local import LocalNode
 from sidecar.errors import EngineUnavailable
-from sidecar.server.process import SidecarProcess
 from tests.faults.audit import repeated_writes, require_right
 from tests.faults.changes import outcome
 from tests.faults.conftest import every_id
 from tests.support.faults import Cut, Items, Status, faulty_proxy
 from tests.support.nodes import Node
+from tests.support.outages import QUICK, failing_node, failing_sidecar
 from tests.support.starter import STARTER, fill, prepare
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 
 DOCUMENTS = 400
 SMALL = ReconcileOptions(batch_documents=8, in_flight=2, write_documents=16, page_documents=50)
-QUICK = BulkPolicy(attempts=3, first_wait=0.05, longest_wait=0.5)
 
 
 def reconciling(engine: Engine, client: AsyncSidecarClient, index: str, progress: object = None) -> ReconcileRun:
@@ -66,27 +61,12 @@ async def test_a_cluster_that_turns_writes_away(
 
 
 async def test_a_sidecar_that_is_restarted(engine: Engine, index_name: str) -> None:
-    with SidecarProcess([STARTER], settings={"threads": 2}) as first:
-        port = int(first.target.rpartition(":")[2])
-        second = SidecarProcess([STARTER], settings={"threads": 2, "grpc_port": port})
-        restarts: list[asyncio.Task[None]] = []
-
-        def restart(now: ReconcileSummary, _doing: str, _total: int) -> None:
-            if now.written >= DOCUMENTS // 4 and not restarts:
-                os.kill(first.pid, signal.SIGKILL)
-                first.wait(10.0)
-                restarts.append(asyncio.ensure_future(asyncio.to_thread(second.start)))
-
-        async with AsyncSidecarClient(first.target, timeout=120.0) as client:
-            await prepare(engine, client, index_name)
-            await fill(engine, index_name, DOCUMENTS)
-            try:
-                summary = await reconciling(engine, client, index_name, restart).run()
-                await restarts[0]
-                held = await require_right(engine, client, index_name, every_id(DOCUMENTS), outcome(DOCUMENTS, []))
-            finally:
-                await asyncio.gather(*restarts, return_exceptions=True)
-                second.stop()
+    async with failing_sidecar([STARTER], DOCUMENTS // 4, threads=2) as (client, outage):
+        await prepare(engine, client, index_name)
+        await fill(engine, index_name, DOCUMENTS)
+        summary = await reconciling(engine, client, index_name, outage.progress).run()
+        await outage.over()
+        held = await require_right(engine, client, index_name, every_id(DOCUMENTS), outcome(DOCUMENTS, []))
     assert balanced(summary)
     assert summary.written == DOCUMENTS
     assert repeated_writes(held, []) == 0
@@ -95,30 +75,12 @@ async def test_a_sidecar_that_is_restarted(engine: Engine, index_name: str) -> N
 async def test_a_node_that_is_killed_and_started_on_its_data(
     starter_client: AsyncSidecarClient, tmp_path: Path
 ) -> None:
-    node = LocalNode(port=0, path=tmp_path / "data", heap="512m").start()
-    again: list[asyncio.Task[LocalNode]] = []
-    port = int(node.url.rpartition(":")[2])
-
-    def start() -> LocalNode:
-        node.stop()
-        return LocalNode(port=port, path=tmp_path / "data", heap="512m").start()
-
-    def kill(now: ReconcileSummary, _doing: str, _total: int) -> None:
-        if now.written >= DOCUMENTS // 4 and not again:
-            os.kill(node.pid, signal.SIGKILL)
-            again.append(asyncio.ensure_future(asyncio.to_thread(start)))
-
-    try:
-        async with await Engine.connect(node.url, bulk=QUICK) as engine:
-            await prepare(engine, starter_client, "killed")
-            await fill(engine, "killed", DOCUMENTS)
-            summary = await reconciling(engine, starter_client, "killed", kill).run()
-            assert again, "the node was killed in the middle"
-            held = await require_right(engine, starter_client, "killed", every_id(DOCUMENTS), outcome(DOCUMENTS, []))
-    finally:
-        for task in again:
-            (await task).stop()
-        node.stop()
+    async with failing_node(tmp_path / "data", DOCUMENTS // 4) as (engine, outage):
+        await prepare(engine, starter_client, "killed")
+        await fill(engine, "killed", DOCUMENTS)
+        summary = await reconciling(engine, starter_client, "killed", outage.progress).run()
+        await outage.over()
+        held = await require_right(engine, starter_client, "killed", every_id(DOCUMENTS), outcome(DOCUMENTS, []))
     assert balanced(summary)
     assert repeated_writes(held, []) == 0
 

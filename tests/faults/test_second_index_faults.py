@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 import orjson
@@ -14,7 +10,7 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters
-from sidecar.cluster.reconcile import ReconcileOptions, ReconcileSummary
+from sidecar.cluster.reconcile import ReconcileOptions
 from sidecar.cluster.second_index import (
     CopyRun,
     abort_second_index,
@@ -26,9 +22,10 @@ from sidecar.cluster.second_index import (
 from sidecar.engine import BulkAction, BulkPolicy, Engine
 from sidecar.errors import EngineError, SidecarError
 from sidecar.server.process import SidecarProcess
-from tests.support.faults import Cut, FaultyProxy, Status, bulk_actions, faulty_proxy
+from tests.support.faults import Cut, Status, faulty_proxy
 from tests.support.migration import NEW, OLD, documents, put, text_of
 from tests.support.nodes import Node
+from tests.support.outages import Killer, failing_sidecar
 from tests.support.second_index import (
     Names,
     begin_second,
@@ -40,38 +37,12 @@ from tests.support.second_index import (
     swap_in,
     verified,
 )
+from tests.support.shell import Shell, ended
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 
 DOCUMENTS = 120
 SMALL = ReconcileOptions(batch_documents=8, in_flight=2, write_documents=16, page_documents=30)
-
-
-class Killer:
-    """Kills the process at hand at requests that match, each time one that comes later."""
-
-    def __init__(self, proxy: FaultyProxy, shares: tuple[float, ...]) -> None:
-        self.points = [int(DOCUMENTS * share) for share in shares]
-        self.written = self.kills = 0
-        self.process: Process | None = None
-        proxy.before, proxy.after = self.before, self.after
-
-    async def before(self, body: bytes) -> None:
-        if self.kills % 2 == 0:
-            self._kill_where_due(body)
-
-    async def after(self, body: bytes) -> None:
-        if self.kills % 2 == 1:
-            self._kill_where_due(body)
-        self.written += len(bulk_actions(body))
-
-    def _kill_where_due(self, body: bytes) -> None:
-        if self.process is None or self.kills >= len(self.points):
-            return
-        if self.written + len(bulk_actions(body)) >= self.points[self.kills]:
-            self.process.send_signal(signal.SIGKILL)
-            self.process = None
-            self.kills += 1
 
 
 async def test_a_start_that_is_killed_is_repeated(
@@ -87,32 +58,19 @@ async def test_a_start_that_is_killed_is_repeated(
     await prepare_alias(engine, both, names, held)
     command = ("migrate", "start", "--index", names.alias, "--into", names.second, "--model", NEW, "--json")
     async with faulty_proxy(opensearch.url) as proxy:
-        killer = Killer(proxy, (0.2, 0.5, 0.8))
-        environment = {**os.environ, "SIDECAR_ENGINE": proxy.url, "SIDECAR_TARGET": two_models.target}
-
-        async def started() -> Process:
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sidecar", *command, "--rate", "120"),
-                stdout=PIPE,
-                stderr=PIPE,
-                cwd=tmp_path,
-                env=environment,
-            )
-
+        killer = Killer(proxy, [DOCUMENTS // 5, DOCUMENTS // 2, DOCUMENTS * 4 // 5], [True, False, True])
+        shell = Shell(tmp_path, proxy.url, two_models.target)
         for turn in range(3):
-            process = killer.process = await started()
-            _, told = await process.communicate()
-            assert process.returncode == -signal.SIGKILL, told.decode()
+            process = killer.process = await shell.start(*command, "--rate", "120")
+            await ended(process, -signal.SIGKILL)
             assert not (await second_index_status(engine, names.alias)).pair.swapped
             changed = {f"d{turn}": {"text": text_of(turn, 3)}, f"new{turn}": {"text": text_of(turn, 5)}}
             await put(engine, names.alias, changed)
             await engine.send("DELETE", f"/{names.alias}/_doc/d{10 + turn}?refresh=true")
             held |= changed
             del held[f"d{10 + turn}"]
-        process = await started()
-        out, told = await process.communicate()
-        assert process.returncode == 0, told.decode()
-    assert orjson.loads(out)["written"] < DOCUMENTS, "what the killed ones had written was not written again"
+        done = await shell.run(*command, "--rate", "120")
+    assert orjson.loads(done.stdout)["written"] < DOCUMENTS, "what the killed ones had written was not written again"
     await require_copy(engine, both, names.second, NEW, held)
     await reconcile(engine, both, names)
     await verified(engine, both, names)
@@ -163,33 +121,21 @@ async def test_a_swap_that_is_killed_is_repeated(
     await put(engine, names.alias, {"late": held["late"]})
     only, _, when = point.partition("-")
     async with faulty_proxy(opensearch.url, only=f"/{only}") as proxy:
-        environment = {**os.environ, "SIDECAR_ENGINE": proxy.url, "SIDECAR_TARGET": two_models.target}
+        shell = Shell(tmp_path, proxy.url, two_models.target)
+        process = await shell.start("migrate", "swap", "--index", names.alias)
 
-        async def swapped(kill: bool) -> tuple[int | None, bytes]:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sidecar", "migrate", "swap", "--index", names.alias),
-                stdout=PIPE,
-                stderr=PIPE,
-                cwd=tmp_path,
-                env=environment,
-            )
+        async def end(_body: bytes) -> None:
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+                await process.wait()
 
-            async def end(_body: bytes) -> None:
-                if kill and process.returncode is None:
-                    process.send_signal(signal.SIGKILL)
-                    await process.wait()
-
-            proxy.before, proxy.after = (None, end) if when == "after" else (end, None)
-            _, told = await process.communicate()
-            return process.returncode, told
-
-        code, told = await swapped(kill=True)
-        assert code == -signal.SIGKILL, told.decode()
+        proxy.before, proxy.after = (None, end) if when == "after" else (end, None)
+        await ended(process, -signal.SIGKILL)
+        proxy.before = proxy.after = None
         found = await second_index_status(engine, names.alias)
         if found.pair.record.switching is not None:
             assert point != "_bulk"
-        code, told = await swapped(kill=False)
-        assert code == 0, told.decode()
+        await shell.run("migrate", "swap", "--index", names.alias)
     found = await second_index_status(engine, names.alias)
     assert found.pair.swapped
     assert found.pair.record.switching is None
@@ -249,35 +195,19 @@ async def test_a_drop_that_was_cut_short_is_repeated(
 async def test_a_sidecar_that_is_restarted(
     engine: Engine, names: Names, tiny_idf_bundle: Path, tiny_own_terms_bundle: Path
 ) -> None:
-    bundles = (tiny_idf_bundle, tiny_own_terms_bundle)
     held = documents(DOCUMENTS)
-    with SidecarProcess(bundles, settings={"threads": 1}) as first:
-        port = int(first.target.rpartition(":")[2])
-        second = SidecarProcess(bundles, settings={"threads": 1, "grpc_port": port})
-        restarts: list[asyncio.Task[None]] = []
-
-        def restart(now: ReconcileSummary, _doing: str, _total: int) -> None:
-            if now.written >= DOCUMENTS // 4 and not restarts:
-                os.kill(first.pid, signal.SIGKILL)
-                first.wait(10.0)
-                restarts.append(asyncio.ensure_future(asyncio.to_thread(second.start)))
-
-        async with AsyncSidecarClient(first.target, timeout=120.0) as client:
-            await prepare_alias(engine, client, names, held)
-            await begin_second(engine, client, names)
-            try:
-                with DeadLetters(None) as letters:
-                    run = CopyRun(engine, client, names.alias, letters, SMALL, progress=restart)
-                    summary = await run.run()
-                assert restarts, "the sidecar was killed in the middle"
-                await restarts[0]
-                assert (summary.written, summary.left) == (DOCUMENTS, 0)
-                await verified(engine, client, names)
-                await swap_in(engine, client, names)
-                assert await searched_model(engine, client, names, held) == NEW
-            finally:
-                await asyncio.gather(*restarts, return_exceptions=True)
-                second.stop()
+    bundles = (tiny_idf_bundle, tiny_own_terms_bundle)
+    async with failing_sidecar(bundles, DOCUMENTS // 4) as (client, outage):
+        await prepare_alias(engine, client, names, held)
+        await begin_second(engine, client, names)
+        with DeadLetters(None) as letters:
+            run = CopyRun(engine, client, names.alias, letters, SMALL, progress=outage.progress)
+            summary = await run.run()
+        await outage.over()
+        assert (summary.written, summary.left) == (DOCUMENTS, 0)
+        await verified(engine, client, names)
+        await swap_in(engine, client, names)
+        assert await searched_model(engine, client, names, held) == NEW
 
 
 async def test_a_swap_without_a_sidecar_lets_writes_through_again(
