@@ -11,6 +11,7 @@ from typing import TypeAlias
 from sidecar.errors import InvalidInput, InvalidPruning
 
 __all__ = [
+    "WHOLE_TEXT",
     "Candidate",
     "Document",
     "EncodeResult",
@@ -126,6 +127,10 @@ class Windows:
             raise InvalidInput("The window stride must be >= 0 tokens.", field="windows.stride")
         if self.max_windows < 1:
             raise InvalidInput("At least one window must be read.", field="windows.max_windows")
+
+
+WHOLE_TEXT = Windows(WindowPolicy.SLIDE)
+"""How documents are read on their way into an index: docs/decisions/long-documents.md says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from benchmarks.results import Measured, Unmeasured, medians, ratio
 from benchmarks.timing import take_turns
 from benchmarks.workers import Worker
 from sidecar.client import AsyncSidecarClient
+from sidecar.domain import Windows
 
 __all__ = ["STALL_SECONDS", "measure", "stream", "wanted_peers"]
 
@@ -29,6 +30,9 @@ ROW_OF_PEER = {
 }
 
 STREAM_BATCH = 32
+
+HEAD = Windows()
+"""What peers read of a text: as much as the model reads at once."""
 
 STALL_SECONDS = 600.0
 """A busy machine is slow, not gone."""
@@ -95,11 +99,11 @@ def wanted_peers(bench: Bench) -> list[tuple[str, Callable[[], Path], int]]:
     ]
 
 
-async def stream(client: AsyncSidecarClient, texts: Sequence[str]) -> int:
+async def stream(client: AsyncSidecarClient, texts: Sequence[str], windows: Windows = HEAD) -> int:
     """Encode the texts over one stream in batches, and return how many terms they have in all."""
     batches = [texts[start : start + STREAM_BATCH] for start in range(0, len(texts), STREAM_BATCH)]
     terms = 0
-    async for outcome in client.encode_stream(batches, stall_timeout=STALL_SECONDS):
+    async for outcome in client.encode_stream(batches, windows=windows, stall_timeout=STALL_SECONDS):
         terms += sum(len(encoding.vector) for encoding in outcome.unwrap().encodings)
     return terms
 

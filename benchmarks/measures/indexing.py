@@ -17,6 +17,7 @@ from benchmarks.timing import take_turns
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, Source, pick_encoder, set_up
 from sidecar.cluster.reconcile import ReconcileRun
+from sidecar.domain import WHOLE_TEXT
 from sidecar.engine import BulkAction
 
 __all__ = ["measure"]
@@ -52,7 +53,7 @@ async def measure(bench: Bench) -> Found:
 
         async def encoding(number: int) -> float:
             started = time.perf_counter()
-            await stream(client, texts)
+            await stream(client, texts, WHOLE_TEXT)
             return len(texts) / (time.perf_counter() - started)
 
         async def writing(number: int) -> float:

@@ -18,7 +18,7 @@ from sidecar.cli.options import (
     SummaryJsonOption,
 )
 from sidecar.cli.output import letters_path, print_json_line
-from sidecar.domain import WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def index(
     kind: Annotated[
         str | None, typer.Option("--format", help="jsonl, csv, tsv or parquet; default: by the file's ending.")
     ] = None,
-    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
+    long_texts: LongTextsOption = WHOLE_TEXT.policy,
     dead_letters: Annotated[
         Path | None, typer.Option(help="File for what can't be written. Default: dead-letters-INDEX-TIME.jsonl")
     ] = None,

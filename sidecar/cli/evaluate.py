@@ -30,7 +30,7 @@ from sidecar.cli.passage_options import (
     PassageWordsOption,
     passage_rule,
 )
-from sidecar.domain import WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, WindowPolicy, Windows
 
 if TYPE_CHECKING:
     from sidecar.evaluation import Collection, EvaluationReport, Experiment, Plan
@@ -78,7 +78,7 @@ def evaluate(
     ] = 50,
     long_texts: Annotated[
         WindowPolicy, typer.Option("--long-texts", help="Documents beyond the encoder's length: their head, or all.")
-    ] = WindowPolicy.TRUNCATE,
+    ] = WHOLE_TEXT.policy,
     passages: PassagesOption = False,
     passage_words: PassageWordsOption = None,
     passage_stride: PassageStrideOption = None,

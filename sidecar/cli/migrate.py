@@ -11,7 +11,7 @@ from rich.console import Console
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.options import AllowMissingOption, JsonOption, MigratedIndexOption, RateOption
 from sidecar.cli.output import print_json, say, show
-from sidecar.domain import WindowPolicy
+from sidecar.domain import WHOLE_TEXT, WindowPolicy
 
 if TYPE_CHECKING:
     from sidecar.cluster.migrate import MigrationStatus
@@ -93,7 +93,7 @@ def swap(
     force: Annotated[bool, typer.Option("--force", help="Without a verification that passed.")] = False,
     allow_missing: AllowMissingOption = 0,
     block_seconds: BlockOption = 30.0,
-    long_texts: SameLongTextsOption = WindowPolicy.TRUNCATE,
+    long_texts: SameLongTextsOption = WHOLE_TEXT.policy,
 ) -> None:
     """Let searches use the new model: one request. A second time changes nothing."""
     from sidecar.cli.second_index import switched
@@ -126,7 +126,7 @@ def rollback(
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     block_seconds: BlockOption = 30.0,
-    long_texts: SameLongTextsOption = WindowPolicy.TRUNCATE,
+    long_texts: SameLongTextsOption = WHOLE_TEXT.policy,
 ) -> None:
     """Let searches use the old model again: one request. A second time changes nothing."""
     from sidecar.cli.second_index import switched

@@ -20,7 +20,7 @@ from sidecar.cli.options import (
 )
 from sidecar.cli.output import letters_path, say
 from sidecar.cli.running import Tools, equipped
-from sidecar.domain import WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def start(
     ] = True,
     rate: RateOption = None,
     slices: SlicesOption = 1,
-    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
+    long_texts: LongTextsOption = WHOLE_TEXT.policy,
     patience: PatienceOption = 300.0,
     dead_letters: UnencodedLettersOption = None,
     largest_weight: LargestWeightOption = None,

@@ -14,7 +14,7 @@ from rich.markup import escape
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.options import AllowMissingOption, JsonOption
 from sidecar.cli.output import print_json
-from sidecar.domain import WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, WindowPolicy, Windows
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def verify(
     allow_missing: AllowMissingOption = 0,
     long_texts: Annotated[
         WindowPolicy, typer.Option(help="As it was said to `start`: what is read of texts beyond the model's length.")
-    ] = WindowPolicy.TRUNCATE,
+    ] = WHOLE_TEXT.policy,
     queries: Annotated[
         Path | None, typer.Option(help="Searched with both models: one query per line, or BEIR's queries.jsonl.")
     ] = None,

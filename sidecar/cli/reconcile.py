@@ -21,7 +21,7 @@ from sidecar.cli.options import (
 )
 from sidecar.cli.output import letters_path, print_json_line, say
 from sidecar.cli.running import equipped
-from sidecar.domain import JsonObject, WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, JsonObject, Windows
 from sidecar.errors import DocumentsNotWritten, InvalidInput
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def reconcile(
     changed: Annotated[
         bool, typer.Option("--changed/--no-changed", help="Also compare the texts of documents that have a vector.")
     ] = True,
-    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
+    long_texts: LongTextsOption = WHOLE_TEXT.policy,
     patience: PatienceOption = 300.0,
     dead_letters: UnencodedLettersOption = None,
     max_text_bytes: MaxTextBytesOption = 1_048_576,
@@ -91,7 +91,7 @@ def retry(
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     model: ModelOption = None,
-    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
+    long_texts: LongTextsOption = WHOLE_TEXT.policy,
     max_text_bytes: MaxTextBytesOption = 1_048_576,
     as_json: SummaryJsonOption = False,
 ) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from sidecar.cli.connections import ClusterAddress, with_addresses
 from sidecar.cli.options import IdFieldOption, LongTextsOption, SlicesOption, SummaryJsonOption
 from sidecar.cli.output import letters_path, print_json_line
-from sidecar.domain import WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def encode_corpus(
     ray_address: Annotated[
         str | None, typer.Option(help="Ray cluster, e.g. auto or ray://head:10001; default: this machine alone.")
     ] = None,
-    long_texts: LongTextsOption = WindowPolicy.TRUNCATE,
+    long_texts: LongTextsOption = WHOLE_TEXT.policy,
     dead_letters: Annotated[
         Path | None, typer.Option(help="File for what can't be written. Default: dead-letters-corpus-TIME.jsonl")
     ] = None,

@@ -24,7 +24,7 @@ from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write, filled
 from sidecar.cluster.reading import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
-from sidecar.domain import JsonObject, WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, JsonObject, Windows
 from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_of
 from sidecar.errors import (
     DocumentsNotWritten,
@@ -37,9 +37,6 @@ from sidecar.errors import (
 __all__ = ["IndexOptions", "IndexRun", "IndexSummary"]
 
 
-TRUNCATE = Windows(WindowPolicy.TRUNCATE)
-
-
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
     """How documents are taken through. Sizes: documents and characters per batch, batches under way, bytes per text.
@@ -47,7 +44,7 @@ class IndexOptions:
     A text of more than `max_text_bytes` goes to the dead letters: keep it at what the sidecar accepts.
     """
 
-    windows: Windows = TRUNCATE
+    windows: Windows = WHOLE_TEXT
     batch_documents: int = 32
     batch_characters: int = 65_536
     in_flight: int = 8

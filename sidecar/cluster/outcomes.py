@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from sidecar.domain import WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.engine import BulkOperation
 from sidecar.errors import InvalidInput
 
 __all__ = ["Stage", "WriteMode", "WriteOutcome", "WriterOptions"]
 
-TRUNCATE = Windows(WindowPolicy.TRUNCATE)
 
 WriteMode: TypeAlias = Literal[BulkOperation.INDEX, BulkOperation.CREATE]
 """INDEX replaces a document of the same id, CREATE refuses to (error type `version_conflict_engine_exception`)."""
@@ -58,7 +57,7 @@ class WriterOptions:
     believed.
     """
 
-    windows: Windows = TRUNCATE
+    windows: Windows = WHOLE_TEXT
     batch_documents: int = 32
     batch_characters: int = 65_536
     max_text_bytes: int = 1_048_576

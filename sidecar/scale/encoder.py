@@ -11,15 +11,13 @@ import orjson
 
 from sidecar.bundle import Bundle
 from sidecar.cluster.documents import text_hash
-from sidecar.domain import Document, Encoding, Lane, ModelKind, Pruning, Side, SparseVector, WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, Document, Encoding, Lane, ModelKind, Pruning, Side, SparseVector, Windows
 from sidecar.errors import InvalidInput, SidecarError, TextTooLarge, WrongModelKind, wire_error
 from sidecar.inference.service import InferenceService
 from sidecar.scale.reading import Row
 from sidecar.settings import Settings
 
 __all__ = ["CorpusEncoder", "EncodedRow"]
-
-TRUNCATE = Windows(WindowPolicy.TRUNCATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class CorpusEncoder:
         source_fields: tuple[str, ...],
         *,
         pruning: Pruning | None = None,
-        windows: Windows = TRUNCATE,
+        windows: Windows = WHOLE_TEXT,
         threads: int = 1,
         max_text_bytes: int = 1_048_576,
     ) -> None:

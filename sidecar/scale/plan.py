@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.domain import JsonObject, WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, JsonObject, Windows
 from sidecar.errors import InvalidInput
 
 __all__ = ["Cluster", "FromFiles", "FromIndex", "ScalePlan", "ToIndex", "ToParquet"]
-
-TRUNCATE = Windows(WindowPolicy.TRUNCATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class ScalePlan:
     workers: int = 0
     threads: int = 1
     batch_documents: int = 256
-    windows: Windows = TRUNCATE
+    windows: Windows = WHOLE_TEXT
     max_text_bytes: int = 1_048_576
     address: str | None = None
 

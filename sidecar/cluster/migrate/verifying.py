@@ -11,7 +11,7 @@ from sidecar.cluster.migrate.sample import Sample, compare_sample
 from sidecar.cluster.migrate.state import enter, now, require_open
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.reconcile.finding import complete_query, decide, scanned_fields
-from sidecar.domain import WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.engine import Engine, IndexMeta, MigrationState, ScanSpec, dialect_of
 from sidecar.errors import InvalidInput
 
@@ -29,7 +29,6 @@ DIFFERENCE_ALLOWED = 2.0**-8
 """As a share of a vector's largest weight: what nine significant bits, in which indices keep weights, tell apart."""
 
 PAGE = 500
-TRUNCATE = Windows(WindowPolicy.TRUNCATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class VerifyOptions:
     sample: int = 50
     changed: bool = True
     allow_missing: int = 0
-    windows: Windows = TRUNCATE
+    windows: Windows = WHOLE_TEXT
 
     def __post_init__(self) -> None:
         if not 0 <= self.sample <= 10_000:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from sidecar.cluster.reconcile.pace import Limits
-from sidecar.domain import JsonObject, WindowPolicy, Windows
+from sidecar.domain import WHOLE_TEXT, JsonObject, Windows
 from sidecar.errors import InvalidInput
 
 __all__ = ["ReconcileOptions", "ReconcileSummary"]
-
-TRUNCATE = Windows(WindowPolicy.TRUNCATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class ReconcileOptions:
     interval: float = 30.0
     patience: float = 300.0
     limits: Limits = field(default_factory=Limits)
-    windows: Windows = TRUNCATE
+    windows: Windows = WHOLE_TEXT
     max_text_bytes: int = 1_048_576
     page_documents: int = 200
     batch_documents: int = 32

@@ -200,13 +200,13 @@ async def test_a_text_the_sidecar_refuses_costs_only_itself(
     assert await engine.count(index_name) == 37
 
 
-async def test_long_texts_are_counted_or_read_in_windows(
+async def test_long_texts_are_read_whole_unless_their_head_is_wanted(
     engine: Engine, client: AsyncSidecarClient, prepared: str
 ) -> None:
     documents: list[dict[str, object] | bytes] = [{"_id": "long", "text": "search query document " * 200}]
-    assert (await run(engine, client, prepared, documents)).truncated == 1
-    sliding = IndexOptions(windows=Windows(WindowPolicy.SLIDE))
-    assert (await run(engine, client, prepared, documents, options=sliding)).truncated == 0
+    assert (await run(engine, client, prepared, documents)).truncated == 0
+    head = IndexOptions(windows=Windows(WindowPolicy.TRUNCATE))
+    assert (await run(engine, client, prepared, documents, options=head)).truncated == 1
 
 
 async def test_an_empty_source(engine: Engine, client: AsyncSidecarClient, prepared: str) -> None:

@@ -149,14 +149,14 @@ async def test_nothing_to_write(writer: AsyncSparseWriter) -> None:
     assert await writer.delete([]) == ()
 
 
-async def test_long_texts_are_told_of_or_read_in_windows(
+async def test_long_texts_are_read_whole_unless_their_head_is_wanted(
     engine: Engine, client: AsyncSidecarClient, prepared: str
 ) -> None:
     long = article("long", "search query document " * 200)
-    (head,) = await AsyncSparseWriter(engine, client, prepared).write([long])
-    sliding = WriterOptions(windows=Windows(WindowPolicy.SLIDE))
-    (whole,) = await AsyncSparseWriter(engine, client, prepared, sliding).write([long])
-    assert (head.truncated, whole.truncated) == (True, False)
+    (whole,) = await AsyncSparseWriter(engine, client, prepared).write([long])
+    cutting = WriterOptions(windows=Windows(WindowPolicy.TRUNCATE))
+    (head,) = await AsyncSparseWriter(engine, client, prepared, cutting).write([long])
+    assert (whole.truncated, head.truncated) == (False, True)
 
 
 async def test_an_index_of_another_model_is_refused_before_anything_is_written(

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from sidecar.domain import Side
+from sidecar.domain import Side, WindowPolicy, Windows
 from sidecar.errors import EmptyText, Overloaded
 from sidecar.inference import InferenceService
 from sidecar.server.http.dialects.ml_commons import render_error
@@ -55,6 +55,20 @@ def test_a_single_text_gives_a_list_of_one(http: httpx.Client, body: str) -> Non
     response = http.post(QUERY, content=body.encode(), headers={"content-type": "application/json"})
     assert response.status_code == 200, response.text
     assert [set(features) >= {"cat", "dog"} for features in response.json()] == [True]
+
+
+def test_documents_are_read_whole_as_everywhere_on_their_way_into_an_index(
+    http: httpx.Client, service: InferenceService
+) -> None:
+    long = " ".join(TEXTS * 40)
+    (found,) = http.post(DOCUMENT, json=[long]).json()
+    read = {
+        policy: asyncio.run(service.encode([long], windows=Windows(policy), return_terms=True)).encodings[0]
+        for policy in (WindowPolicy.SLIDE, WindowPolicy.TRUNCATE)
+    }
+    whole, head = read[WindowPolicy.SLIDE].vector.by_term(), read[WindowPolicy.TRUNCATE].vector.by_term()
+    assert found == pytest.approx(whole, rel=1e-5)
+    assert found != pytest.approx(head, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["token_id", "TOKEN_ID"])

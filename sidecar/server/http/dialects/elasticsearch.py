@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from starlette.responses import Response
 
-from sidecar.domain import Lane, Side, SparseVector
+from sidecar.domain import WHOLE_TEXT, Lane, Side, SparseVector, Windows
 from sidecar.server.http.answers import json_response
 from sidecar.server.http.dialects.common import ModelParameter, as_features
 from sidecar.server.http.problems import Problem, Renderer
@@ -107,7 +107,8 @@ async def sparse_embedding(body: SparseBody, work: CurrentWork, model: ModelPara
     texts = [body.input] if isinstance(body.input, str) else body.input
     for_query, words = body.side is Side.QUERY, body.token_format == "word"
     lane = Lane.INTERACTIVE if for_query else Lane.BULK
-    result = await work.encode(texts, side=body.side, lane=lane, model=model, return_terms=words)
+    windows = Windows() if for_query else WHOLE_TEXT
+    result = await work.encode(texts, side=body.side, lane=lane, model=model, windows=windows, return_terms=words)
     embeddings = [
         {"index": index, "embedding": _token_weights(encoding.vector, words, for_query)}
         for index, encoding in enumerate(result.encodings)

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
 from starlette.responses import Response
 
-from sidecar.domain import Lane, Side, SparseVector
+from sidecar.domain import WHOLE_TEXT, Lane, Side, SparseVector, Windows
 from sidecar.server.http.answers import json_response
 from sidecar.server.http.dialects.common import ModelParameter, as_features, is_blank
 from sidecar.server.http.problems import Problem, Renderer
@@ -130,7 +130,8 @@ async def _encode(
 ) -> list[dict[str, float]]:
     for_query = side is Side.QUERY
     lane = Lane.INTERACTIVE if for_query else Lane.BULK
-    result = await work.encode(texts, side=side, lane=lane, model=model, return_terms=not by_id)
+    windows = Windows() if for_query else WHOLE_TEXT
+    result = await work.encode(texts, side=side, lane=lane, model=model, windows=windows, return_terms=not by_id)
     return [_feature_map(encoding.vector, by_id, for_query) for encoding in result.encodings]
 
 
