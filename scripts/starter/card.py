@@ -187,7 +187,7 @@ The recipe is in the project's `docs/training.md`, in one command.
 
 ## Limits
 
-- English only; the encoder reads a document to 512 tokens, and training saw at most 288. The floor reads all of it.
+- English only; the encoder reads 512 tokens at once, longer documents in overlapping windows; training saw at most 288.
 - Rare names that the tokenizer splits into pieces are matched by their pieces.
 - sentence-transformers loads the checkpoint, but knows neither folds nor floor, and counts a repeated query word once.
 """
@@ -218,7 +218,7 @@ nDCG@10 with exact dot products.
 ## Limits
 
 - Trained for inference-free queries first: one step in four also saw a few neural queries.
-- English only; queries are read to 512 tokens.
+- English only; queries are read to 512 tokens, longer documents in overlapping windows.
 """
 
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix, load_npz, save_npz  # type: ignore[import-u
 from scripts.starter.checkpoint import replace_file
 from scripts.starter.vectors import dot
 from sidecar.bundle import Bundle
-from sidecar.domain import Side, SparseVector
+from sidecar.domain import WHOLE_TEXT, Side, SparseVector, Windows
 from sidecar.inference.service import InferenceService
 from sidecar.settings import Settings
 
@@ -46,10 +46,11 @@ async def encode(
     progress: Callable[[str], None] = lambda _: None,
     model: str | None = None,
 ) -> csr_matrix:
-    """Vectors [texts, terms] of one side."""
+    """Vectors [texts, terms] of one side; documents are read whole, as they are when they are indexed."""
+    windows = WHOLE_TEXT if side is Side.DOCUMENT else Windows()
     vectors: list[SparseVector] = []
     for start in range(0, len(texts), BATCH):
-        result = await service.encode(texts[start : start + BATCH], side=side, model=model)
+        result = await service.encode(texts[start : start + BATCH], side=side, windows=windows, model=model)
         vectors.extend(encoding.vector for encoding in result.encodings)
         if start % (100 * BATCH) == 0:
             progress(f"encoded {start} of {len(texts)}")

@@ -100,9 +100,9 @@ class SparseRecipe:
 class RerankerRecipe:
     """The cross-encoder's training. A fraction is of `steps`."""
 
-    steps: int = 900
-    passages: int = 10_000
-    pool: int = 6_000
+    steps: int = 2400
+    passages: int = 20_000
+    pool: int = 12_000
     calibration: int = 400
     queries: int = 4
     candidates: int = 8

@@ -54,7 +54,7 @@ class Encoder:
     def vectors(self, name: str, texts: Sequence[str]) -> csr_matrix:
         """Learned vectors [texts, columns]; `name` is for people, the texts decide what is kept."""
         digest = hashlib.blake2b("\0".join(texts).encode(), digest_size=6).hexdigest()
-        path = self._cache / f"{name}.{digest}.{self._fingerprint}.npz"
+        path = self._cache / f"{name}.{digest}.{self._fingerprint}.whole.npz"
         if not path.exists():
             found = asyncio.run(encode(self._service, texts, Side.DOCUMENT, self._progress))
             with replace_file(path) as partial, partial.open("wb") as target:

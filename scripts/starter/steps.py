@@ -187,6 +187,6 @@ def space_needed(folder: Path) -> str:
     """What a run takes, said before it starts."""
     return (
         f"work folder {folder}: about 1.2 GB of disk and 6 GB of memory; on two CPU cores about 20 minutes to prepare, "
-        "50 for the sparse encoder, 30 for the cross-encoder and 60 to measure. "
+        "50 for the sparse encoder, 60 for the cross-encoder and 60 to measure. "
         "A run that is killed goes on at its last checkpoint."
     )
