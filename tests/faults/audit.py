@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text, text_hash
-from sidecar.domain import JsonObject
+from sidecar.domain import WHOLE_TEXT, JsonObject
 from sidecar.engine import Engine, dialect_named
 from tests.faults.changes import Change
 
@@ -50,7 +50,7 @@ async def require_right(
     ours = {*dialect.written_fields(meta.vector_field), meta.hash_field}
     for part in parts(sorted(expected), 256):
         texts = [source_text(name, expected[name], meta) for name in part]
-        answer = await client.encode(texts, return_terms=True, pruning=meta.pruning, timeout=300.0)
+        answer = await client.encode(texts, return_terms=True, pruning=meta.pruning, windows=WHOLE_TEXT, timeout=300.0)
         for name, text, encoding in zip(part, texts, answer.encodings, strict=True):
             source = held[name].source
             assert {key: value for key, value in source.items() if key not in ours} == expected[name]

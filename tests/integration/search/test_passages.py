@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, Source, pick_encoder, set_up
+from sidecar.cluster import DeadLetters, IndexOptions, IndexRun, IndexSpec, Source, pick_encoder, set_up
 from sidecar.cluster.doctor import examine, gather
 from sidecar.cluster.passages import split
 from sidecar.cluster.spec import PASSAGE_FIELD, VECTOR_FIELD
-from sidecar.domain import JsonObject, RerankResult, Side, SparseVector, Windows
+from sidecar.domain import WHOLE_TEXT, JsonObject, RerankResult, Side, SparseVector, WindowPolicy, Windows
 from sidecar.engine import Engine, PassageRule, dialect_of
 from sidecar.search import BUILT_IN, AsyncSearcher, LinearFusion, Matching, Normalization, Profile, Searcher
 from sidecar.search.two_phase import TwoPhase
@@ -55,13 +55,16 @@ async def client(search_sidecar: SidecarProcess) -> AsyncIterator[AsyncSidecarCl
         yield connected
 
 
-async def fill(engine: Engine, client: AsyncSidecarClient, index: str, rule: PassageRule | None) -> None:
+async def fill(
+    engine: Engine, client: AsyncSidecarClient, index: str, rule: PassageRule | None, windows: Windows = WHOLE_TEXT
+) -> None:
     field = VECTOR_FIELD if rule is None else PASSAGE_FIELD
     encoder = pick_encoder(await client.models(), MODEL)
     await set_up(engine, IndexSpec(index, encoder, vector_field=field, passages=rule))
     lines = b"".join(orjson.dumps({"_id": name, **source}) + b"\n" for name, source in DOCUMENTS.items())
     with DeadLetters(None) as letters:
-        await IndexRun(engine, client, index, Source(io.BytesIO(lines), "_id", None), letters, model=MODEL).run()
+        source, options = Source(io.BytesIO(lines), "_id", None), IndexOptions(windows=windows)
+        await IndexRun(engine, client, index, source, letters, options, model=MODEL).run()
 
 
 @pytest.fixture
@@ -106,11 +109,12 @@ async def test_what_stands_far_behind_is_found(
     assert found.hits[0].passage is not None
     assert ANSWER in found.hits[0].passage.text
     whole = f"{index_name}-whole"
-    await fill(engine, client, whole, None)
     try:
-        one_vector = await AsyncSearcher(engine, client, PLAIN, index=whole).search(QUERY, size=1, passages=True)
-        assert one_vector.hits[0].id != "d5", "the head of d5 says nothing of the wolf"
-        assert one_vector.hits[0].passage is None
+        for windows, first in ((WHOLE_TEXT, True), (Windows(WindowPolicy.TRUNCATE), False)):
+            await fill(engine, client, whole, None, windows)
+            one_vector = await AsyncSearcher(engine, client, PLAIN, index=whole).search(QUERY, size=1, passages=True)
+            assert (one_vector.hits[0].id == "d5") is first, "the head of d5 says nothing of the wolf"
+            assert one_vector.hits[0].passage is None
     finally:
         await engine.delete_index(whole)
 
