@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,9 @@ __all__ = ["OnnxSession"]
 log = structlog.get_logger(__name__)
 
 Floats = npt.NDArray[np.float32]
+
+ARENA_LOCK = threading.Lock()
+"""The runtime refuses a second arena of one kind, and a cache alone would let two threads through at once."""
 
 TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
@@ -72,7 +76,8 @@ class OnnxSession:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.enable_cpu_mem_arena = arena
         if arena:
-            share_arena()
+            with ARENA_LOCK:
+                share_arena()
             options.add_session_config_entry("session.use_env_allocators", "1")
         options.enable_mem_pattern = False
         options.log_severity_level = 3

@@ -1,5 +1,6 @@
 """Which sessions a model gets, by its bundle, the threads and the provider."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -8,6 +9,7 @@ import structlog
 
 from sidecar.domain import Lane
 from sidecar.inference import InferenceService, models
+from sidecar.inference import sessions as session_module
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.models import ARENA_TOKENS, WIDE_MODEL_TOKENS, Host, load_runners, load_tokenizer, warm_up
 from sidecar.inference.workers import Runners
@@ -61,6 +63,29 @@ def test_graphs_that_may_need_much_memory_run_one_batch_at_a_time(tmp_path, sess
 def test_beside_a_device_one_worker_is_enough(tmp_path, sessions, provider):
     runners = loaded(sparse_bundle(tmp_path, max_tokens=512), 4, providers=(provider, "cpu"))
     assert (sessions, runners.workers, runners.wide) == ([4], 1, None)
+
+
+def test_services_loaded_at_once_share_one_arena(tmp_path):
+    """The runtime refuses to register a second one."""
+    bundle, together = sparse_bundle(tmp_path), Barrier(4)
+    session_module.share_arena.cache_clear()
+    registered = []
+
+    def load():
+        together.wait(timeout=30.0)
+        service = InferenceService.load([bundle], Settings(threads=1))
+        service.warm_up()
+        service.close()
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as pool:
+        patch.setattr(
+            session_module.onnxruntime,
+            "create_and_register_allocator",
+            lambda *given: (time.sleep(0.05), registered.append(given)),
+        )
+        for loading in [pool.submit(load) for _ in range(4)]:
+            loading.result()
+    assert len(registered) == 1
 
 
 @pytest.mark.parametrize("workers", [1, 3])
