@@ -70,13 +70,17 @@ class BulkAction:
 
 @dataclass(frozen=True, slots=True)
 class BulkItem:
-    """What became of one action: HTTP status (0: never answered), error type and reason, attempts made."""
+    """What became of one action: HTTP status (0: never answered), error type and reason, attempts made.
+
+    `seq_no` is the version that a confirmed write made, by its shard's count.
+    """
 
     action: BulkAction
     status: int
     error_type: str = ""
     reason: str = ""
     attempts: int = 1
+    seq_no: int | None = None
 
     @property
     def written(self) -> bool:
@@ -254,7 +258,8 @@ def _outcomes(chunk: Sequence[_Prepared], answer: JsonObject, attempt: int) -> I
             yield BulkItem(item.action, 0, "EngineUnavailable", "The answer does not tell of this document.", attempt)
             continue
         if status < 300:
-            yield BulkItem(item.action, status, attempts=attempt)
+            number = told.get("_seq_no")
+            yield BulkItem(item.action, status, attempts=attempt, seq_no=number if isinstance(number, int) else None)
         else:
             cause = Cause.parse(status, told.get("error"))
             yield BulkItem(item.action, status, cause.type, cause.reason, attempt)

@@ -20,7 +20,7 @@ from sidecar.cluster.reconcile.pace import Pace
 from sidecar.cluster.reconcile.patience import rest
 from sidecar.cluster.reconcile.summary import ReconcileOptions
 from sidecar.cluster.reconcile.tally import Tally
-from sidecar.cluster.reconcile.writing import Fate, Ready, VectorWriter, Writer, prepare
+from sidecar.cluster.reconcile.writing import Fate, Ready, Writer, prepare
 from sidecar.engine import Dialect, Engine, IndexMeta
 from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput, SidecarError
 
@@ -73,17 +73,11 @@ class Flow:
         # At a low rate, small batches: what is under way when a run is stopped is still written.
         self._at_once = max(1, int(rate)) if rate is not None else options.write_documents
 
-    async def carry(
-        self, findings: AsyncGenerator[list[Finding], None], target: Target, writer: Writer | None = None
-    ) -> None:
-        """Encode and write every finding; raise EngineUnavailable or SidecarUnavailable where one went away.
-
-        `writer` None: vectors are added to documents of the index.
-        """
-        writes = writer or VectorWriter(self._engine, target.meta, target.dialect)
+    async def carry(self, findings: AsyncGenerator[list[Finding], None], target: Target, writer: Writer) -> None:
+        """Encode and write every finding; raise EngineUnavailable or SidecarUnavailable where one went away."""
         inlet, outlet = create_memory_object_stream[list[Ready]](2)
         with inlet, outlet:
-            await feed_and_write(self._feed(inlet, findings, target), self._write(outlet, writes))
+            await feed_and_write(self._feed(inlet, findings, target), self._write(outlet, writer))
 
     async def _feed(self, inlet: _Inlet, findings: AsyncGenerator[list[Finding], None], target: Target) -> None:
         batches = self._batches(inlet, findings, target)

@@ -14,9 +14,10 @@ from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.reconcile.finding import Finding, complete_query, decide, incomplete_query, scanned_fields
 from sidecar.cluster.reconcile.flow import Target
 from sidecar.cluster.reconcile.frame import AGAIN_AT_ONCE, VectorRun
+from sidecar.cluster.reconcile.own_writes import OwnWrites, read_shards
 from sidecar.cluster.reconcile.pages import PageSize
 from sidecar.cluster.reconcile.tally import PutOff
-from sidecar.cluster.reconcile.writing import Fate
+from sidecar.cluster.reconcile.writing import Fate, VectorWriter
 from sidecar.domain import JsonObject
 from sidecar.engine import ScanSpec, StoredDocument, dialect_of
 
@@ -33,6 +34,10 @@ class ReconcileRun(VectorRun):
     model: str | None = field(default=None, kw_only=True)
     fingerprint: str | None = field(default=None, kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._own = OwnWrites()
+
     async def _through(self) -> None:
         await self._patiently(self._fill)
         if self.options.changed:
@@ -41,11 +46,15 @@ class ReconcileRun(VectorRun):
     async def _fill(self) -> None:
         """Find the documents without a vector of the model: the index knows them, few are read in vain."""
         target = await self._target()
+        self._own.begin(await read_shards(self.engine, self.index))
         query = incomplete_query(target.meta, target.dialect, self.options.where)
         await self._scan("filling", query, target, has_vector=False)
 
     async def _compare(self) -> None:
-        """Compare text and hash of all the others; following, only of those written since the last comparison."""
+        """Compare text and hash of all the others, but for what this run wrote and nobody has written since.
+
+        Following, only of those written since the last comparison.
+        """
         target = await self._target()
         # Taken before the refresh: all that lies up to it is searchable then.
         now = await self.engine.checkpoints(self.index) if self.options.follow else None
@@ -53,6 +62,7 @@ class ReconcileRun(VectorRun):
         query = complete_query(target.meta, target.dialect, self.options.where)
         if now is not None and before is not None:
             query = {"bool": {"filter": [query, before.later(now)]}}
+        query = self._own.left_out(query, await read_shards(self.engine, self.index))
         await self._scan("comparing", query, target, has_vector=True)
         if now is not None:
             self._compared[self.index] = now
@@ -64,7 +74,7 @@ class ReconcileRun(VectorRun):
             self._reading(doing, spec, size) as pages,
             aclosing(self._findings(pages, size, target, has_vector=has_vector)) as findings,
         ):
-            await self._flow.carry(findings, target)
+            await self._flow.carry(findings, target, self._writer(target))
 
     async def _findings(
         self, pages: AsyncGenerator[list[StoredDocument], None], size: PageSize, target: Target, *, has_vector: bool
@@ -85,7 +95,7 @@ class ReconcileRun(VectorRun):
         documents = self._tally.take_put_off()
         target = await self._target()
         self._doing = ("trying again", len(documents))
-        await self._flow.carry(self._read_again(documents, target), target)
+        await self._flow.carry(self._read_again(documents, target), target, self._writer(target))
 
     async def _read_again(self, documents: list[PutOff], target: Target) -> AsyncGenerator[list[Finding], None]:
         while documents:
@@ -104,6 +114,9 @@ class ReconcileRun(VectorRun):
                     found.append(finding)
             if found:
                 yield found
+
+    def _writer(self, target: Target) -> VectorWriter:
+        return VectorWriter(self.engine, target.meta, target.dialect, self._own)
 
     async def _target(self) -> Target:
         meta = await self.engine.index_meta(self.index, self.fingerprint)

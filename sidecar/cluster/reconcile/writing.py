@@ -10,6 +10,7 @@ from typing import Protocol
 from sidecar.cluster.documents import source_text, text_hash
 from sidecar.cluster.encoding import Encoded
 from sidecar.cluster.reconcile.finding import Finding, scanned_fields
+from sidecar.cluster.reconcile.own_writes import OwnWrites
 from sidecar.domain import JsonObject
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, vector_fields
 from sidecar.errors import EngineError
@@ -85,11 +86,12 @@ class Writer(Protocol):
 
 
 class VectorWriter:
-    """Writes vectors into one index."""
+    """Writes vectors into one index; what is confirmed is remembered in `own`."""
 
-    def __init__(self, engine: Engine, meta: IndexMeta, dialect: Dialect) -> None:
+    def __init__(self, engine: Engine, meta: IndexMeta, dialect: Dialect, own: OwnWrites) -> None:
         self._engine = engine
         self._meta = meta
+        self._own = own
         self._replaced = dialect.written_fields(meta.vector_field)
 
     async def write(self, ready: Sequence[Ready]) -> AsyncIterator[list[Settled]]:
@@ -101,6 +103,9 @@ class VectorWriter:
         pending = list(ready)
         for _ in range(CONFLICT_ATTEMPTS):
             items = await self._engine.bulk([self._action(one) for one in pending])
+            for item in items:
+                if item.written and item.seq_no is not None:
+                    self._own.add(item.action.index, item.seq_no)
             yield [
                 Settled(one, fate_of(item), item.attempts > 1, item.error_type, item.reason)
                 for one, item in zip(pending, items, strict=True)

@@ -55,10 +55,30 @@ async def test_what_is_missing_is_filled_once(
     options = ReconcileOptions(slices=slices, page_documents=20)
     first = await reconcile(engine, starter_client, bare_index, options)
     assert (first.missing, first.written, first.left, first.failed) == (150, 150, 0, 0)
+    assert first.scanned < 300, "what the run has written itself is not read once more"
     again = await reconcile(engine, starter_client, bare_index, options)
     assert (again.found, again.written, again.scanned) == (0, 0, 150)
     held = await require_right(engine, starter_client, bare_index, [*expected(150)], expected(150))
     assert repeated_writes(held, []) == 0
+
+
+async def test_what_a_run_has_written_itself_is_not_compared_and_the_rest_is(
+    engine: Engine, starter_client: AsyncSidecarClient, index_name: str
+) -> None:
+    encoder = pick_encoder(await starter_client.models(), None)
+    spec = IndexSpec(index_name, encoder, source_fields=("text",), settings={"number_of_shards": 1})
+    await set_up(engine, spec)
+    await fill(engine, index_name, 60)
+    with DeadLetters(None) as dead:
+        run = ReconcileRun(engine, starter_client, index_name, dead)
+        assert (await run.run()).scanned == 60
+        await partial_update(engine, index_name, "d3", {"text": "A bicycle with three wheels"})
+        await engine.bulk([BulkAction(index_name, "d60", document(60))], refresh=True)
+        summary = await run.run()
+    assert (summary.scanned, summary.missing, summary.changed) == (62, 61, 1)
+    wanted = expected(61)
+    wanted["d3"]["text"] = "A bicycle with three wheels"
+    await require_right(engine, starter_client, index_name, [*wanted], wanted)
 
 
 async def test_vectors_of_another_model_are_replaced_as_a_whole(

@@ -9,6 +9,7 @@ import pytest
 from sidecar.cluster.documents import text_hash
 from sidecar.cluster.encoding import Encoded
 from sidecar.cluster.reconcile.finding import Finding, Reason
+from sidecar.cluster.reconcile.own_writes import OwnWrites
 from sidecar.cluster.reconcile.writing import CONFLICT_ATTEMPTS, Fate, Ready, Settled, VectorWriter, fate_of, prepare
 from sidecar.domain import SparseVector
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, IndexMeta, StoredDocument, dialect_named
@@ -32,7 +33,7 @@ def ready(name: str, *, before: object = None) -> Ready:
 
 
 async def settled(engine: ScriptedEngine, *wanted: Ready) -> dict[str, Settled]:
-    writer = VectorWriter(engine.engine, META, DIALECT)
+    writer = VectorWriter(engine.engine, META, DIALECT, OwnWrites())
     done = [one async for group in writer.write(wanted) for one in group]
     assert Counter(one.ready.finding.document.id for one in done) == Counter(one.finding.document.id for one in wanted)
     return {one.ready.finding.document.id: one for one in done}

@@ -68,7 +68,7 @@ class Miniature:
         return student
 
     def batcher(self) -> Batcher:
-        return Batcher(self.corpus, self.teacher, self.documents.lengths, RECIPE.max_tokens, RECIPE.seed)
+        return Batcher(self.corpus, self.teacher, self.documents.lengths, RECIPE)
 
 
 @pytest.fixture(scope="session")
