@@ -13,9 +13,9 @@ import onnxruntime
 import structlog
 
 from sidecar.bundle.manifest import GraphPorts
-from sidecar.errors import BundleCorrupt
+from sidecar.errors import BundleCorrupt, SettingsInvalid
 from sidecar.inference.calls import Item
-from sidecar.inference.providers import check_running, runtime_providers
+from sidecar.inference.providers import RUNTIME_NAMES, check_running, runtime_providers
 from sidecar.settings import Provider
 
 __all__ = ["OnnxSession"]
@@ -26,6 +26,8 @@ Floats = npt.NDArray[np.float32]
 
 ARENA_LOCK = threading.Lock()
 """The runtime refuses a second arena of one kind, and a cache alone would let two threads through at once."""
+
+PROBE_TOKENS = 16
 
 TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
@@ -61,8 +63,8 @@ class OnnxSession:
     ) -> None:
         """Load the graph for `threads` threads on the `providers`, by preference.
 
-        Raises BundleCorrupt where it is no graph with the manifest's ports, SettingsInvalid for a provider that is not
-        there or does not start.
+        Raises BundleCorrupt where it is no graph with the manifest's ports, or one that does not run; SettingsInvalid
+        for a provider that is not there, does not start or does not run the graph.
 
         `arena` keeps the runtime's buffers from one run to the next, in one arena for all sessions of the process: less
         time, and hardly more memory as long as no run is much larger than the others. Spinning is off: waiting threads
@@ -92,6 +94,7 @@ class OnnxSession:
         self._pad_id = pad_id
         self._types = {port.name: TYPES.get(port.type) for port in self._session.get_inputs()}
         self._check_ports(path)
+        self._probe(path, providers)
         log.info(
             "session created",
             model=name,
@@ -118,6 +121,20 @@ class OnnxSession:
                 feeds[self._ports.token_type_ids][row, item.second : end] = 1
         (output,) = self._session.run([self._ports.output], feeds)
         return np.asarray(output, dtype=np.float32)
+
+    def _probe(self, path: Path, providers: Sequence[Provider]) -> None:
+        """Run the graph once: a provider may take a graph that it then can't run."""
+        ids = np.full(PROBE_TOKENS, self._pad_id, dtype=np.int32)
+        try:
+            self.run([Item(ids, slot=0, tokens=PROBE_TOKENS, second=PROBE_TOKENS)] * 2)
+        except Exception as error:
+            if providers[0] == "cpu":
+                raise BundleCorrupt(f"{path.name} loads and does not run: {type(error).__name__}.") from None
+            raise SettingsInvalid(
+                f"onnxruntime's {RUNTIME_NAMES[providers[0]]} takes {path.name} and does not run it"
+                f" ({type(error).__name__}): set providers to cpu, or export the model with --quantize fp32.",
+                field="providers",
+            ) from None
 
     def _array(self, name: str, shape: tuple[int, int], value: int) -> npt.NDArray[np.signedinteger]:
         return np.full(shape, value, dtype=self._types[name])

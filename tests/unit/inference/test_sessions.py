@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sidecar.bundle import Bundle, GraphPorts
-from sidecar.errors import BundleCorrupt
+from sidecar.errors import BundleCorrupt, SettingsInvalid
 from sidecar.inference.calls import Item
 from sidecar.inference.sessions import OnnxSession
 from tests.unit.inference.graphs import SIZE, cross_bundle, expected_weights, sparse_bundle, table
@@ -59,3 +59,21 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(BundleCorrupt):
         OnnxSession(path, GraphPorts(), name="test", threads=1, pad_id=0)
+
+
+def test_a_graph_that_loads_and_does_not_run_is_refused_at_load(tmp_path):
+    bundle = sparse_bundle(tmp_path)
+    with pytest.raises(BundleCorrupt, match="loads and does not run"):
+        OnnxSession(bundle.file("model.onnx"), bundle.manifest.graph, name="test", threads=1, pad_id=SIZE)
+
+
+def test_a_provider_that_does_not_run_the_graph_is_named(tmp_path):
+    """OpenVINO's provider takes the products of int8 bundles, and fails at the first run."""
+    made = session(sparse_bundle(tmp_path))
+    made._pad_id = SIZE
+    with pytest.raises(
+        SettingsInvalid, match=r"OpenVINOExecutionProvider takes model\.onnx and does not run it"
+    ) as caught:
+        made._probe(tmp_path / "model.onnx", ("openvino", "cpu"))
+    assert caught.value.field == "providers"
+    assert "--quantize fp32" in caught.value.message
