@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from sidecar.domain import Side
+from sidecar.domain import Side, WindowPolicy, Windows
 from sidecar.inference import InferenceService
 from tests.unit.http_edge.conftest import Serve
 
@@ -60,6 +60,18 @@ def test_the_side_defaults_to_document_and_words_come_on_request(http: httpx.Cli
     assert by_default == http.post(SPARSE, json={"input": TEXTS, "input_type": "document"}).json()
     words = http.post(SPARSE, json={"input": "cat and dog", "token_format": "word", "input_type": "query"}).json()
     assert {"cat", "dog"} <= set(_read(words, "result.sparse_embeddings[*].embedding[*].token_id"))
+
+
+def test_elasticsearchs_documents_are_read_whole(http: httpx.Client, service: InferenceService) -> None:
+    long = " ".join(TEXTS * 40)
+    answer = http.post(SPARSE, json={"input": long}).json()
+    whole, head = (
+        asyncio.run(service.encode([long], windows=Windows(policy))).encodings[0].vector
+        for policy in (WindowPolicy.SLIDE, WindowPolicy.TRUNCATE)
+    )
+    weights = list(_read(answer, "result.sparse_embeddings[*].embedding[*].weight"))
+    assert weights == pytest.approx(list(whole.weights), rel=1e-5)
+    assert weights != pytest.approx(list(head.weights), rel=1e-5)
 
 
 def test_elasticsearch_reads_the_message_of_an_error(http: httpx.Client) -> None:
