@@ -1,7 +1,7 @@
 """Train the starter bundles, step by step or all at once.
 
 prepare, sparse, reranker, publish (export, ingredients, slices, cards), evaluate (on a real OpenSearch),
-precisions (fp32 against int8), cards.
+precisions (fp32 against int8), ablation (short runs without each ingredient), cards.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from scripts.starter import publish, steps
 from scripts.starter.recipe import RerankerRecipe, SparseRecipe
 from scripts.starter.workspace import Workspace
 
-STEPS = ("all", "prepare", "sparse", "reranker", "publish", "evaluate", "precisions", "cards")
+STEPS = ("all", "prepare", "sparse", "reranker", "publish", "evaluate", "precisions", "ablation", "cards")
 
 log = logging.getLogger("train-starter")
 
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     parser.add_argument("--sparse-steps", type=int, default=SparseRecipe().steps)
     parser.add_argument("--reranker-steps", type=int, default=RerankerRecipe().steps)
+    parser.add_argument("--ablation-steps", type=int, default=200)
     return parser
 
 
@@ -51,6 +52,8 @@ def main() -> None:
         publish.evaluate(work, arguments.collections, arguments.models)
     if "precisions" in wanted:
         publish.compare_precisions(work, arguments.collections, arguments.models)
+    if "ablation" in wanted:
+        publish.compare_ingredients(work, arguments.collections, arguments.models, arguments.ablation_steps)
     if "cards" in wanted:
         publish.write_cards(work, arguments.models)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.starter.corpus import Corpus
+from scripts.starter.recipe import SparseRecipe
 from scripts.starter.teacher import Teacher
 
 # The widest neighbourhood that one half of a batch is drawn from.
@@ -27,17 +28,16 @@ class Batcher:
     Neighbours are hard negatives for free, and queries cost nothing where encoding them is a table lookup.
     """
 
-    def __init__(
-        self, corpus: Corpus, teacher: Teacher, lengths: NDArray[np.int64], long_length: int, seed: int
-    ) -> None:
-        self._seed = seed
+    def __init__(self, corpus: Corpus, teacher: Teacher, lengths: NDArray[np.int64], recipe: SparseRecipe) -> None:
+        self._recipe = recipe
         held_out = np.asarray([row.held_out for row in corpus.documents])
         self._pools = [
             _Pool(rows, teacher.document_vectors[rows])
-            for rows in (np.flatnonzero(~held_out), np.flatnonzero(~held_out & (lengths >= long_length)))
+            for rows in (np.flatnonzero(~held_out), np.flatnonzero(~held_out & (lengths >= recipe.max_tokens)))
         ]
         owners = np.asarray([row.document for row in corpus.queries])
-        trained = np.flatnonzero(~held_out[owners])
+        wanted = np.asarray([recipe.generated_queries or query.kind == "asked" for query in corpus.queries])
+        trained = np.flatnonzero(~held_out[owners] & wanted)
         self._queries = _Pool(trained, teacher.query_vectors[trained])
         self._asked: dict[int, list[int]] = {}
         for index in trained:
@@ -46,7 +46,7 @@ class Batcher:
 
     def batch(self, step: int, documents: int, queries: int, *, long: bool = False) -> Batch:
         """The batch of a step; `long` takes only documents that fill a long window."""
-        random = np.random.default_rng([self._seed, step])
+        random = np.random.default_rng([self._recipe.seed, step])
         pool = self._pools[long and len(self._pools[1].rows) >= documents]
         chosen: list[int] = []
         close: list[int] = []
@@ -54,6 +54,8 @@ class Batcher:
             topic = pool.vectors[random.integers(len(pool.rows))]
             # From near-duplicates to a loose field: the difficulty varies from step to step.
             reach = round(math.exp(random.uniform(math.log(share), math.log(max(share + 1, WIDEST)))))
+            if not self._recipe.neighbours:
+                reach = len(self._queries.rows)
             candidates = [row for row in pool.nearest(topic, reach + len(chosen)) if row not in chosen]
             chosen.extend(random.permutation(candidates)[:share].tolist())
             near = self._queries.nearest(topic, max(queries, 2 * reach))

@@ -14,7 +14,7 @@ from sidecar.export import ExportOptions, export_checkpoint
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
-def sparse_options(work: Workspace) -> ExportOptions:
+def sparse_options(checkpoint: Path) -> ExportOptions:
     """The sparse encoder in int8: folded vocabulary, lexical floor, inference-free queries."""
     return ExportOptions(
         kind=ModelKind.SPARSE_ENCODER,
@@ -26,27 +26,28 @@ def sparse_options(work: Workspace) -> ExportOptions:
         max_tokens=512,
         missing_idf=0.0,
         query_term_frequency=QueryTermFrequency.SQUARE_ROOT,
-        folds=json.loads((work.sparse_folder / FOLDS).read_text(encoding="utf-8")),
-        lexical_floor=LexicalFloor.model_validate_json((work.sparse_folder / FLOOR).read_bytes()),
+        folds=json.loads((checkpoint / FOLDS).read_text(encoding="utf-8")),
+        lexical_floor=LexicalFloor.model_validate_json((checkpoint / FLOOR).read_bytes()),
         replace=True,
     )
 
 
-def export_sparse(work: Workspace, out: Path, card: str | None = None) -> Path:
-    """The inference-free bundle in `out`."""
-    return _export(work.sparse_folder, out, replace(sparse_options(work), model_card=card))
+def export_sparse(work: Workspace, out: Path, card: str | None = None, checkpoint: Path | None = None) -> Path:
+    """The inference-free bundle in `out`, of `checkpoint` or else of the finished sparse encoder."""
+    folder = checkpoint or work.sparse_folder
+    return _export(folder, out, replace(sparse_options(folder), model_card=card))
 
 
 def export_full_precision(work: Workspace, out: Path) -> Path:
     """The inference-free bundle in fp32, to compare with."""
-    options = replace(sparse_options(work), quantize=Quantization.FP32, name=f"{STARTER_SPARSE}-fp32")
+    options = replace(sparse_options(work.sparse_folder), quantize=Quantization.FP32, name=f"{STARTER_SPARSE}-fp32")
     return _export(work.sparse_folder, out, options)
 
 
 def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
     """The bundle in `out` whose queries go through the same encoder; the graph is byte for byte the other's."""
     options = replace(
-        sparse_options(work),
+        sparse_options(work.sparse_folder),
         name=STARTER_NEURAL,
         query_mode=QueryMode.NEURAL,
         missing_idf=None,

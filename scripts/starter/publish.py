@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from scripts.starter.card import Measured, neural_card, reranker_card, sparse_card
+from scripts.starter.ablation import ABLATION, ablate
+from scripts.starter.card import Ablation, Measured, neural_card, reranker_card, sparse_card
 from scripts.starter.checkpoint import replace_file
 from scripts.starter.export import export_full_precision, export_neural, export_reranker, export_sparse
 from scripts.starter.report import report
+from scripts.starter.steps import initial_student
 from scripts.starter.variants import SHIPPED, Model
 from scripts.starter.workspace import Workspace
 from sidecar.bundle import STARTER_NEURAL, STARTER_RERANKER, STARTER_SPARSE, Bundle, ManifestDraft, write_bundle
@@ -69,6 +71,12 @@ def compare_precisions(work: Workspace, collections: Path, out: Path) -> None:
     write_cards(work, out)
 
 
+def compare_ingredients(work: Workspace, collections: Path, out: Path, steps: int) -> None:
+    """Short trainings without each ingredient, judged on the dev splits; cards again."""
+    ablate(work, steps, [(collections / name, split) for name, split in CHOSEN_BY], initial_student, model_of)
+    write_cards(work, out)
+
+
 def export_once(work: Workspace) -> Path:
     """The fp32 bundle in the work folder."""
     folder = work.folder / "bundles" / f"{STARTER_SPARSE}-fp32"
@@ -107,6 +115,7 @@ def write_cards(work: Workspace, out: Path) -> None:
         profiles=_profiles(_read(work.folder / EVALUATION)) if (work.folder / EVALUATION).exists() else {},
         calibration=_read(work.folder / CALIBRATION),
         quantization=_read(work.folder / PRECISIONS) if (work.folder / PRECISIONS).exists() else {},
+        ablation=_ablation(_read(work.folder / ABLATION)) if (work.folder / ABLATION).exists() else None,
     )
     sparse, reranker = _curve(work, "sparse"), _curve(work, "reranker")
     _replace_card(out / STARTER_SPARSE, sparse_card(STARTER_SPARSE, sources, sparse, found))
@@ -128,6 +137,15 @@ def _profiles(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         one["collection"]: {found["profile"]: found["means"]["nDCG@10"] for found in one["profiles"]}
         for one in report["collections"]
     }
+
+
+def _ablation(kept: Mapping[str, Any]) -> Ablation:
+    """The shipped variant's figures of every run."""
+    scores = {
+        name: {place: values[SHIPPED] for place, values in {**run["collections"], **run["slices"]}.items()}
+        for name, run in kept["runs"].items()
+    }
+    return Ablation(kept["steps"], scores, {name: run["terms"] for name, run in kept["runs"].items()})
 
 
 def _curve(work: Workspace, name: str) -> Sequence[Mapping[str, float]]:

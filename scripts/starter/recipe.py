@@ -66,7 +66,11 @@ class FloorRecipe:
 
 @dataclass(frozen=True, slots=True)
 class SparseRecipe:
-    """The sparse encoder's training. A fraction is of `steps`."""
+    """The sparse encoder's training. A fraction is of `steps`.
+
+    `neighbours`: batches hold passages and queries around two topics, instead of any. `generated_queries`: titles and
+    sentences of passages are queries too. `dearest_term`: how much more the most common term costs than a rare one.
+    """
 
     steps: int = 800
     documents: int = 24
@@ -74,6 +78,8 @@ class SparseRecipe:
     max_tokens: int = 160
     long_every: int = 6
     long_tokens: int = 288
+    neighbours: bool = True
+    generated_queries: bool = True
     padded_share: float = 0.15
     neural_queries: int = 16
     neural_every: int = 4
@@ -89,6 +95,7 @@ class SparseRecipe:
     target_expansions: float = 70.0
     target_query_terms: float = 32.0
     prune_ratio: float = 0.1
+    dearest_term: float = 5.0
     penalty_start: float = 1e-4
     penalty_gain: float = 0.05
     query_decay: float = 1e-3

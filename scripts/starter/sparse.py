@@ -46,7 +46,7 @@ class SparseTrainer:
         self.optimiser = _optimiser(student, recipe)
         self._student, self._teacher, self._batcher, self._texts = student, teacher, batcher, texts
         self._recipe, self._floor, self._device = recipe, floor, device
-        self._cost = (student.idf.mean() / student.idf).clamp(1.0, 5.0).detach()
+        self._cost = (student.idf.mean() / student.idf).clamp(1.0, recipe.dearest_term).detach()
         self.penalty = self.query_penalty = recipe.penalty_start
 
     def step(self, step: int) -> dict[str, float]:

@@ -73,7 +73,7 @@ def train_sparse(work: Workspace, recipe: SparseRecipe) -> None:
     """Train the sparse student to the end and save it as a checkpoint folder."""
     student = initial_student(work)
     teacher = work.teacher
-    batcher = Batcher(work.corpus, teacher, work.document_tokens.lengths, recipe.max_tokens, recipe.seed)
+    batcher = Batcher(work.corpus, teacher, work.document_tokens.lengths, recipe)
     trainer = SparseTrainer(student, teacher, batcher, work.texts, recipe, FloorRecipe(), work.device)
     train(
         trainer,
@@ -187,6 +187,6 @@ def space_needed(folder: Path) -> str:
     """What a run takes, said before it starts."""
     return (
         f"work folder {folder}: about 1.2 GB of disk and 6 GB of memory; on two CPU cores about 20 minutes to prepare, "
-        "50 for the sparse encoder, 60 for the cross-encoder and 60 to measure. "
+        "20 to 50 for the sparse encoder, 60 for the cross-encoder and 120 to measure. "
         "A run that is killed goes on at its last checkpoint."
     )
