@@ -84,6 +84,7 @@ ROWS: tuple[Row, ...] = (
     Row("rerank.seen_before", "ratio", "p50, with the documents' tokens cached / the first time"),
     Row("overhead.added_p50", "ms", "what transport and batching add to one text's inference", _at_most(1.0)),
     Row("interference.p99", "ratio", "interactive queries' p99 while a bulk stream saturates / idle", _at_most(2.0)),
+    Row("interference.busy_loops_p99", "ratio", "the same beside loops of the lowest priority on all cores / idle"),
     Row("interference.inference_p99", "ratio", "the same for interactive texts that need the graph"),
     Row("indexing.share", "ratio", "documents/s end to end / min(encoding, bulk writing)", _at_least(0.9)),
     Row("indexing.documents", "documents/s", "end to end"),
