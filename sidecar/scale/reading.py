@@ -22,6 +22,11 @@ from sidecar.scale.plan import FromFiles, FromIndex
 
 __all__ = ["Part", "Row", "parts_of", "read_part"]
 
+PARTS_PER_WORKER = 4
+"""So many that a worker which got the shorter ones finds another."""
+
+LEAST_PART_BYTES = 1_048_576
+
 PAGE = 500
 TAKEN = 256
 
@@ -48,20 +53,26 @@ class Row:
     message: str = ""
 
 
-def parts_of(source: FromFiles | FromIndex) -> list[Part]:
-    """Cut a source into parts; raise InvalidInput for a file that is not there."""
+def parts_of(source: FromFiles | FromIndex, workers: int = 1) -> list[Part]:
+    """Cut a source into parts, several for each worker where they are not too small for that.
+
+    Raises InvalidInput for a file that is not there.
+    """
     if isinstance(source, FromIndex):
         return [Part(part=number) for number in range(source.slices)]
-    found: list[Part] = []
-    for path in source.paths:
-        file = path / "corpus.jsonl" if path.is_dir() else path
+    files = [path / "corpus.jsonl" if path.is_dir() else path for path in source.paths]
+    for file in files:
         if not file.is_file():
             raise InvalidInput(f"{file} can't be read (no such file).", field="documents")
-        size = file.stat().st_size
-        if _is_table(file) or size <= source.part_bytes:
+    sizes = [file.stat().st_size for file in files]
+    shared = max(LEAST_PART_BYTES, sum(sizes) // (PARTS_PER_WORKER * workers))
+    part_bytes = min(source.part_bytes, shared)
+    found: list[Part] = []
+    for file, size in zip(files, sizes, strict=True):
+        if _is_table(file) or size <= part_bytes:
             found.append(Part(file.absolute()))
         else:
-            bounds = [*range(0, size, source.part_bytes), size]
+            bounds = [*range(0, size, part_bytes), size]
             found += [Part(file.absolute(), start, end) for start, end in pairwise(bounds)]
     return found
 

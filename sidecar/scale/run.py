@@ -36,6 +36,9 @@ __all__ = ["encode_corpus"]
 READER_CPUS = 0.1
 """Reading and writing wait most of the time: they take next to nothing of what the encoders need."""
 
+BLOCK_BYTES = 8_388_608
+"""Documents that one worker gets at once, about."""
+
 Progress = Callable[[ScaleSummary], None]
 
 
@@ -78,9 +81,11 @@ def _pipeline(
 ) -> Dataset:
     import ray.data
 
-    parts = parts_of(plan.source)
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     workers = plan.workers or max(1, int(there.get("CPU", 1.0)) // plan.threads)
+    parts = parts_of(plan.source, workers)
+    # A block is one worker's: a table, which is one part, must not be one block.
+    ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=workers)
     corpus = ray.data.from_items([_as_item(part) for part in parts], override_num_blocks=len(parts))
     read = corpus.flat_map(_Reader(plan.source), num_cpus=READER_CPUS)

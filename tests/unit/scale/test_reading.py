@@ -50,6 +50,18 @@ def test_a_bad_line_says_where_it_is(tmp_path: Path) -> None:
     assert all(row.line is None for row in cut)
 
 
+@pytest.mark.parametrize(("workers", "parts"), [(1, 4), (2, 6), (64, 6)])
+def test_a_file_is_cut_for_all_workers(tmp_path: Path, workers: int, parts: int) -> None:
+    """Six megabytes: four parts for one worker, and none below a megabyte however many there are."""
+    file = tmp_path / "corpus.jsonl"
+    line = orjson.dumps({"_id": "d", "text": "x" * 1_000}) + b"\n"
+    file.write_bytes(line * (6 * 1_048_576 // len(line)))
+    found = parts_of(FromFiles((file,)), workers)
+    assert len(found) == parts
+    source = FromFiles((file,))
+    assert sum(1 for part in found for _ in read_part(part, source)) == 6 * 1_048_576 // len(line)
+
+
 def test_tables_are_read_whole(tmp_path: Path) -> None:
     file = tmp_path / "corpus.csv"
     file.write_text("_id,text\na,one\nb,two\n")
