@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sidecar.engine import BulkPolicy, Engine
@@ -66,6 +67,12 @@ def docker_answers() -> bool:
     return True
 
 
+def ignore_disk(url: str) -> None:
+    """Let the cluster take no notice of how full the machine's disk is: tests are not about that."""
+    settings = {"persistent": {"cluster.routing.allocation.disk.threshold_enabled": False}}
+    httpx.put(f"{url}/_cluster/settings", json=settings, timeout=60.0).raise_for_status()
+
+
 @contextmanager
 def running_node(nodes: int = 1) -> Iterator[Node]:
     """A cluster of the wanted size; Docker only ever stands in for a single node."""
@@ -77,6 +84,7 @@ def running_node(nodes: int = 1) -> Iterator[Node]:
             yield node
     else:
         with LocalNode(nodes=nodes, port=0) as local:
+            ignore_disk(local.url)
             yield Node(local.url, local)
 
 
@@ -99,6 +107,7 @@ def elasticsearch() -> Iterator[Node]:
     """One node of Elasticsearch 7.10.2, the newest that can be had as jars; it has no `linear` in rank_feature."""
     lock = Lock.model_validate_json(ELASTICSEARCH_LOCK.read_bytes())
     with LocalNode(port=0, heap="512m", lock=lock) as local:
+        ignore_disk(local.url)
         yield Node(local.url, local)
 
 

@@ -13,6 +13,7 @@ __all__ = ["clause_limit", "clocks", "disk", "health", "heap", "plugins", "reada
 
 CLAUSE_LIMIT = "indices.query.bool.max_clause_count"
 DEFAULT_CLAUSE_LIMIT = 1_024
+DISK_HEEDED = "cluster.routing.allocation.disk.threshold_enabled"
 WATERMARKS = {
     "cluster.routing.allocation.disk.watermark.flood_stage": (0.95, "the index becomes read-only"),
     "cluster.routing.allocation.disk.watermark.high": (0.90, "shards are moved away from the node"),
@@ -69,7 +70,9 @@ def clause_limit(evidence: Evidence) -> Iterator[Finding]:
 
 
 def disk(evidence: Evidence) -> Iterator[Finding]:
-    """Every node is below the disk watermarks."""
+    """Every node is below the disk watermarks, where the cluster heeds them."""
+    if str(evidence.cluster_settings.get(DISK_HEEDED, "true")).lower() == "false":
+        return
     for node in evidence.nodes:
         for key, (default, consequence) in WATERMARKS.items():
             limit = _share(evidence.cluster_settings.get(key), default)

@@ -135,6 +135,12 @@ def test_disk(used: float, severity: Severity | None) -> None:
     assert (None if found is None else found.severity) is severity
 
 
+@pytest.mark.parametrize("off", ["false", False])
+def test_a_cluster_that_takes_no_notice_of_its_disks(off: object) -> None:
+    settings = {"cluster.routing.allocation.disk.threshold_enabled": off}
+    assert "disk" not in said(healthy(cluster_settings=settings, nodes=(Node("one", 0.1, 0.99),)))
+
+
 def test_watermarks_of_one_s_own() -> None:
     prefix = "cluster.routing.allocation.disk.watermark"
     own = {f"{prefix}.low": "50%", f"{prefix}.high": "0.6", f"{prefix}.flood_stage": "10gb"}
