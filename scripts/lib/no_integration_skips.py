@@ -1,4 +1,7 @@
-"""Fail if a JUnit report has a skipped test of tests/integration or tests/e2e. Usage: no_integration_skips.py REPORT"""
+"""Fail if a JUnit report has a skipped test of tests/integration, tests/faults or tests/e2e.
+
+Usage: no_integration_skips.py REPORT
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ def skipped_integration_tests(report: str) -> list[str]:
     for case in ElementTree.parse(report).iter("testcase"):
         skip = case.find("skipped")
         where = case.get("classname", "")
-        if skip is not None and where.startswith(("tests.integration", "tests.e2e")):
+        if skip is not None and where.startswith(("tests.integration", "tests.faults", "tests.e2e")):
             found.append(f"{where}::{case.get('name')}: {skip.get('message', '')}")
     return found
 

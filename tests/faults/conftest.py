@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 DOCUMENTS = int(os.environ.get("SIDECAR_FAULT_DOCUMENTS", "1200"))
-"""The tests of every day take so many; 20000 by hand."""
+"""How many documents the killed reconcile has before it; .ci/run sets 20000."""
 
 SEED = int(os.environ.get("SIDECAR_FAULT_SEED", "6"))
 

@@ -1,6 +1,7 @@
 """Reconcile killed again and again while an application writes: nothing is lost, overwritten, or brought back.
 
-SIDECAR_FAULT_DOCUMENTS=20000 makes it the size of a small shop, SIDECAR_FAULT_SEED another course of events.
+SIDECAR_FAULT_DOCUMENTS=20000 makes it the size of a small shop (so does .ci/run), SIDECAR_FAULT_SEED another course
+of events.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ CASES = """<testsuites><testsuite>
     [
         ("tests.integration.test_bulk", ["tests.integration.test_bulk::test_b: no cluster"]),
         ("tests.e2e.test_demo", ["tests.e2e.test_demo::test_b: no cluster"]),
+        ("tests.faults.test_kill", ["tests.faults.test_kill::test_b: no cluster"]),
         ("tests.golden.test_published", []),
     ],
 )
