@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def take_turns(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+def take_turns(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
     """Return the median wall and CPU seconds of each variant."""
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for work in variants.values():
@@ -75,7 +75,7 @@ def budgets(bundle: Bundle, threads: int) -> None:
     made = session(bundle, arena=True, pattern=False, spin=False, threads=threads)
     for length in (64, 128, 256):
         batches = {str(budget): feeds(made, budget // length, length) for budget in (256, 512, 1_024, 2_048, 4_096)}
-        results = take_turns({name: lambda f=f: made.run(None, f) for name, f in batches.items()}, rounds=9)
+        results = take_turns({name: partial(made.run, None, batch) for name, batch in batches.items()}, rounds=9)
         for name, (wall, cpu) in results.items():
             rate, cost = int(name) / wall, cpu / int(name) * 1e6
             print(f"length {length:4} budget {name:>5}: {rate:8.0f} tokens/s, {cost:6.1f} CPU µs/token")
@@ -88,7 +88,7 @@ def overhead_of_a_run(bundle: Bundle, threads: int) -> None:
         f"{count}x{length}": (count, length) for count, length in [(1, 8), (1, 16), (1, 32), (1, 64), (2, 64), (4, 64)]
     }
     batches = {name: feeds(made, *shape) for name, shape in shapes.items()}
-    results = take_turns({name: lambda f=f: made.run(None, f) for name, f in batches.items()}, rounds=31)
+    results = take_turns({name: partial(made.run, None, batch) for name, batch in batches.items()}, rounds=31)
     for name, (wall, cpu) in results.items():
         print(f"run {name:5}: wall {wall * 1e3:7.2f} ms, CPU {cpu * 1e3:7.2f} ms")
 
@@ -144,7 +144,7 @@ def switches(bundle: Bundle, threads: int) -> None:
     for count, length in ((8, 128), (1, 16)):
         made = {name: session(bundle, threads=threads, **flags) for name, flags in variants.items()}
         batch = feeds(next(iter(made.values())), count, length)
-        results = take_turns({name: lambda s=s, b=batch: s.run(None, b) for name, s in made.items()}, rounds=21)
+        results = take_turns({name: partial(each.run, None, batch) for name, each in made.items()}, rounds=21)
         for name, (wall, cpu) in results.items():
             print(f"{count}x{length} {name:22}: wall {wall * 1e3:7.2f} ms, CPU {cpu * 1e3:7.2f} ms")
 
@@ -180,7 +180,7 @@ def service(bundle: Bundle, threads: int) -> None:
             walls: dict[str, list[float]] = {"bare": [], "core": [], "inference": []}
             cpus: dict[str, list[float]] = {"bare": [], "core": []}
             for _ in range(41):
-                wall, cpu = timed(lambda b=batch: made.run(None, b))
+                wall, cpu = timed(partial(made.run, None, batch))
                 walls["bare"].append(wall)
                 cpus["bare"].append(cpu)
                 started, cpu = time.perf_counter(), time.process_time()

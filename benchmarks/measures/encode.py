@@ -31,6 +31,9 @@ ROW_OF_PEER = {
 
 STREAM_BATCH = 32
 
+Peer = tuple[str, Callable[[], Path], int]
+"""Name, model folder, tokens it reads."""
+
 HEAD = Windows()
 """What peers read of a text: as much as the model reads at once."""
 
@@ -39,12 +42,10 @@ STALL_SECONDS = 600.0
 
 
 async def measure(bench: Bench) -> Found:
-    """Every contender encodes the same texts once a round; then sidecar and bare loop alone, more of them."""
-    texts = bench.texts.some(bench.sizes.documents)
+    """Sidecar and bare loop, alone on the machine; then every contender, on fewer texts."""
     async with AsyncExitStack() as stack:
         process = stack.enter_context(bench.sidecar(bench.sparse))
         client = await stack.enter_async_context(AsyncSidecarClient(process.target, timeout=None))
-        workers, missing = await bench.start(stack, wanted_peers(bench))
         shares: list[float] = []
 
         async def sidecar(asked: Sequence[str], number: int) -> float:
@@ -55,33 +56,42 @@ async def measure(bench: Bench) -> Found:
             bench.figures["encode.sidecar terms per document"] = terms / len(asked)
             return len(asked) / seconds
 
-        contenders: dict[str, Callable[[int], Awaitable[float]]] = {"sidecar": partial(sidecar, texts)}
-        for name, worker in workers.items():
-            contenders[name] = partial(_peer_round, bench, worker, texts)
-        bench.say(f"encoding {len(texts)} documents, {bench.sizes.rounds} rounds, {len(contenders)} contenders")
-        rounds = await take_turns(contenders, bench.sizes.rounds, failed=missing)
-        found: Found = {}
-        if BARE in workers and BARE not in missing:
-            many = bench.texts.some(bench.sizes.streamed)
-            shares.clear()
-            bench.say(f"encoding {len(many)} documents, sidecar and bare loop")
-            bare = partial(_peer_round, bench, workers[BARE], many)
-            long = await take_turns({"sidecar": partial(sidecar, many), BARE: bare}, bench.sizes.rounds)
-            found["encode.of_bare_loop"] = ratio(long["sidecar"], long[BARE])
-            found["encode.documents"] = Measured.of(long["sidecar"])
-            bench.figures["encode.bare-loop long documents/s"] = medians(long)[BARE]
-        else:
-            found["encode.of_bare_loop"] = Unmeasured(missing.get(BARE, "the bare loop did not start"))
-            found["encode.documents"] = Measured.of(rounds["sidecar"])
+        bare, *others = wanted_peers(bench)
+        found = await _beside_bare_loop(bench, bare, sidecar)
         found["encode.python_share"] = Measured.of(shares[1:])
+        texts = bench.texts.some(bench.sizes.documents)
+        workers, missing = await bench.start(stack, others)
+        contenders = {name: partial(_peer_round, bench, worker, texts) for name, worker in workers.items()}
+        bench.say(f"encoding {len(texts)} documents, {bench.sizes.rounds} rounds, {len(contenders) + 1} contenders")
+        rounds = await take_turns(
+            {"sidecar": partial(sidecar, texts), **contenders}, bench.sizes.rounds, failed=missing
+        )
     bench.figures.update({f"encode.{name} documents/s": value for name, value in medians(rounds).items()})
     for name, row in ROW_OF_PEER.items():
         found[row] = Unmeasured(missing[name]) if name in missing else ratio(rounds["sidecar"], rounds[name])
     return found
 
 
-def wanted_peers(bench: Bench) -> list[tuple[str, Callable[[], Path], int]]:
-    """Return every other way of running the sparse encoder: name, model folder, tokens it reads."""
+async def _beside_bare_loop(
+    bench: Bench, wanted: Peer, sidecar: Callable[[Sequence[str], int], Awaitable[float]]
+) -> Found:
+    """Measure before any other peer is loaded: the two of them, and nothing beside them."""
+    texts = bench.texts.some(bench.sizes.streamed)
+    async with AsyncExitStack() as stack:
+        workers, missing = await bench.start(stack, [wanted])
+        bare = {name: partial(_peer_round, bench, worker, texts) for name, worker in workers.items()}
+        bench.say(f"encoding {len(texts)} documents, sidecar and bare loop")
+        rounds = await take_turns({"sidecar": partial(sidecar, texts), **bare}, bench.sizes.rounds, failed=missing)
+    bench.figures.update({f"encode.{name} documents/s, long stream": value for name, value in medians(rounds).items()})
+    if BARE in missing:
+        of_bare: Measured | Unmeasured = Unmeasured(missing[BARE])
+    else:
+        of_bare = ratio(rounds["sidecar"], rounds[BARE])
+    return {"encode.documents": Measured.of(rounds["sidecar"]), "encode.of_bare_loop": of_bare}
+
+
+def wanted_peers(bench: Bench) -> list[Peer]:
+    """Return every other way of running the sparse encoder, the bare loop first."""
     reads = bench.sparse.manifest.max_tokens
 
     def checkpoint() -> Path:

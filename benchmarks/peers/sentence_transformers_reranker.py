@@ -21,7 +21,8 @@ class TorchReranker(Reranker):
         self._batch = options.batch
 
     def _load(self, options: Options) -> CrossEncoder:
-        return CrossEncoder(options.folder, device="cpu", max_length=options.max_tokens)
+        model: CrossEncoder = CrossEncoder(options.folder, device="cpu", max_length=options.max_tokens)
+        return model
 
     def rerank(self, query: str, documents: Sequence[str]) -> list[float]:
         pairs = [(query, document) for document in documents]
@@ -36,10 +37,11 @@ class OnnxReranker(TorchReranker):
     def _load(self, options: Options) -> CrossEncoder:
         from benchmarks.peers.sentence_transformers_encoder import session_options
 
-        return CrossEncoder(
+        model: CrossEncoder = CrossEncoder(
             options.folder,
             device="cpu",
             max_length=options.max_tokens,
             backend="onnx",
             model_kwargs=session_options(options),
         )
+        return model

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scripts.starter import folders
 from scripts.starter.batches import Batcher
@@ -80,7 +81,9 @@ def ablate(
 ) -> None:
     """Train and measure every run that has not been measured; results so far are in the work folder."""
     path = work.folder / ABLATION
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"steps": steps, "runs": {}}
+    found: dict[str, Any] = (
+        json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"steps": steps, "runs": {}}
+    )
     if found["steps"] != steps:
         raise ValueError(f"{path} is of {found['steps']} steps; remove it, and the folder ablation, to begin anew")
     for run in runs(steps):
