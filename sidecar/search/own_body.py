@@ -138,7 +138,7 @@ class OwnBody:
             for position, hit in enumerate(hits[: policy.depth])
         ]
         reranked = await self._reranker.rerank(
-            wanted, head, len(hits), meta.source_fields, deadline.left(policy.timeout)
+            wanted, head, len(hits), meta.source_fields, deadline.left(policy.timeout), page=start + size
         )
         if isinstance(reranked, Degraded):
             ordered, failed = list(hits), reranked

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.domain import Document, Windows
-from sidecar.errors import SidecarError, UnknownModel, WrongModelKind
-from sidecar.search.degradation import Degraded, degraded_by, within
+from sidecar.domain import Document, RankedDocument, RerankResult, Windows
+from sidecar.errors import ProfileInvalid, SidecarError, UnknownModel, WrongModelKind
+from sidecar.search.degradation import Deadline, Degraded, degraded_by, within
 from sidecar.search.ports import Sidecar
 from sidecar.search.rerank import Rerank
 
@@ -51,38 +52,87 @@ class Reranker:
         self._policy = policy
 
     async def rerank(
-        self, query: str, head: Sequence[Head], length: int, fields: tuple[str, ...], timeout: float
+        self,
+        query: str,
+        head: Sequence[Head],
+        length: int,
+        fields: tuple[str, ...],
+        timeout: float,
+        *,
+        page: int | None = None,
     ) -> Reranked | Degraded:
         """Reorder `length` positions, of which `head` lists the first. Documents without text stay right below.
 
-        Raises UnknownModel and WrongModelKind, which are the operator's to mend; all else is a degradation.
+        `page`: only so many of the first positions are looked at, so that a policy may stop early; None: all.
+
+        Raises UnknownModel, WrongModelKind and ProfileInvalid (a `calibrated` policy on a reranker whose scores are no
+        probabilities), which are the operator's to mend; all else is a degradation.
         """
         texts = [entry.text(fields) for entry in head]
-        read = [number for number, text in enumerate(texts) if text]
+        readable = [number for number, text in enumerate(texts) if text]
         silent = [head[number].position for number, text in enumerate(texts) if not text]
         rest = [*silent, *range(len(head), length)]
-        if not read:
+        if not readable:
             return Reranked(tuple(range(length)), {})
+        first_stage = [head[number].first_stage_score for number in readable]
         try:
-            answer = await within(
-                timeout,
-                self._sidecar.rerank(
-                    query,
-                    [texts[number] for number in read],
-                    model=self._policy.model,
-                    windows=Windows(self._policy.windows, max_windows=self._policy.max_windows),
-                    timeout=timeout,
-                ),
+            read = await self._read(
+                query, [texts[number] for number in readable], first_stage, Deadline(timeout), page or length
             )
         except (UnknownModel, WrongModelKind):
             raise
         except SidecarError as error:
             return degraded_by("rerank", error)
-        by_number = {read[result.index]: result for result in answer.results}
+        if self._policy.calibrated and not all(_is_probability(one) for one in read):
+            raise ProfileInvalid(
+                "The reranker's scores are no probabilities: take `calibrated` out of the profile, or another model.",
+                field="rerank.calibrated",
+            )
         order = self._policy.apply(
-            [*(head[number].position for number in read), *rest],
-            [head[number].first_stage_score for number in read],
-            [by_number[number].logit for number in read],
-            [by_number[number].score for number in read],
+            [*(head[number].position for number in readable), *rest],
+            first_stage,
+            [one.logit for one in read],
+            [one.score for one in read],
         )
-        return Reranked(tuple(order), {head[number].position: result.score for number, result in by_number.items()})
+        scores = {head[number].position: one.score for number, one in zip(readable, read, strict=False)}
+        return Reranked(tuple(order), scores)
+
+    async def _read(
+        self, query: str, texts: Sequence[str], first_stage: Sequence[float], deadline: Deadline, page: int
+    ) -> list[RankedDocument]:
+        """Return the scores of `texts`, or of as many of the first ones as the policy needs."""
+        step = self._policy.stop_early or len(texts)
+        found: list[RankedDocument] = []
+        fingerprint: str | None = None
+        while not found or not self._policy.is_settled(first_stage, [one.score for one in found], page):
+            answer = await self._ask(query, texts[len(found) : len(found) + step], deadline)
+            if fingerprint not in (None, answer.fingerprint):
+                # Another model answers now, and scores of two don't compare.
+                return _in_order(await self._ask(query, texts, deadline))
+            fingerprint = answer.fingerprint
+            found.extend(_in_order(answer))
+        return found
+
+    async def _ask(self, query: str, texts: Sequence[str], deadline: Deadline) -> RerankResult:
+        seconds = deadline.left()
+        return await within(
+            seconds,
+            self._sidecar.rerank(
+                query,
+                texts,
+                model=self._policy.model,
+                windows=Windows(self._policy.windows, max_windows=self._policy.max_windows),
+                timeout=seconds,
+            ),
+        )
+
+
+def _in_order(answer: RerankResult) -> list[RankedDocument]:
+    """Return the answer's documents as they were sent."""
+    return sorted(answer.results, key=lambda one: one.index)
+
+
+def _is_probability(one: RankedDocument) -> bool:
+    """A model without an activation gives its logits as scores."""
+    sigmoid = 1.0 / (1.0 + math.exp(-one.logit)) if one.logit > -700.0 else 0.0
+    return math.isclose(one.score, sigmoid, abs_tol=1e-3)

@@ -128,7 +128,7 @@ class AsyncSearcher:
             best = await self._best([one.id for one in found.candidates[:head]], question, deadline)
             passages_ms = watch.lap()
         if head and self._reranker is not None and self.profile.rerank is not None:
-            hits, failed = await self._reranked(found, question, head, best, deadline)
+            hits, failed = await self._reranked(found, question, head, from_ + size, best, deadline)
             degraded = degraded or failed
             rerank_ms = watch.lap()
         else:
@@ -212,7 +212,13 @@ class AsyncSearcher:
         return await self._passages.best(ids, question.vector, question.meta, timeout=deadline.left())
 
     async def _reranked(
-        self, found: Found, question: Question, depth: int, best: Mapping[str, BestPassage], deadline: Deadline
+        self,
+        found: Found,
+        question: Question,
+        depth: int,
+        page: int,
+        best: Mapping[str, BestPassage],
+        deadline: Deadline,
     ) -> tuple[list[SearchHit], Degraded | None]:
         assert self._reranker is not None
         assert self.profile.rerank is not None
@@ -222,7 +228,7 @@ class AsyncSearcher:
         ]
         timeout = deadline.left(self.profile.rerank.timeout)
         answer = await self._reranker.rerank(
-            question.text, head, len(found.candidates), question.meta.source_fields, timeout
+            question.text, head, len(found.candidates), question.meta.source_fields, timeout, page=page
         )
         if isinstance(answer, Degraded):
             return _ranked(found.candidates, 0), answer

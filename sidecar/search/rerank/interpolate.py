@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sidecar.search.normalization import Normalization, normalize
 
-__all__ = ["interpolated", "order_of_head"]
+__all__ = ["interpolated", "mixed_with_probabilities", "order_by_probability", "order_of_head"]
 
 
 def interpolated(first_stage: Sequence[float], rerank: Sequence[float], weight: float) -> list[float]:
@@ -17,6 +17,27 @@ def interpolated(first_stage: Sequence[float], rerank: Sequence[float], weight: 
     first = normalize(first_stage, Normalization.MIN_MAX)
     second = normalize(rerank, Normalization.MIN_MAX)
     return [(1.0 - weight) * a + weight * b for a, b in zip(first, second, strict=True)]
+
+
+def mixed_with_probabilities(
+    first_stage: Sequence[float], probabilities: Sequence[float], weight: float
+) -> list[float]:
+    """Return (1 - weight) * first_stage + weight * probabilities, the first stage scaled to [0, 1] over the head.
+
+    `first_stage` covers the head, `probabilities` its first documents, as many as there are values returned. They are
+    taken as they are, so that no document's value depends on what the others get.
+    """
+    first = normalize(first_stage, Normalization.MIN_MAX)
+    return [(1.0 - weight) * a + weight * b for a, b in zip(first, probabilities, strict=False)]
+
+
+def order_by_probability(first_stage: Sequence[float], probabilities: Sequence[float], weight: float) -> list[int]:
+    """Return the positions of the head's documents that have a probability, in their new order.
+
+    Ties keep the first stage's order.
+    """
+    keys = mixed_with_probabilities(first_stage, probabilities, weight)
+    return sorted(range(len(keys)), key=lambda position: -keys[position])
 
 
 def order_of_head(first_stage: Sequence[float], rerank: Sequence[float], weight: float) -> list[int]:
