@@ -24,7 +24,10 @@ Found = dict[str, Measured | Unmeasured]
 
 @dataclass(slots=True)
 class Bench:
-    """One run. `figures` and `versions` collect what explains the results; `say` tells whoever waits."""
+    """One run. `figures` and `versions` collect what explains the results; `say` tells whoever waits.
+
+    `rows` are the names of the rows asked for; empty: all.
+    """
 
     sparse: Bundle
     reranker: Bundle
@@ -35,9 +38,14 @@ class Bench:
     checkpoints: Path | None
     collections: Path | None
     say: Callable[[str], None]
+    rows: frozenset[str] = frozenset()
     figures: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+
+    def wants(self, row: str) -> bool:
+        """Whether the row was asked for: a peer that no such row needs is not started."""
+        return not self.rows or row in self.rows
 
     def checkpoint(self, bundle: Bundle) -> Checkpoints:
         """Return the bundle's weights as peers load them; raises PeerUnavailable where that can't be done."""

@@ -29,6 +29,8 @@ ROW_OF_PEER = {
     "naive-encoder": "encode.over_naive",
 }
 
+BESIDE_BARE_LOOP = ("encode.documents", "encode.of_bare_loop", "encode.python_share")
+
 STREAM_BATCH = 32
 
 Peer = tuple[str, Callable[[], Path], int]
@@ -56,19 +58,25 @@ async def measure(bench: Bench) -> Found:
             bench.figures["encode.sidecar terms per document"] = terms / len(asked)
             return len(asked) / seconds
 
-        bare, *others = wanted_peers(bench)
-        found = await _beside_bare_loop(bench, bare, sidecar)
-        found["encode.python_share"] = Measured.of(shares[1:])
+        bare, *peers = wanted_peers(bench)
+        found: Found = {}
+        if any(bench.wants(row) for row in BESIDE_BARE_LOOP):
+            found = await _beside_bare_loop(bench, bare, sidecar)
+            found["encode.python_share"] = Measured.of(shares[1:])
+        peers = [peer for peer in peers if bench.wants(ROW_OF_PEER[peer[0]])]
+        if not peers:
+            return found
         texts = bench.texts.some(bench.sizes.documents)
-        workers, missing = await bench.start(stack, others)
+        workers, missing = await bench.start(stack, peers)
         contenders = {name: partial(_peer_round, bench, worker, texts) for name, worker in workers.items()}
         bench.say(f"encoding {len(texts)} documents, {bench.sizes.rounds} rounds, {len(contenders) + 1} contenders")
         rounds = await take_turns(
             {"sidecar": partial(sidecar, texts), **contenders}, bench.sizes.rounds, failed=missing
         )
     bench.figures.update({f"encode.{name} documents/s": value for name, value in medians(rounds).items()})
-    for name, row in ROW_OF_PEER.items():
-        found[row] = Unmeasured(missing[name]) if name in missing else ratio(rounds["sidecar"], rounds[name])
+    found |= {ROW_OF_PEER[name]: Unmeasured(reason) for name, reason in missing.items()}
+    for name in rounds.keys() - {"sidecar"}:
+        found[ROW_OF_PEER[name]] = ratio(rounds["sidecar"], rounds[name])
     return found
 
 

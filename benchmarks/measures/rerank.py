@@ -43,6 +43,7 @@ async def measure(bench: Bench) -> Found:
         ("st-onnx-reranker", checkpoint, reads),
         ("infinity", checkpoint, reads),
     ]
+    wanted = [peer for peer in wanted if bench.wants(ROW_OF_PEER[peer[0]])]
     async with AsyncExitStack() as stack:
         process = stack.enter_context(bench.sidecar(bench.reranker))
         client = await stack.enter_async_context(AsyncSidecarClient(process.target, timeout=None))
@@ -81,8 +82,9 @@ async def measure(bench: Bench) -> Found:
         "rerank.p50": Measured.of(rounds["sidecar"]),
         "rerank.seen_before": ratio([1_000 * seconds for seconds in again[1:]], rounds["sidecar"]),
     }
-    for name, row in ROW_OF_PEER.items():
-        found[row] = Unmeasured(missing[name]) if name in missing else ratio(rounds[name], rounds["sidecar"])
+    found |= {ROW_OF_PEER[name]: Unmeasured(reason) for name, reason in missing.items()}
+    for name in rounds.keys() - {"sidecar"}:
+        found[ROW_OF_PEER[name]] = ratio(rounds[name], rounds["sidecar"])
     return found
 
 

@@ -105,6 +105,7 @@ def bench(
         checkpoints=checkpoints,
         collections=folder,
         say=lambda line: errors.print(line, highlight=False, style="dim"),
+        rows=frozenset(row.name for row in rows),
     )
     made.work.mkdir(parents=True, exist_ok=True)
 

@@ -52,6 +52,24 @@ def test_rows_against_peers_say_what_is_missing(bench) -> None:
     assert results["rerank.over_infinity"]["holds"] is None
 
 
+def test_one_row_starts_no_peer_that_only_others_need(bench, monkeypatch) -> None:
+    from benchmarks.bench import Bench
+
+    asked: list[str] = []
+    start = Bench.start
+
+    def noted(self, stack, wanted):
+        peers = list(wanted)
+        asked.extend(name for name, _, _ in peers)
+        return start(self, stack, peers)
+
+    monkeypatch.setattr(Bench, "start", noted)
+    assert bench("encode.of_bare_loop")["encode.of_bare_loop"]["value"] > 0
+    assert asked == ["bare-loop"]
+    assert set(bench("encode.over_torch", "rerank.p50")) == {"encode.over_torch", "rerank.p50"}
+    assert asked == ["bare-loop", "torch-encoder"]
+
+
 def test_rows_of_the_cluster(bench, opensearch, monkeypatch) -> None:
     monkeypatch.setenv("SIDECAR_BENCH_ENGINE", opensearch.url)
     results = bench("indexing", "backfill", "search")
