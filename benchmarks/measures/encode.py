@@ -90,7 +90,7 @@ async def _beside_bare_loop(
         bare = {name: partial(_peer_round, bench, worker, texts) for name, worker in workers.items()}
         bench.say(f"encoding {len(texts)} documents, sidecar and bare loop")
         rounds = await take_turns({"sidecar": partial(sidecar, texts), **bare}, bench.sizes.rounds, failed=missing)
-    bench.figures.update({f"encode.{name} documents/s, long stream": value for name, value in medians(rounds).items()})
+    bench.figures.update({f"encode.{name} long documents/s": value for name, value in medians(rounds).items()})
     if BARE in missing:
         of_bare: Measured | Unmeasured = Unmeasured(missing[BARE])
     else:
