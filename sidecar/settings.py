@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from sidecar.errors import SettingsInvalid
+from sidecar.validation import first_invalid
 
 __all__ = ["Provider", "Settings", "load_settings"]
 
@@ -112,9 +113,9 @@ def load_settings(**flags: object) -> Settings:
     try:
         return Settings.model_validate(Settings(**given)) if given else Settings()  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise SettingsInvalid(f"Setting {where}: {first['msg']}.", field=where) from None
+        problem = first_invalid(error)
+        where = problem.where or "settings"
+        raise SettingsInvalid(f"Setting {where}: {problem.what}.", field=where) from None
 
 
 def _check_file() -> None:

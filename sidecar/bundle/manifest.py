@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from sidecar.domain import ModelKind, Pruning, PruningType
 from sidecar.errors import InvalidPruning, ManifestInvalid
+from sidecar.validation import InvalidValue, first_invalid
 
 __all__ = [
     "CARD",
@@ -205,10 +206,10 @@ class ManifestDraft(_Frozen):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
+            problem = first_invalid(error)
+            where = f"{problem.where}: " if problem.where else ""
             raise ManifestInvalid(
-                f"This makes no bundle: {where + ': ' if where else ''}{first['msg']}.", field=where or None
+                f"This makes no bundle: {where}{problem.what}.", field=problem.where or None
             ) from None
 
     @model_validator(mode="after")
@@ -265,11 +266,10 @@ class Manifest(ManifestDraft):
             problems = error.errors(include_url=False, include_input=False)
             # A newer schema has keys unknown here: the version is what to name, whatever else is wrong.
             first = next((problem for problem in problems if problem["loc"] == ("schema_version",)), problems[0])
-            where = ".".join(str(part) for part in first["loc"]) or "manifest"
+            problem = InvalidValue.of(dict(first))
+            where, message = problem.where or "manifest", problem.what
             if where == "schema_version":
                 message = f"this sidecar reads version {SCHEMA_VERSION}; the bundle needs another release of it"
-            else:
-                message = first["msg"]
             raise ManifestInvalid(f"manifest.json is invalid at {where}: {message}.", field=where) from None
 
     def canonical(self) -> bytes:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sidecar.bundle.manifest import MANIFEST, Manifest, ManifestDraft
 from sidecar.errors import ManifestInvalid
+from sidecar.validation import first_invalid
 
 __all__ = ["write_bundle", "zip_bundle"]
 
@@ -25,8 +26,8 @@ def write_bundle(folder: Path, draft: ManifestDraft) -> Manifest:
     try:
         manifest = Manifest.model_validate({**draft.model_dump(), "files": files})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ManifestInvalid(f"The files in {folder} do not make this bundle: {first['msg']}.") from None
+        problem = first_invalid(error)
+        raise ManifestInvalid(f"The files in {folder} do not make this bundle: {problem.what}.") from None
     descriptor, temporary = tempfile.mkstemp(prefix=".manifest-", dir=folder)
     try:
         with os.fdopen(descriptor, "wb") as stream:

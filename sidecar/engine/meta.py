@@ -17,6 +17,7 @@ from pydantic import (
 from sidecar.domain import JsonObject, Pruning
 from sidecar.engine.passages import PassageRule
 from sidecar.errors import FingerprintMismatch, IndexNotPrepared, InvalidInput
+from sidecar.validation import first_invalid
 
 __all__ = ["META_KEY", "IndexMeta"]
 
@@ -56,10 +57,10 @@ class IndexMeta(BaseModel):
         except InvalidInput as error:
             raise IndexNotPrepared(f"Index {index}: its record is invalid: {error.message}") from None
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or META_KEY
+            problem = first_invalid(error)
+            where = problem.where or META_KEY
             raise IndexNotPrepared(
-                f"Index {index}: its record is not one this version reads, at {where}: {first['msg']}."
+                f"Index {index}: its record is not one this version reads, at {where}: {problem.what}."
             ) from None
 
     @model_serializer(mode="wrap")

@@ -26,6 +26,7 @@ from sidecar.search.fusion import Fusion, LinearFusion
 from sidecar.search.normalization import Normalization
 from sidecar.search.rerank import Rerank
 from sidecar.search.two_phase import TwoPhase
+from sidecar.validation import first_invalid
 
 __all__ = ["Lexical", "Profile", "QueryPruning", "Retriever", "Sparse", "read_profile"]
 
@@ -138,9 +139,9 @@ class Profile(_Frozen):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "profile"
-            raise ProfileInvalid(f"The profile is invalid at {where}: {first['msg']}.", field=where) from None
+            problem = first_invalid(error)
+            where = problem.where or "profile"
+            raise ProfileInvalid(f"The profile is invalid at {where}: {problem.what}.", field=where) from None
 
 
 def read_profile(path: Path) -> Profile:

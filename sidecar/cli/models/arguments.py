@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sidecar.bundle import LexicalFloor, PruningRule, Quantization, QueryMode, ScoreActivation, SpecialTokens
 from sidecar.domain import PruningType
 from sidecar.errors import InvalidInput
+from sidecar.validation import first_invalid
 
 __all__ = [
     "AsJson",
@@ -57,8 +58,8 @@ def floor_of(weight: float | None, average_length: float) -> LexicalFloor | None
     try:
         return LexicalFloor(weight=weight, average_length=average_length)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise InvalidInput(f"--lexical-floor with --average-length: {first['msg']}.", field="lexical_floor") from None
+        problem = first_invalid(error)
+        raise InvalidInput(f"--lexical-floor with --average-length: {problem.what}.", field="lexical_floor") from None
 
 
 def ratio_rule(value: float | None) -> PruningRule | None:

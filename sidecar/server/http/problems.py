@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from sidecar.errors import InvalidInput, SidecarError, wire_error
 from sidecar.server.http.answers import json_response
+from sidecar.validation import InvalidValue
 
 __all__ = ["Problem", "Renderer", "invalid_request", "problem_json", "problem_of", "problem_schema"]
 
@@ -104,7 +105,7 @@ def invalid_request(errors: Iterable[Mapping[str, Any]]) -> InvalidInput:
         return InvalidInput("The request needs a JSON body.")
     if kind == "extra_forbidden":
         return InvalidInput("This field is unknown here; see /openapi.json for the ones there are.", field=field)
-    message = str(first.get("msg", "The request is invalid")).removeprefix("Value error, ")
+    message = InvalidValue.of(first).what
     return InvalidInput(f"{message[:1].upper()}{message[1:]}.", field=field)
 
 
