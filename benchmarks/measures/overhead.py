@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from benchmarks.bench import Bench, Found
-from benchmarks.results import Measured, Unmeasured
-from benchmarks.timing import percentile
+from benchmarks.results import Measured, Unmeasured, medians
+from benchmarks.timing import percentile, take_turns
 from sidecar.client import AsyncSidecarClient
 from sidecar.domain import Side
 from sidecar.inference.buckets import Buckets
@@ -19,9 +18,11 @@ __all__ = ["measure"]
 
 
 async def measure(bench: Bench) -> Found:
-    """Take turns, text by text, between a bare session in this process and the sidecar over gRPC.
+    """Take turns, round by round, between a bare session in this process and the sidecar over gRPC.
 
-    The bare session has one thread, which is what the sidecar gives a short text, and what is fastest for it.
+    The bare session has one thread, which is what the sidecar gives a short text, and what is fastest for it. Each of
+    the two reads all texts, one after another, before the other's turn: a run of the same graph in another process
+    right before a call would leave it cold caches, which no one else's calls find.
 
     The side is the document's: it is the one that runs the graph for every bundle. Each round gives the difference of
     two medians.
@@ -39,25 +40,29 @@ async def measure(bench: Bench) -> Found:
     )
     buckets = Buckets(manifest.max_tokens)
     texts = bench.texts.queries[: bench.sizes.queries]
-    differences: list[float] = []
+
+    async def bare(number: int) -> float:
+        seen: list[float] = []
+        for text in texts:
+            ids = tokenizer.frame(tokenizer.ids(text)[: manifest.max_tokens - tokenizer.single_specials])
+            item = Item(ids, 0, buckets.of(len(ids)), len(ids))
+            started = time.perf_counter()
+            session.run([item])
+            seen.append((time.perf_counter() - started) * 1_000)
+        return percentile(seen, 0.5)
+
     with bench.sidecar(bench.sparse) as process:
         async with AsyncSidecarClient(process.target, timeout=None) as client:
-            for number in range(-1, bench.sizes.rounds):
-                bare: list[float] = []
-                served: list[float] = []
+
+            async def served(number: int) -> float:
+                seen: list[float] = []
                 for text in texts:
-                    ids = tokenizer.frame(tokenizer.ids(text)[: manifest.max_tokens - tokenizer.single_specials])
-                    item = Item(ids, 0, buckets.of(len(ids)), len(ids))
-                    started = time.perf_counter()
-                    session.run([item])
-                    bare.append((time.perf_counter() - started) * 1_000)
-                    # The bare run must not be followed by a call that still finds its threads at work.
-                    await asyncio.sleep(0)
                     started = time.perf_counter()
                     await client.encode([text], side=Side.DOCUMENT)
-                    served.append((time.perf_counter() - started) * 1_000)
-                if number >= 0:
-                    differences.append(percentile(served, 0.5) - percentile(bare, 0.5))
-                    bench.figures["overhead.bare p50 ms"] = percentile(bare, 0.5)
-                    bench.figures["overhead.served p50 ms"] = percentile(served, 0.5)
-    return {"overhead.added_p50": Measured.of(differences)}
+                    seen.append((time.perf_counter() - started) * 1_000)
+                return percentile(seen, 0.5)
+
+            rounds = await take_turns({"bare": bare, "served": served}, bench.sizes.rounds)
+    bench.figures.update({f"overhead.{name} p50 ms": value for name, value in medians(rounds).items()})
+    added = [with_all - alone for with_all, alone in zip(rounds["served"], rounds["bare"], strict=True)]
+    return {"overhead.added_p50": Measured.of(added)}
