@@ -18,7 +18,7 @@ from sidecar.export.options import CheckResult, ExportOptions
 from sidecar.export.recipe import Recipe
 from sidecar.export.reference import reference_outputs
 
-__all__ = ["Sample", "compare", "make_samples"]
+__all__ = ["Sample", "compare", "cut", "make_samples", "open_session"]
 
 BATCH = 8
 """Texts per run of the graph, longest beside shortest: padding is part of what is checked."""
@@ -43,14 +43,14 @@ def make_samples(checkpoint: Checkpoint, recipe: Recipe, options: ExportOptions)
         # The longest text the model reads, whatever its limit is.
         long = " ".join(CHECK_TEXTS * (1 + recipe.max_tokens // 200))
         encodings = checkpoint.tokenizer.encode_batch([*texts, long])
-    cut = [_cut(encoding, recipe.max_tokens) for encoding in encodings]
-    expected = reference_outputs(checkpoint, recipe, cut)
-    return [Sample(ids, types, output) for (ids, types), output in zip(cut, expected, strict=True)]
+    texts_cut = [cut(encoding, recipe.max_tokens) for encoding in encodings]
+    expected = reference_outputs(checkpoint, recipe, texts_cut)
+    return [Sample(ids, types, output) for (ids, types), output in zip(texts_cut, expected, strict=True)]
 
 
 def compare(graph: Path, samples: Sequence[Sample], recipe: Recipe) -> CheckResult:
     """Run the graph over the samples in padded batches and report how far it is from them."""
-    session = _session(graph)
+    session = open_session(graph)
     given: list[NDArray[np.float32]] = []
     for start in range(0, len(samples), BATCH):
         given.extend(_run(session, samples[start : start + BATCH]))
@@ -63,7 +63,8 @@ def compare(graph: Path, samples: Sequence[Sample], recipe: Recipe) -> CheckResu
     return CheckResult(max(differences), largest, cosine=cosine, texts=len(samples))
 
 
-def _cut(encoding: Encoding, length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def cut(encoding: Encoding, length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return a text's token ids and token types, at most `length` of them."""
     ids, types = encoding.ids, encoding.type_ids
     if len(ids) > length:
         # Keeps the closing special token, as truncation does.
@@ -71,7 +72,8 @@ def _cut(encoding: Encoding, length: int) -> tuple[tuple[int, ...], tuple[int, .
     return tuple(ids), tuple(types)
 
 
-def _session(graph: Path) -> onnxruntime.InferenceSession:
+def open_session(graph: Path) -> onnxruntime.InferenceSession:
+    """Open a graph for a few runs: on the CPU, without keeping buffers."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False

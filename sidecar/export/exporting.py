@@ -16,6 +16,7 @@ import structlog
 from sidecar.bundle.manifest import CARD, FOLDS, GRAPH, QUERY_WEIGHTS, TOKENIZER, Quantization
 from sidecar.bundle.writing import write_bundle
 from sidecar.errors import ExportError, ExportMismatch
+from sidecar.export.calibration import input_statistics
 from sidecar.export.cards import model_card
 from sidecar.export.checking import compare, make_samples
 from sidecar.export.checkpoint.reading import Checkpoint, read_checkpoint
@@ -86,7 +87,8 @@ def _write_graph(
         return fp32, None
     for file in folder.glob(f"{GRAPH}*"):
         file.unlink()
-    build_graph(checkpoint, recipe, Quantization.INT8, options.tiles).save(graph)
+    statistics = input_statistics(checkpoint, recipe, options, folder) if options.calibration else ()
+    build_graph(checkpoint, recipe, Quantization.INT8, options.tiles, statistics).save(graph)
     return fp32, compare(graph, samples, recipe)
 
 

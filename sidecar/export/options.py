@@ -34,6 +34,8 @@ class ExportOptions:
     """How a checkpoint becomes a bundle. None: what the checkpoint says, or the usual for its kind.
 
     `tiles` is the number of pieces the vocabulary is cut into; it changes memory and speed, never the result.
+    `calibration` are texts that int8 weights are rounded by, a hundred passages of the kind that will be read; without
+    them each weight is rounded by itself.
     `tolerance` is the largest difference allowed between the fp32 graph and the checkpoint, on weights or logits.
     `query_weights` (term -> weight) replace the checkpoint's own table; `query_term_frequency` says whether a term that
     a query repeats weighs more. `folds` (token -> the token it counts as, None: it is no term) fold the vocabulary,
@@ -72,12 +74,15 @@ class ExportOptions:
     tiles: int = 16
     tolerance: float = 1e-3
     check_texts: tuple[str, ...] = ()
+    calibration: tuple[str, ...] = ()
     model_card: str | None = None
     replace: bool = False
 
     def __post_init__(self) -> None:
         if self.tiles < 1:
             raise ExportError("The vocabulary is cut into at least one tile.", field="tiles")
+        if self.calibration and self.quantize is Quantization.FP32:
+            raise ExportError("Only int8 is calibrated: leave the texts out, or take int8.", field="calibration")
         if not self.tolerance > 0.0:
             raise ExportError("The tolerance must be > 0.", field="tolerance")
 

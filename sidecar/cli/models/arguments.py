@@ -15,6 +15,7 @@ from sidecar.validation import first_invalid
 
 __all__ = [
     "AsJson",
+    "Calibrate",
     "License",
     "NameOption",
     "Quantize",
@@ -26,6 +27,7 @@ __all__ = [
     "ScoreOption",
     "Source",
     "Specials",
+    "calibration_texts",
     "floor_of",
     "ratio_rule",
 ]
@@ -35,6 +37,10 @@ Replace = Annotated[bool, typer.Option("--replace", help="Overwrite a bundle tha
 NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name. Default: the folder's.")]
 Quantize = Annotated[
     Quantization, typer.Option(help="Number format of the matrix products: int8 is smaller and faster, fp32 exact.")
+]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option("--calibrate", help="With int8: a file of texts, one a line, that its weights are rounded by."),
 ]
 License = Annotated[str | None, typer.Option("--license", help="Licence of the weights, as an SPDX identifier.")]
 Source = Annotated[str | None, typer.Option("--source", help="Where the weights come from, in a few words.")]
@@ -49,6 +55,19 @@ Ratio = Annotated[
     float | None,
     typer.Option("--document-max-ratio", help="Documents keep terms from this share of their largest weight on."),
 ]
+
+
+def calibration_texts(path: Path | None) -> tuple[str, ...]:
+    """Return the lines of a --calibrate file that hold something; none where it was not given. Raises InvalidInput."""
+    if path is None:
+        return ()
+    try:
+        texts = tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} can't be read as text: {error}.", field="calibrate") from None
+    if not texts:
+        raise InvalidInput(f"{path} holds no text: give one a line, a hundred passages or so.", field="calibrate")
+    return texts
 
 
 def floor_of(weight: float | None, average_length: float) -> LexicalFloor | None:

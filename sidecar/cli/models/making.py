@@ -18,6 +18,7 @@ from sidecar.bundle import (
 )
 from sidecar.cli.models.arguments import (
     AsJson,
+    Calibrate,
     License,
     NameOption,
     Quantize,
@@ -29,6 +30,7 @@ from sidecar.cli.models.arguments import (
     ScoreOption,
     Source,
     Specials,
+    calibration_texts,
     floor_of,
     ratio_rule,
 )
@@ -77,6 +79,7 @@ def export_model(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new bundle.")],
     kind: Annotated[ModelKind | None, typer.Option(help="Default: what the checkpoint says.")] = None,
     quantize: Quantize = Quantization.INT8,
+    calibrate: Calibrate = None,
     name: NameOption = None,
     license: License = None,
     source: Source = None,
@@ -135,6 +138,7 @@ def export_model(
         query_max_tokens=query_max_tokens,
         tiles=tiles,
         tolerance=tolerance,
+        calibration=calibration_texts(calibrate),
         replace=replace,
     )
     with working(f"Exporting {checkpoint}", as_json=as_json):

@@ -48,10 +48,10 @@ class GraphBuilder:
         self._inputs.append(helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]))
         return name
 
-    def output(self, name: str, value: str, columns: int | str) -> None:
-        """Name `value`, a float32 tensor [batch, columns], as an output."""
+    def output(self, name: str, value: str, columns: int | str, rows: str = "batch") -> None:
+        """Name `value`, a float32 tensor [rows, columns], as an output."""
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
-        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", columns]))
+        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, columns]))
 
     def constant(self, values: NDArray[np.generic]) -> str:
         """Store a tensor and return its name."""

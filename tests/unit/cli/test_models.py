@@ -301,6 +301,17 @@ def test_export_of_a_folder_that_is_none(run: Run, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "can't be read"), (b" \n\n", "no text"), (b"\xff\xfe", "can't be read")]
+)
+def test_export_with_calibration_texts_that_are_none(run: Run, tmp_path: Path, content: bytes | None, why: str):
+    path = tmp_path / "texts.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=why):
+        run("export", str(tmp_path), str(tmp_path / "out"), "--calibrate", str(path))
+
+
 def test_export_with_query_weights_that_are_none(run: Run, tmp_path: Path):
     (tmp_path / "idf.json").write_text("[]")
     with pytest.raises(InvalidInput, match="one JSON object"):
