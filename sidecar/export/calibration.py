@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Encoding
 
 from sidecar.domain import ModelKind
 from sidecar.export.checking import cut, open_session
 from sidecar.export.checkpoint.reading import Checkpoint
 from sidecar.export.graph.building import build_recording_graph
-from sidecar.export.graph.rounding import InputStatistics
+from sidecar.export.graph.rounding import Doubles, InputStatistics
 from sidecar.export.options import ExportOptions
 from sidecar.export.recipe import Recipe
 
 __all__ = ["input_statistics"]
-
-Doubles = NDArray[np.float64]
 
 QUERY_WORDS = 12
 """Of a text that stands for a query where a cross-encoder is calibrated."""

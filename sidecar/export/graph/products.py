@@ -89,7 +89,8 @@ class Int8Products:
     def linear(self, value: str, *layers: Linear, floor: float | None = None) -> list[str]:
         statistics = next(self._calibration, None)
         # What has a floor is quantised by levels of its own, which dividing would move.
-        factors = None if statistics is None or floor is not None else smoothing(statistics, *_weights(layers))
+        weights = [layer.weight for layer in layers]
+        factors = None if statistics is None or floor is not None else smoothing(statistics, *weights)
         if statistics is not None and factors is not None:
             value = self._builder.node("Mul", value, self._builder.constant(1.0 / factors))
             layers = tuple(Linear(layer.weight * factors, layer.bias) for layer in layers)
@@ -112,10 +113,6 @@ class Int8Products:
         columns = builder.constant(quantized.values.T)
         product = self._quantizer.multiply(levels, columns, quantized.scales, zero_point)
         return _biased(builder, builder.node("Mul", product, scale), layer)
-
-
-def _weights(layers: Sequence[Linear]) -> list[Array]:
-    return [layer.weight for layer in layers]
 
 
 def _biased(builder: GraphBuilder, product: str, layer: Linear) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sidecar.export.checkpoint.weights import Array
 from sidecar.export.graph.integers import LEVELS, QuantizedRows, quantize_rows
 
-__all__ = ["InputStatistics", "round_together", "smoothing"]
+__all__ = ["Doubles", "InputStatistics", "round_together", "smoothing"]
 
 Doubles = NDArray[np.float64]
 
