@@ -1,9 +1,12 @@
 """From checkpoint folders to bundles: what each of the starter bundles is."""
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.starter.corpus import Document
 from scripts.starter.folders import FLOOR, FOLDS
 from scripts.starter.workspace import Workspace
 from sidecar.bundle import STARTER_NEURAL, STARTER_RERANKER, STARTER_SPARSE, LexicalFloor
@@ -12,6 +15,18 @@ from sidecar.domain import ModelKind
 from sidecar.export import ExportOptions, export_checkpoint
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
+
+CALIBRATION_TEXTS = 4
+"""Of each source: int8 weights are rounded by what their inputs look like on these."""
+
+
+def calibration_texts(documents: Sequence[Document], of_each: int = CALIBRATION_TEXTS) -> tuple[str, ...]:
+    """Up to `of_each` trained passages of every source, evenly spaced in the order of the corpus."""
+    sources: dict[str, list[str]] = defaultdict(list)
+    for document in documents:
+        if not document.held_out:
+            sources[document.source].append(document.text)
+    return tuple(text for texts in sources.values() for text in texts[:: -(-len(texts) // of_each)])
 
 
 def sparse_options(checkpoint: Path) -> ExportOptions:
@@ -35,7 +50,8 @@ def sparse_options(checkpoint: Path) -> ExportOptions:
 def export_sparse(work: Workspace, out: Path, card: str | None = None, checkpoint: Path | None = None) -> Path:
     """The inference-free bundle in `out`, of `checkpoint` or else of the finished sparse encoder."""
     folder = checkpoint or work.sparse_folder
-    return _export(folder, out, replace(sparse_options(folder), model_card=card))
+    calibration = calibration_texts(work.corpus.documents)
+    return _export(folder, out, replace(sparse_options(folder), calibration=calibration, model_card=card))
 
 
 def export_full_precision(work: Workspace, out: Path) -> Path:
@@ -52,6 +68,7 @@ def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
         query_mode=QueryMode.NEURAL,
         missing_idf=None,
         query_term_frequency=None,
+        calibration=calibration_texts(work.corpus.documents),
         model_card=card,
     )
     return _export(work.sparse_folder, out, options)
@@ -69,6 +86,7 @@ def export_reranker(work: Workspace, out: Path, card: str | None = None) -> Path
         score_activation=ScoreActivation.SIGMOID,
         max_tokens=256,
         query_max_tokens=64,
+        calibration=calibration_texts(work.corpus.documents),
         model_card=card,
         replace=True,
     )
