@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar.bundle.manifest import MANIFEST, Manifest
 from sidecar.bundle.unpacking import unpack
-from sidecar.errors import BundleCorrupt, BundleNotFound, ManifestInvalid
+from sidecar.errors import BundleCorrupt, BundleError, BundleNotFound, ManifestInvalid
 
 __all__ = ["Bundle"]
 
@@ -34,14 +34,22 @@ class Bundle:
         """Open the bundle at `path`, a folder or a .zip file, and hash its files unless `verify` is off.
 
         A .zip is unpacked once into the cache (`SIDECAR_CACHE`). Files that the manifest does not list are ignored.
-        Raises BundleNotFound, ManifestInvalid, BundleCorrupt.
+        Raises BundleNotFound, ManifestInvalid, BundleCorrupt, and BundleError where the system lets nobody read it or
+        write to the cache.
         """
         path = Path(path)
+        try:
+            return cls._open(path, verify)
+        except OSError as error:
+            raise BundleError(f"The bundle at {path} can't be read ({error.strerror or error}).") from None
+
+    @classmethod
+    def _open(cls, path: Path, verify: bool) -> Bundle:
         if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
             path = unpack(path)
         if not path.is_dir():
             raise BundleNotFound(f"There is no bundle at {path}: a folder or a .zip file is needed.")
-        manifest = Manifest.parse(_read_manifest(path))
+        manifest = Manifest.parse(_read_manifest(path), str(path / MANIFEST))
         bundle = cls(folder=path, manifest=manifest, fingerprint=manifest.fingerprint)
         for name in manifest.files:
             if not (path / name).is_file():

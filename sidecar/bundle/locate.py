@@ -45,10 +45,17 @@ def default_bundle_folder() -> Path:
 
 def find_bundle(name_or_path: Path | str) -> Path:
     """Return the folder or .zip of the bundle at that path, or of that name; raise BundleNotFound."""
-    given = Path(name_or_path)
+    try:
+        return _find(Path(name_or_path), str(name_or_path))
+    except OSError as error:
+        place = error.filename or name_or_path
+        raise BundleNotFound(f"{place} can't be looked up ({error.strerror or error}).") from None
+
+
+def _find(given: Path, name_or_path: str) -> Path:
     if _is_bundle(given):
         return given
-    is_name = len(given.parts) == 1 and not given.is_absolute() and str(name_or_path) not in (".", "..")
+    is_name = len(given.parts) == 1 and not given.is_absolute() and name_or_path not in (".", "..")
     if is_name:
         for folder in bundle_folders():
             for candidate in (folder / given.name, folder / f"{given.name}.zip"):

@@ -258,8 +258,8 @@ class Manifest(ManifestDraft):
         return self
 
     @classmethod
-    def parse(cls, data: bytes) -> Manifest:
-        """Read a manifest; raise ManifestInvalid naming the key that is wrong."""
+    def parse(cls, data: bytes, place: str = MANIFEST) -> Manifest:
+        """Read a manifest; raise ManifestInvalid naming `place` and the key of it that is wrong."""
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
@@ -267,10 +267,11 @@ class Manifest(ManifestDraft):
             # A newer schema has keys unknown here: the version is what to name, whatever else is wrong.
             first = next((problem for problem in problems if problem["loc"] == ("schema_version",)), problems[0])
             problem = InvalidValue.of(dict(first))
-            where, message = problem.where or "manifest", problem.what
+            where, message = problem.where, problem.what
             if where == "schema_version":
                 message = f"this sidecar reads version {SCHEMA_VERSION}; the bundle needs another release of it"
-            raise ManifestInvalid(f"manifest.json is invalid at {where}: {message}.", field=where) from None
+            key = f" at {where}" if where else ""
+            raise ManifestInvalid(f"{place} is invalid{key}: {message}.", field=where or "manifest") from None
 
     def canonical(self) -> bytes:
         """Return the bytes the fingerprint is taken of: sorted keys, no white space, absent keys left out.

@@ -5,6 +5,7 @@ Only what the manifest lists is ever written, under the names the manifest allow
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -14,7 +15,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from sidecar.bundle.manifest import MANIFEST, Manifest, is_inside
-from sidecar.errors import BundleCorrupt, ManifestInvalid
+from sidecar.errors import BundleCorrupt, BundleError, ManifestInvalid
 
 __all__ = ["MAX_BUNDLE_BYTES", "cache_folder", "unpack"]
 
@@ -24,35 +25,60 @@ MAX_ENTRIES = 10_000
 
 
 def cache_folder() -> Path:
-    """Return where unpacked bundles live: `SIDECAR_CACHE`, else `XDG_CACHE_HOME` or ~/.cache."""
+    """Return where unpacked bundles live: `SIDECAR_CACHE`, else `XDG_CACHE_HOME` or ~/.cache.
+
+    Raises BundleError where none of them is there: containers run under user ids that have no home.
+    """
     own = os.environ.get("SIDECAR_CACHE")
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splade-sidecar"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "splade-sidecar"
+    except RuntimeError:
+        raise BundleError(
+            "This user has no home directory to keep a cache in: set SIDECAR_CACHE to a folder that can be written, or"
+            " unpack the bundle and name its folder."
+        ) from None
 
 
 def unpack(archive: Path, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Path:
     """Return the folder of the unpacked `archive`, unpacking it where that was not done before.
 
     The archive holds the bundle's files at its top, or in one folder. Raises BundleCorrupt for an archive that is
-    damaged, larger than `max_bytes` or that names a path outside itself; ManifestInvalid without a good manifest.
+    damaged, larger than `max_bytes` or that names a path outside itself; ManifestInvalid without a good manifest;
+    BundleError where the cache can't be written; OSError where the archive can't be read.
     """
     with archive.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     target = cache_folder() / "bundles" / digest
     if (target / MANIFEST).is_file():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{digest[:16]}-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{digest[:16]}-", dir=target.parent))
+    except OSError as error:
+        raise _unwritable(error) from None
     try:
         with zipfile.ZipFile(archive) as opened:
             _extract(opened, partial, max_bytes)
         _move(partial, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BundleCorrupt(f"{archive.name} is not a readable .zip file: {error}.") from error
+    except OSError as error:
+        # What a damaged archive's offsets before its beginning end in.
+        if error.errno == errno.EINVAL:
+            raise BundleCorrupt(f"{archive.name} is not a readable .zip file: {error.strerror}.") from None
+        raise _unwritable(error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _unwritable(error: OSError) -> BundleError:
+    return BundleError(
+        f"The cache {cache_folder()} can't be written ({error.strerror or error}); set SIDECAR_CACHE to a folder that"
+        " can, or unpack the bundle and name its folder."
+    )
 
 
 def _extract(archive: zipfile.ZipFile, folder: Path, max_bytes: int) -> None:
@@ -65,7 +91,7 @@ def _extract(archive: zipfile.ZipFile, folder: Path, max_bytes: int) -> None:
     if manifest_entry.file_size > MAX_MANIFEST_BYTES:
         raise ManifestInvalid(f"manifest.json is larger than {MAX_MANIFEST_BYTES:,} bytes.")
     data = archive.read(manifest_entry)
-    manifest = Manifest.parse(data)
+    manifest = Manifest.parse(data, f"{MANIFEST} in {archive.filename}")
     root = manifest_entry.filename.removesuffix(MANIFEST)
     listed = {name: entries.get(root + name) for name in manifest.files}
     if sum(entry.file_size for entry in listed.values() if entry) > max_bytes:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import pwd
+import shutil
 import stat
 import threading
 import zipfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +19,7 @@ from hypothesis import strategies as st
 
 from sidecar.bundle import Bundle, ManifestDraft, write_bundle, zip_bundle
 from sidecar.bundle.unpacking import cache_folder, unpack
-from sidecar.errors import BundleCorrupt, BundleNotFound, ManifestInvalid
+from sidecar.errors import BundleCorrupt, BundleError, BundleNotFound, ManifestInvalid
 from tests.support.bundles import CROSS_ENCODER, SPARSE_ENCODER, placeholder_bundle
 
 
@@ -116,6 +121,37 @@ def test_another_schema_version_is_refused(folder: Path):
 def test_a_folder_without_a_manifest(tmp_path: Path):
     with pytest.raises(ManifestInvalid, match=r"has no manifest\.json"):
         Bundle.open(tmp_path)
+
+
+def test_a_manifest_that_is_cut_is_named_with_its_place(folder: Path, tmp_path: Path):
+    manifest = folder / "manifest.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:40])
+    with pytest.raises(ManifestInvalid) as cut:
+        Bundle.open(folder)
+    assert cut.value.message.startswith(f"{manifest} is invalid: Invalid JSON: ")
+    manifest.write_bytes(whole.replace(b'"max_tokens": 256', b'"max_tokens": 1'))
+    with pytest.raises(ManifestInvalid) as wrong:
+        Bundle.open(folder)
+    assert wrong.value.message.startswith(f"{manifest} is invalid at max_tokens: ")
+    archive = pack(tmp_path / "cut.zip", {**entries_of(folder), "manifest.json": whole[:40]})
+    with pytest.raises(ManifestInvalid) as packed:
+        Bundle.open(archive)
+    assert packed.value.message.startswith(f"manifest.json in {archive} is invalid: ")
+
+
+def test_what_the_system_refuses_to_read_is_one_sentence(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    too_long = tmp_path / ("a" * 300)
+    with pytest.raises(BundleError, match=r"can't be read \(File name too long\)"):
+        Bundle.open(too_long)
+
+    def refuse(self: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(BundleError) as refused:
+        Bundle.open(folder)
+    assert refused.value.message == f"The bundle at {folder} can't be read (Permission denied)."
 
 
 def test_a_manifest_of_absurd_size(folder: Path):
@@ -301,6 +337,15 @@ def test_a_zip_file_cut_in_the_middle(folder: Path, tmp_path: Path):
         Bundle.open(archive)
 
 
+def test_a_zip_file_whose_parts_lie_before_its_beginning(folder: Path, tmp_path: Path):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    changed = bytearray(archive.read_bytes())
+    changed[-4] ^= 0x80  # where the list of parts begins, in the record at the end
+    archive.write_bytes(changed)
+    with pytest.raises(BundleCorrupt, match=r"not a readable \.zip"):
+        Bundle.open(archive)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_zip_file_with_one_changed_byte_never_gives_another_bundle(folder: Path, tmp_path: Path, data: st.DataObject):
@@ -325,3 +370,42 @@ def test_the_cache_has_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "splade-sidecar"
+
+
+def test_a_cache_that_can_not_be_made_is_one_sentence(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SIDECAR_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(BundleError) as refused:
+        Bundle.open(archive)
+    assert refused.value.message == (
+        f"The cache {tmp_path}/file/cache can't be written (Not a directory); set SIDECAR_CACHE to a folder that can,"
+        " or unpack the bundle and name its folder."
+    )
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfileobj", full)
+        with pytest.raises(BundleError, match=r"can't be written \(No space left on device\); set SIDECAR_CACHE"):
+            Bundle.open(archive)
+    assert list((cache / "bundles").iterdir()) == []
+    assert Bundle.open(archive).manifest.name == "placeholder-sparse"
+
+
+def test_a_user_without_a_home_is_told_of_the_setting(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def unknown(_: int) -> NoReturn:
+        raise KeyError("no such user")
+
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    for name in ("SIDECAR_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(BundleError, match="no home directory.*SIDECAR_CACHE"):
+        Bundle.open(archive)

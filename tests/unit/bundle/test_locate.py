@@ -80,6 +80,11 @@ def test_paths_to_nothing(name: str):
         find_bundle(name)
 
 
+def test_a_name_that_no_file_system_takes():
+    with pytest.raises(BundleNotFound, match=r"can't be looked up \(File name too long\)"):
+        find_bundle("a" * 300)
+
+
 def test_a_path_to_something_else(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("text")
     with pytest.raises(BundleNotFound, match=r"a folder or a \.zip file is needed"):
