@@ -407,5 +407,5 @@ def test_a_user_without_a_home_is_told_of_the_setting(folder: Path, tmp_path: Pa
     for name in ("SIDECAR_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    with pytest.raises(BundleError, match="no home directory.*SIDECAR_CACHE"):
+    with pytest.raises(BundleError, match=r"no home directory.*SIDECAR_CACHE"):
         Bundle.open(archive)
