@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -19,10 +20,13 @@ from sidecar.cli.output import print_json_line
 if TYPE_CHECKING:
     from sidecar.client import AsyncSidecarClient
     from sidecar.cluster import DeadLetters
+    from sidecar.cluster.reading import Record, RecordSource, Unreadable
     from sidecar.cluster.reconcile import Progress, ReconcileSummary, Run
     from sidecar.engine import Engine
 
-__all__ = ["Tools", "equipped"]
+__all__ = ["StoppableSource", "Tools", "equipped", "until_stopped"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Tools:
         Raises what the run raises, after printing too. The block is for what follows a run that left nothing.
         """
         try:
-            await _until_stopped(run)
+            await until_stopped(run.run(), run.stop)
             yield
         finally:
             _print(run, as_json, self.console)
@@ -68,25 +72,64 @@ async def equipped(letters: Path, cluster: ClusterAddress, encoder: SidecarAddre
             yield Tools(engine, client, dead, progress, console)
 
 
-async def _until_stopped(run: Run) -> None:
-    """SIGINT and SIGTERM stop the run in an orderly way, a second one at once."""
-    task = asyncio.ensure_future(run.run())
-    asked = False
+class StoppableSource:
+    """Documents to read until somebody calls `stop`: from then on the source is at its end."""
 
-    def stop() -> None:
-        nonlocal asked
+    def __init__(self, source: RecordSource) -> None:
+        self._source = source
+        self._stopped = False
+        self.cut_short = False
+        """Whether the end was said to be there before it was known to be."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes in all; None where nobody knows."""
+        return self._source.size
+
+    @property
+    def position(self) -> int:
+        """Bytes that were read."""
+        return self._source.position
+
+    def stop(self) -> None:
+        """Give no more documents."""
+        self._stopped = True
+
+    def take(self, count: int) -> list[Record | Unreadable]:
+        """Read up to `count` documents; an empty list is the end."""
+        taken = [] if self._stopped else self._source.take(count)
+        if not taken and self._stopped:
+            self.cut_short = self.size is None or self.position < self.size
+        return taken
+
+
+async def until_stopped(work: Coroutine[object, object, object], stop: Callable[[], None]) -> None:
+    """Let `work` go to its end. SIGINT and SIGTERM ask for it by `stop`, and may end `work` early.
+
+    A second signal cancels it at once, and raises typer.Exit with 128 + its number.
+    """
+    task = asyncio.ensure_future(work)
+    asked, ended_by = False, 0
+
+    def handle(number: int) -> None:
+        nonlocal asked, ended_by
         if asked:
+            ended_by = number
             task.cancel()
         asked = True
-        run.stop()
+        stop()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    for number in SIGNALS:
+        loop.add_signal_handler(number, handle, number)
     try:
         await task
+    except asyncio.CancelledError:
+        if not ended_by:
+            raise
+        raise typer.Exit(128 + ended_by) from None
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
 
 

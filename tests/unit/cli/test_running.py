@@ -10,12 +10,14 @@ from typing import cast
 
 import orjson
 import pytest
+import typer
 from rich.console import Console
 
 from sidecar.cli.output import letters_path, print_json, print_json_line, say
-from sidecar.cli.running import Tools
+from sidecar.cli.running import StoppableSource, Tools
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters
+from sidecar.cluster.reading import Source
 from sidecar.cluster.reconcile import ReconcileSummary
 from sidecar.engine import Engine
 from sidecar.errors import DocumentsNotWritten
@@ -121,13 +123,58 @@ async def test_a_signal_stops_a_run_in_an_orderly_way(number: signal.Signals) ->
     assert not asyncio.get_running_loop().remove_signal_handler(number), "it is as it was"
 
 
-async def test_a_second_signal_stops_it_at_once() -> None:
-    run = Scripted(waits=True, deaf=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_second_signal_stops_it_at_once(number: signal.Signals) -> None:
+    run, told = Scripted(waits=True, deaf=True), io.StringIO()
     for wait in (0.01, 0.05):
-        asyncio.get_running_loop().call_later(wait, os.kill, os.getpid(), signal.SIGINT)
-    with pytest.raises(asyncio.CancelledError):
-        await carried_out(run)
+        asyncio.get_running_loop().call_later(wait, os.kill, os.getpid(), number)
+    with pytest.raises(typer.Exit) as ended:
+        async with tools(told).carrying_out(run, as_json=False):
+            raise AssertionError("What follows a run that was cut off is not done.")
+    assert ended.value.exit_code == 128 + number
     assert run.stops == 2
+    assert "written 2" in told.getvalue(), "what is done is told all the same"
+
+
+async def test_a_run_that_is_cancelled_is_cancelled() -> None:
+    task = asyncio.create_task(carried_out(Scripted(waits=True)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+LINES = b'{"_id": "1"}\n{"_id": "2"}\n{"_id": "3"}\n'
+
+
+def documents(size: int | None = len(LINES)) -> StoppableSource:
+    return StoppableSource(Source(io.BytesIO(LINES), "_id", size))
+
+
+def test_a_source_that_nobody_stops_is_read_to_its_end() -> None:
+    source = documents()
+    assert [len(source.take(2)) for _ in range(3)] == [2, 1, 0]
+    assert (source.size, source.position, source.cut_short) == (len(LINES), len(LINES), False)
+
+
+@pytest.mark.parametrize("size", [len(LINES), None])
+def test_a_source_that_is_stopped_is_at_its_end(size: int | None) -> None:
+    source = documents(size)
+    assert len(source.take(2)) == 2
+    source.stop()
+    assert source.take(2) == []
+    assert source.cut_short
+
+
+@pytest.mark.parametrize(("size", "cut_short"), [(len(LINES), False), (None, True)])
+def test_a_source_stopped_after_its_last_document_is_whole_if_its_size_is_known(
+    size: int | None, cut_short: bool
+) -> None:
+    source = documents(size)
+    assert len(source.take(3)) == 3
+    source.stop()
+    assert source.take(3) == []
+    assert source.cut_short is cut_short
 
 
 def test_sentences_are_never_cut_and_never_coloured(capsys: pytest.CaptureFixture[str]) -> None:
