@@ -18,6 +18,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from yaml.reader import ReaderError
 
 from sidecar.domain import Pruning, PruningType
 from sidecar.errors import InvalidPruning, ProfileInvalid
@@ -26,9 +27,15 @@ from sidecar.search.fusion import Fusion, LinearFusion
 from sidecar.search.normalization import Normalization
 from sidecar.search.rerank import Rerank
 from sidecar.search.two_phase import TwoPhase
-from sidecar.validation import first_invalid
+from sidecar.validation import invalid_values
 
 __all__ = ["Lexical", "Profile", "QueryPruning", "Retriever", "Sparse", "read_profile"]
+
+WHOLE = "profile"
+"""What errors of the profile as a whole name as their place."""
+
+MAX_TOLD = 10
+"""How many errors of one profile are told."""
 
 Weight: TypeAlias = Annotated[float, Field(gt=0.0, le=1_000.0, allow_inf_nan=False)]
 
@@ -134,14 +141,19 @@ class Profile(_Frozen):
         return linear and len(self.retrievers) > 1
 
     @classmethod
-    def parse(cls, data: object) -> Profile:
-        """Validate what a YAML document holds; raise ProfileInvalid naming the key that is wrong."""
+    def parse(cls, data: object, *, called: str = "The profile") -> Profile:
+        """Validate what a YAML document holds; raise ProfileInvalid naming the keys that are wrong.
+
+        The message begins with `called`.
+        """
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problem = first_invalid(error)
-            where = problem.where or "profile"
-            raise ProfileInvalid(f"The profile is invalid at {where}: {problem.what}.", field=where) from None
+            problems = invalid_values(error, cls)
+            told = "; at ".join(f"{one.where or WHOLE}: {one.what}" for one in problems[:MAX_TOLD])
+            more = len(problems) - MAX_TOLD
+            rest = f"; and {more} more" if more > 0 else ""
+            raise ProfileInvalid(f"{called} is invalid at {told}{rest}.", field=problems[0].where or WHOLE) from None
 
 
 def read_profile(path: Path) -> Profile:
@@ -150,6 +162,17 @@ def read_profile(path: Path) -> Profile:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileInvalid(f"The profile {path} can't be read: {error}.") from None
-    except yaml.YAMLError:
-        raise ProfileInvalid(f"The profile {path} is no valid YAML.") from None
-    return Profile.parse(data)
+    except yaml.YAMLError as error:
+        raise ProfileInvalid(f"The profile {path} is no valid YAML{_place(error)}.") from None
+    if data is None:
+        raise ProfileInvalid(f"The profile {path} is empty: it needs `name` and `retrievers`.", field=WHOLE)
+    return Profile.parse(data, called=f"The profile {path}")
+
+
+def _place(error: yaml.YAMLError) -> str:
+    if isinstance(error, ReaderError):
+        return f" at character {error.position + 1}: {error.reason}"
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return ""
+    mark = error.problem_mark
+    return f" at line {mark.line + 1}, column {mark.column + 1}: {error.problem}"

@@ -127,7 +127,7 @@ def test_what_is_not_ours_to_say_is_kept_back(error: Exception) -> None:
 def test_places_are_named_in_our_words(location: tuple[str | int, ...], field: str | None) -> None:
     error = invalid_request([{"type": "string_type", "loc": location, "msg": "Input should be a valid string"}])
     assert error.field == field
-    assert error.message == "Input should be a valid string."
+    assert error.message == "Must be a string."
 
 
 def test_of_a_unions_errors_the_deepest_is_told() -> None:

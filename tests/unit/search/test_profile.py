@@ -103,6 +103,55 @@ def test_files_that_are_no_profiles(tmp_path: Path) -> None:
         load_profile("hybird")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [\nfoo: 3", "is no valid YAML at line 2, column 7: expected ',' or ']', but got '<stream end>'."),
+        ("name: x\n\tretrievers: 3", "is no valid YAML at line 2, column 1: found character '\\t'"),
+        ("name: \x01", "is no valid YAML at character 7: "),
+        ("", "is empty: it needs `name` and `retrievers`."),
+        ("# nothing yet\n", "is empty: it needs `name` and `retrievers`."),
+        ("name: x\nretrivers: []\n", "is invalid at retrivers: unknown key (did you mean `retrievers`?)."),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_name_and_place(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ProfileInvalid) as caught:
+        load_profile(path)
+    assert caught.value.message.startswith(f"The profile {path} {said}")
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    retrievers = [{"kind": "lexical", "weigth": 3}, {"kind": "sparse", "weight": -1}]
+    with pytest.raises(ProfileInvalid) as caught:
+        Profile.parse({"name": "x", "retrievers": retrievers, "rerank": {"depht": 3}})
+    assert caught.value.message == (
+        "The profile is invalid at retrievers.0.weigth: unknown key (did you mean `weight`?);"
+        " at rerank.depht: unknown key (did you mean `depth`?); at retrievers.1.weight: must be greater than 0."
+    )
+    assert caught.value.field == "retrievers.0.weigth"
+    with pytest.raises(ProfileInvalid, match=r"at key_9: unknown key; and 5 more\.$"):
+        Profile.parse({"name": "x", "retrievers": [{"kind": "sparse"}], **{f"key_{n}": n for n in range(15)}})
+
+
+def test_a_fusion_without_a_method_is_linear() -> None:
+    base = {"name": "x", "retrievers": [{"kind": "lexical"}, {"kind": "sparse"}]}
+    assert Profile.parse({**base, "fusion": {"normalization": "max"}}).fusion == LinearFusion(
+        normalization=Normalization.MAX
+    )
+    assert Profile.parse({**base, "fusion": {}}).fusion == LinearFusion()
+    assert Profile(**base, fusion=ReciprocalRankFusion()).fusion == ReciprocalRankFusion()
+    for fusion, said in (
+        ({"method": "borda"}, "fusion: `method` must be one of 'linear', 'rrf'"),
+        ({"rank_constant": 3}, "fusion.rank_constant: unknown key"),
+        ({"method": "rrf", "rank_constant": 0}, "fusion.rank_constant: must be greater than or equal to 1"),
+        ("linear", "fusion: must be a mapping"),
+    ):
+        with pytest.raises(ProfileInvalid, match=said):
+            Profile.parse({**base, "fusion": fusion})
+
+
 def test_only_an_unnormalised_sum_is_left_to_the_cluster() -> None:
     base = BUILT_IN["hybrid"]
     unscaled = LinearFusion(normalization=Normalization.NONE)
