@@ -85,13 +85,19 @@ def excluding(asked: JsonValue, fields: Sequence[str]) -> JsonValue:
 
 
 def _demand_alike(index: str, first: IndexMeta, other: IndexMeta) -> None:
-    if (other.fingerprint, other.vector_field) != (first.fingerprint, first.vector_field):
+    if other.fingerprint != first.fingerprint:
         raise FingerprintMismatch(
             f"{index} stands for indices that were encoded by different models: search them one by one."
         )
+    # Before the fields: vectors of passages lie in a field of another name.
     if (other.passages is None) != (first.passages is None):
         raise FingerprintMismatch(
             f"{index} stands for indices of which only some have passages: search them one by one."
+        )
+    if other.vector_field != first.vector_field:
+        raise FingerprintMismatch(
+            f"{index} stands for indices that keep their vectors in different fields ({first.vector_field} and"
+            f" {other.vector_field}): search them one by one."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from sidecar.domain import Encoding, Side, SparseVector
+from sidecar.domain import Encoding, ModelKind, Side, SparseVector
 from sidecar.engine import CollectionFrequencies, Engine, IndexMeta
 from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
 from sidecar.search.collection_idf import adapted
@@ -101,8 +101,9 @@ class QueryEncoder:
     async def encode(self, text: str, record: Record, timeout: float) -> SparseVector | Degraded:
         """Return the vector with its terms, or why there is none.
 
-        Raises what the caller or the operator must mend: InvalidInput, FingerprintMismatch, WrongModelKind. All else
-        the sidecar may do (be gone, late, overloaded, broken) is a degradation.
+        Raises what the caller or the operator must mend: InvalidInput, FingerprintMismatch, WrongModelKind, and
+        UnknownModel where the profile names a model that is not served. All else the sidecar may do (be gone, late,
+        overloaded, broken) is a degradation.
         """
         meta = await record.get()
         try:
@@ -114,7 +115,7 @@ class QueryEncoder:
                 if fresh.fingerprint == meta.fingerprint:
                     raise
                 encoding = await self._encoded(text, fresh, timeout)
-        except (InvalidInput, FingerprintMismatch, WrongModelKind):
+        except (InvalidInput, FingerprintMismatch, UnknownModel, WrongModelKind):
             raise
         except SidecarError as error:
             return degraded_by("encode", error)
@@ -141,9 +142,25 @@ class QueryEncoder:
                 ),
             )
         except UnknownModel:
+            if self._retriever.model is not None:
+                raise await self._not_served(self._retriever.model, meta, timeout) from None
             raise FingerprintMismatch(
-                f"Index {self._index} holds vectors of {self._retriever.model or meta.bundle}, which this sidecar does"
+                f"Index {self._index} holds vectors of {meta.bundle}, which this sidecar does"
                 " not serve: serve that model, or set up a new index for the one it serves."
             ) from None
         meta.require_fingerprint(answer.fingerprint, self._index)
         return answer.encodings[0]
+
+    async def _not_served(self, model: str, meta: IndexMeta, timeout: float) -> UnknownModel:
+        """Say that the profile is wrong, and what could stand there: the index may be as it should be."""
+        try:
+            served = await within(timeout, self._sidecar.models(timeout=timeout))
+        except SidecarError:
+            served = ()
+        names = ", ".join(one.name for one in served if one.kind is ModelKind.SPARSE_ENCODER)
+        return UnknownModel(
+            f"The profile names the model {model} for its sparse retriever, which this sidecar does not serve"
+            f"{names and f' (it serves {names})'}. Index {self._index} was encoded by {meta.bundle}: name that one, or"
+            " leave `model` out.",
+            field="retrievers.model",
+        )

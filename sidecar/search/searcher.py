@@ -96,7 +96,7 @@ class AsyncSearcher:
         index that has passages.
 
         Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page), FingerprintMismatch (the index was encoded
-        by another model), UnknownModel and WrongModelKind (reranking), and the cluster's EngineErrors.
+        by another model), UnknownModel and WrongModelKind (profile), and the cluster's EngineErrors.
         """
         check_query(text)
         check_page(size, from_)

@@ -70,8 +70,12 @@ async def test_the_largest_sample_speaks_for_all() -> None:
     ("other", "said"),
     [
         (NEW, "different models"),
-        (OLD.model_copy(update={"vector_field": "elsewhere"}), "different models"),
+        (OLD.model_copy(update={"vector_field": "elsewhere"}), r"different fields \(splade and elsewhere\)"),
         (OLD.model_copy(update={"passages": PassageRule()}), "only some have passages"),
+        (
+            OLD.model_copy(update={"passages": PassageRule(), "vector_field": "splade_passages"}),
+            "only some have passages",
+        ),
     ],
 )
 async def test_indices_that_can_not_be_searched_together(other: IndexMeta, said: str) -> None:

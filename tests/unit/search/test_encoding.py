@@ -6,9 +6,28 @@ from collections.abc import Sequence
 
 import pytest
 
-from sidecar.domain import EncodeResult, Encoding, Pruning, PruningType, RerankResult, Side, SparseVector, Windows
+from sidecar.domain import (
+    EncodeResult,
+    Encoding,
+    ModelInfo,
+    ModelKind,
+    Pruning,
+    PruningType,
+    RerankResult,
+    Side,
+    SparseVector,
+    Windows,
+)
 from sidecar.engine import CollectionFrequencies, IndexMeta
-from sidecar.errors import WIRE, FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
+from sidecar.errors import (
+    WIRE,
+    FingerprintMismatch,
+    InvalidInput,
+    SidecarError,
+    SidecarUnavailable,
+    UnknownModel,
+    WrongModelKind,
+)
 from sidecar.search.degradation import NO_QUERY_TERMS, Degraded
 from sidecar.search.encoding import IndexRecord, QueryEncoder
 from sidecar.search.profile import QueryPruning, Sparse
@@ -17,6 +36,10 @@ WINDOWS = Windows()
 OLD, NEW = "0" * 64, "1" * 64
 VECTOR = SparseVector((7, 3), (2.0, 1.0), ("wolf", "river"))
 RAISED = (InvalidInput, FingerprintMismatch, WrongModelKind)
+
+
+def served(name: str, kind: ModelKind = ModelKind.SPARSE_ENCODER) -> ModelInfo:
+    return ModelInfo(name, kind, OLD, "Apache-2.0", 512, 100, "int8")
 
 
 class Mapping:
@@ -44,6 +67,8 @@ class Encoder:
         honest: bool = True,
     ) -> None:
         self.fingerprint, self.vector, self.error, self.honest = fingerprint, vector, error, honest
+        self.served: tuple[ModelInfo, ...] = ()
+        self.lists = True
         self.calls: list[tuple[Side, str | None, Pruning | None, bool, str | None]] = []
 
     async def encode(
@@ -63,6 +88,11 @@ class Encoder:
         if self.honest and expected_fingerprint != self.fingerprint:
             raise FingerprintMismatch("another model")
         return EncodeResult(tuple(Encoding(self.vector) for _ in texts), "starter", self.fingerprint)
+
+    async def models(self, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
+        if not self.lists:
+            raise SidecarUnavailable("gone")
+        return self.served
 
     async def rerank(
         self,
@@ -102,6 +132,22 @@ async def test_a_sidecar_that_ignores_the_fingerprint_is_refused_all_the_same() 
 async def test_a_model_that_is_not_served_is_a_mismatch_that_names_it() -> None:
     with pytest.raises(FingerprintMismatch, match="starter"):
         await _encoded(Encoder(error=UnknownModel("no such model")), Mapping(OLD))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_model_of_the_profile_that_is_not_served_is_the_profiles_mistake(answers: bool) -> None:
+    """Nobody is told to set up a new index because of a slip of the pen."""
+    encoder = Encoder(error=UnknownModel("no such model"))
+    encoder.served = (served("starter"), served("another"), served("reranker", ModelKind.CROSS_ENCODER))
+    encoder.lists = answers
+    with pytest.raises(UnknownModel) as caught:
+        await _encoded(encoder, Mapping(OLD), Sparse(model="nosuch"))
+    known = " (it serves starter, another)" if answers else ""
+    assert caught.value.message == (
+        f"The profile names the model nosuch for its sparse retriever, which this sidecar does not serve{known}."
+        " Index articles was encoded by starter: name that one, or leave `model` out."
+    )
+    assert caught.value.field == "retrievers.model"
 
 
 async def test_the_record_is_read_once_and_again_when_the_model_changed() -> None:
