@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scripts.starter.export import CALIBRATION_TEXTS
 from scripts.starter.sources import source_table
 from scripts.starter.variants import ANALYSED, SHIPPED
 
@@ -32,8 +33,8 @@ class Measured:
     """What the cards report.
 
     `profiles`: nDCG@10 by collection and profile on a real OpenSearch; `collections`: by collection and variant with
-    exact dot products; `slices`: MRR@10 by slice and variant; `quantization`: nDCG@10 of fp32 and int8 by collection;
-    `ablation`: trainings without each ingredient.
+    exact dot products; `slices`: MRR@10 by slice and variant; `quantization` and `reranked`: nDCG@10 of fp32 and int8
+    by collection, of the sparse encoder and of the cross-encoder; `ablation`: trainings without each ingredient.
     """
 
     collections: Figures
@@ -43,6 +44,7 @@ class Measured:
     profiles: Figures = field(default_factory=dict)
     calibration: Mapping[str, float] = field(default_factory=dict)
     quantization: Figures = field(default_factory=dict)
+    reranked: Figures = field(default_factory=dict)
     ablation: Ablation | None = None
 
 
@@ -113,6 +115,10 @@ def _ablation(found: Ablation | None) -> str:
     )
 
 
+def _precisions(figures: Figures) -> str:
+    return across(figures) if figures else NOT_MEASURED
+
+
 def sparse_card(name: str, documents: Iterable[str], curve: Curve, found: Measured) -> str:
     """README.md of the sparse encoder."""
     tests = _tests(found.collections)
@@ -122,7 +128,6 @@ def sparse_card(name: str, documents: Iterable[str], curve: Curve, found: Measur
     }
     costs = [f"| | {' | '.join(found.terms)} |", "|---" * (len(found.terms) + 1) + "|"]
     costs += [f"| {title} | {' | '.join(values.values())} |" for title, values in cost.items()]
-    quantization = across(found.quantization) if found.quantization else NOT_MEASURED
     return f"""# {name}
 
 An inference-free learned-sparse encoder for English: documents go through the graph, queries need only the tokenizer
@@ -136,7 +141,7 @@ one; a larger published model ranks better.
   whole length; weights under a tenth of the largest dropped
 - Queries: each term with its weight, times √n where the query has it n times: IDF on a broad corpus, adjusted in
   training, and blended with the index's own document frequencies where they were counted (`sidecar frequencies`)
-- int8 graph
+- int8 graph; its weights are rounded by their inputs on {CALIBRATION_TEXTS} training passages of every source
 
 ## Scores
 
@@ -169,7 +174,7 @@ stems and stop words. Pages are held out whole, but from the same sources as the
 
 nDCG@10 as above, shipped variant.
 
-{quantization}
+{_precisions(found.quantization)}
 
 ## Training
 
@@ -229,7 +234,7 @@ better.
 - Licence: Apache-2.0
 - Base: [{BASE}](https://huggingface.co/{BASE}) (Apache-2.0), 6 layers of 384
 - Input: [CLS] query [SEP] document [SEP] with token types
-- int8 graph
+- int8 graph; its weights are rounded by their inputs on {CALIBRATION_TEXTS} training passages of every source
 
 ## Scores
 
@@ -247,6 +252,12 @@ stage's best others; on the other half the expected calibration error (15 bins) 
 {calibration["error after"]:.3f} ({calibration["error before"]:.3f} before scaling), and the passage comes first in
 {calibration["label first"]:.0%} of the lists. A score is the probability of being the one relevant passage among such
 neighbours; where several documents are relevant, or none, it is off.
+
+## fp32 against int8
+
+nDCG@10 of `hybrid+rerank` with exact scores of the first stage: its first 50, half of each stage.
+
+{_precisions(found.reranked)}
 
 ## Training
 

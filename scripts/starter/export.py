@@ -54,10 +54,13 @@ def export_sparse(work: Workspace, out: Path, card: str | None = None, checkpoin
     return _export(folder, out, replace(sparse_options(folder), calibration=calibration, model_card=card))
 
 
-def export_full_precision(work: Workspace, out: Path) -> Path:
-    """The inference-free bundle in fp32, to compare with."""
-    options = replace(sparse_options(work.sparse_folder), quantize=Quantization.FP32, name=f"{STARTER_SPARSE}-fp32")
-    return _export(work.sparse_folder, out, options)
+def export_full_precision(work: Workspace, out: Path, name: str) -> Path:
+    """The sparse encoder or the cross-encoder in fp32, to compare with; `name` is the int8 bundle's."""
+    if name == STARTER_SPARSE:
+        folder, options = work.sparse_folder, sparse_options(work.sparse_folder)
+    else:
+        folder, options = work.reranker_folder, reranker_options()
+    return _export(folder, out, replace(options, quantize=Quantization.FP32, name=f"{name}-fp32"))
 
 
 def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
@@ -74,9 +77,9 @@ def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
     return _export(work.sparse_folder, out, options)
 
 
-def export_reranker(work: Workspace, out: Path, card: str | None = None) -> Path:
-    """The cross-encoder's int8 bundle in `out`."""
-    options = ExportOptions(
+def reranker_options() -> ExportOptions:
+    """The cross-encoder in int8; its scores are probabilities."""
+    return ExportOptions(
         kind=ModelKind.CROSS_ENCODER,
         quantize=Quantization.INT8,
         name=STARTER_RERANKER,
@@ -86,11 +89,14 @@ def export_reranker(work: Workspace, out: Path, card: str | None = None) -> Path
         score_activation=ScoreActivation.SIGMOID,
         max_tokens=256,
         query_max_tokens=64,
-        calibration=calibration_texts(work.corpus.documents),
-        model_card=card,
         replace=True,
     )
-    return _export(work.reranker_folder, out, options)
+
+
+def export_reranker(work: Workspace, out: Path, card: str | None = None) -> Path:
+    """The cross-encoder's int8 bundle in `out`."""
+    calibration = calibration_texts(work.corpus.documents)
+    return _export(work.reranker_folder, out, replace(reranker_options(), calibration=calibration, model_card=card))
 
 
 def _export(checkpoint: Path, out: Path, options: ExportOptions) -> Path:

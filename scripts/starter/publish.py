@@ -13,7 +13,8 @@ import numpy as np
 from scripts.starter.ablation import ABLATION, ablate
 from scripts.starter.card import Ablation, Measured, neural_card, reranker_card, sparse_card
 from scripts.starter.checkpoint import replace_file
-from scripts.starter.export import export_full_precision, export_neural, export_reranker, export_sparse
+from scripts.starter.export import export_neural, export_reranker, export_sparse
+from scripts.starter.precisions import compare
 from scripts.starter.report import report
 from scripts.starter.steps import initial_student
 from scripts.starter.variants import SHIPPED, Model
@@ -48,26 +49,14 @@ def publish(work: Workspace, collections: Path, out: Path) -> None:
 
 def measure(work: Workspace, collections: Path, out: Path) -> None:
     """Ablation and slices of the sparse encoder, with exact dot products."""
-    judged = [*((collections / name, "test") for name in REPORTED), *((collections / n, s) for n, s in CHOSEN_BY)]
-    found = report(work, out / STARTER_SPARSE, model_of(work, out / STARTER_SPARSE), judged)
+    found = report(work, out / STARTER_SPARSE, model_of(work, out / STARTER_SPARSE), _judged(collections))
     with replace_file(work.folder / REPORT) as partial:
         partial.write_text(json.dumps(asdict(found), indent=2), encoding="utf-8")
 
 
 def compare_precisions(work: Workspace, collections: Path, out: Path) -> None:
-    """nDCG@10 of fp32 and int8 on every judged collection; vectors of int8 are those of `measure`."""
-    judged = [*((collections / name, "test") for name in REPORTED), *((collections / n, s) for n, s in CHOSEN_BY)]
-    model = model_of(work, out / STARTER_SPARSE)
-    found: dict[str, dict[str, float]] = {}
-    for folder, split in judged:
-        name = f"{folder.name}/{split}"
-        found[name] = {}
-        for precision, bundle in (("int8", out / STARTER_SPARSE), ("fp32", export_once(work))):
-            one = report(work, bundle, model, [(folder, split)], slices=False)
-            found[name][precision] = one.collections[name][SHIPPED]
-        work.progress(f"{name}: {found[name]}")
-        with replace_file(work.folder / PRECISIONS) as partial:
-            partial.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    """Both encoders in fp32 and int8 on every judged collection; cards again."""
+    compare(work, out, model_of(work, out / STARTER_SPARSE), _judged(collections), work.folder / PRECISIONS)
     write_cards(work, out)
 
 
@@ -77,10 +66,8 @@ def compare_ingredients(work: Workspace, collections: Path, out: Path, steps: in
     write_cards(work, out)
 
 
-def export_once(work: Workspace) -> Path:
-    """The fp32 bundle in the work folder."""
-    folder = work.folder / "bundles" / f"{STARTER_SPARSE}-fp32"
-    return folder if folder.exists() else export_full_precision(work, work.folder / "bundles")
+def _judged(collections: Path) -> list[tuple[Path, str]]:
+    return [*((collections / name, "test") for name in REPORTED), *((collections / n, s) for n, s in CHOSEN_BY)]
 
 
 def model_of(work: Workspace, bundle: Path) -> Model:
@@ -110,11 +97,13 @@ def evaluate(work: Workspace, collections: Path, out: Path) -> None:
 def write_cards(work: Workspace, out: Path) -> None:
     """Write the cards from what has been measured so far; a card changes no fingerprint."""
     sources = [document.source for document in work.corpus.documents if not document.held_out]
+    precisions = _read(work.folder / PRECISIONS) if (work.folder / PRECISIONS).exists() else {}
     found = Measured(
         **_read(work.folder / REPORT),
         profiles=_profiles(_read(work.folder / EVALUATION)) if (work.folder / EVALUATION).exists() else {},
         calibration=_read(work.folder / CALIBRATION),
-        quantization=_read(work.folder / PRECISIONS) if (work.folder / PRECISIONS).exists() else {},
+        quantization=precisions.get("sparse", {}),
+        reranked=precisions.get("reranked", {}),
         ablation=_ablation(_read(work.folder / ABLATION)) if (work.folder / ABLATION).exists() else None,
     )
     sparse, reranker = _curve(work, "sparse"), _curve(work, "reranker")

@@ -89,19 +89,23 @@ def report(
     return found
 
 
-def _collection(found: Report, encoder: Encoder, model: Model, collection: Collection) -> None:
-    documents = [document for document in collection.documents if collection.text_of(document)]
-    texts = [collection.text_of(document) for document in documents]
+def variants_of(encoder: Encoder, model: Model, collection: Collection) -> Variants:
+    """The collection's documents that have text, and all its queries."""
+    texts = [collection.text_of(document) for document in collection.documents if collection.text_of(document)]
     queries = [query.text for query in collection.queries]
-    name = f"{collection.name}/{collection.split}"
     learned = encoder.vectors(f"{collection.name}-documents", texts)
     neural = encoder.vectors(f"{collection.name}-{collection.split}-queries", queries)
-    variants = Variants(model, texts, queries, learned, neural)
-    ids = [document.id for document in documents]
+    return Variants(model, texts, queries, learned, neural)
+
+
+def _collection(found: Report, encoder: Encoder, model: Model, collection: Collection) -> None:
+    variants = variants_of(encoder, model, collection)
+    name = f"{collection.name}/{collection.split}"
+    ids = [document.id for document in collection.documents if collection.text_of(document)]
     found.collections[name] = {
         variant: _ndcg(collection, ids, scores()) for variant, scores in variants.scores().items()
     }
-    found.terms[name] = round(variants.vectors.nnz / len(texts), 1)
+    found.terms[name] = round(variants.vectors.nnz / len(ids), 1)
     found.flops[name] = round(flops(variants.query_terms, variants.vectors), 2)
 
 

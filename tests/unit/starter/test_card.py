@@ -77,6 +77,19 @@ def test_the_rerankers_card() -> None:
         assert wanted in text
 
 
+def test_both_cards_show_what_int8_costs() -> None:
+    found = replace(
+        MEASURED,
+        quantization={"med/test": {"int8": 0.7, "fp32": 0.71}},
+        reranked={"med/test": {"int8": 0.8, "fp32": 0.81}},
+    )
+    encoder = sparse_card("a-bundle", ["medquad"], CURVE, found)
+    reranker = reranker_card("a-bundle", ["medquad"], CURVE, found)
+    assert "| int8 | .700 |\n| fp32 | .710 |" in encoder
+    assert "| int8 | .800 |\n| fp32 | .810 |" in reranker
+    assert "Not measured" in reranker_card("a-bundle", ["medquad"], CURVE, MEASURED).split("## fp32 against int8")[1]
+
+
 def test_the_neural_card_compares_both_kinds_of_queries() -> None:
     text = neural_card("a-bundle", MEASURED)
     assert "| inference-free queries | .500 | .700 | .500 | .600 |" in text
