@@ -92,9 +92,28 @@ def test_a_blank_query_is_an_error_as_the_cluster_writes_them(http: httpx.Client
     response = http.post(QUERY, json=["  "])
     assert response.status_code == 422
     assert response.json() == {
-        "error": {"type": "empty_text", "reason": "texts[0] is empty or only white space."},
+        "error": {"type": "empty_text", "reason": "body[0] is empty or only white space."},
         "status": 422,
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "blamed"),
+    [
+        (QUERY, "  ", "body"),
+        (QUERY, {"inputs": "  "}, "inputs"),
+        (QUERY, {"inputs": ["cat", " "]}, "inputs[1]"),
+        (QUERY, {"input": ["cat", " "]}, "input[1]"),
+        (QUERY, {"texts": ["cat", " "]}, "texts[1]"),
+        (DOCUMENT, {"input": ["", "cat", " ", "x" * 2_000_000]}, "input[3]"),
+        (DOCUMENT, ["", "x" * 2_000_000], "body[1]"),
+        (DOCUMENT, {"input": "x" * 2_000_000}, "input"),
+    ],
+)
+def test_errors_name_the_texts_as_the_request_does(http: httpx.Client, path: str, body: object, blamed: str) -> None:
+    """And the positions are those of the request, where blank documents are not sent on."""
+    reason = http.post(path, json=body).json()["error"]["reason"]
+    assert reason.startswith((f"{blamed} is empty", f"{blamed} has 2,000,000 bytes")), reason
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,26 @@ def test_elasticsearchs_documents_are_read_whole(http: httpx.Client, service: In
 def test_elasticsearch_reads_the_message_of_an_error(http: httpx.Client) -> None:
     response = http.post(SPARSE, json={"input": ["cat", ""], "input_type": "search"})
     assert response.status_code == 422
-    assert list(_read(response.json(), "error.message")) == ["texts[1] is empty or only white space."]
+    assert list(_read(response.json(), "error.message")) == ["input[1] is empty or only white space."]
     assert response.json()["error"]["type"] == "empty_text"
     assert http.post(SPARSE, json={"input": "cat", "input_type": "dance"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        (SPARSE, {"input": " "}, "input is empty or only white space."),
+        (SPARSE, {"input": ["cat", 7]}, "input[1]: Must be a string."),
+        (RERANK, {"query": "cat", "input": ["cat", ""]}, "input[1] is empty or only white space."),
+        (RERANK, {"query": "cat", "input": ""}, "input is empty or only white space."),
+        (RERANK, {"query": "", "input": ["cat"]}, "query is empty or only white space."),
+        (RERANK, {"query": "cat"}, "input: Required, but missing."),
+    ],
+)
+def test_elasticsearch_reads_the_names_of_its_own_request(
+    http: httpx.Client, path: str, body: object, message: str
+) -> None:
+    assert http.post(path, json=body).json()["error"]["message"] == message
 
 
 def test_elasticsearch_rerank_scores_every_document(http: httpx.Client, service: InferenceService) -> None:
@@ -109,6 +126,12 @@ def test_weaviate_errors_and_meta(http: httpx.Client) -> None:
     response = http.post("/weaviate/rerank", json={"query": "", "documents": ["cat"]})
     assert response.status_code == 422
     assert response.json() == {"error": "query is empty or only white space."}
+    for documents, message in (
+        (["cat", ""], "documents[1] is empty or only white space."),
+        (["cat", 7], "documents[1]: Must be a string."),
+    ):
+        response = http.post("/weaviate/rerank", json={"query": "cat", "documents": documents})
+        assert response.json() == {"error": message}
     assert list(http.get("/weaviate/meta").json()) == ["tiny-cross-encoder"]
 
 

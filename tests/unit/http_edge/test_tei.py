@@ -117,7 +117,7 @@ def test_the_left_end_is_not_cut_in_silence(http: httpx.Client) -> None:
 def test_token_ids_are_refused_clearly(http: httpx.Client, inputs: object) -> None:
     response = http.post("/embed_sparse", json={"inputs": inputs})
     assert response.status_code == 422
-    assert response.json() == {"error": "Token ids are not accepted, send texts.", "error_type": "Validation"}
+    assert response.json() == {"error": "inputs: Token ids are not accepted, send texts.", "error_type": "Validation"}
 
 
 @pytest.mark.parametrize("inputs", [[], ["cat", 7], 7, None, {"text": "cat"}, ["cat", None], "", "  "])
@@ -128,6 +128,30 @@ def test_other_inputs_are_refused_in_teis_shape(http: httpx.Client, inputs: obje
     error = response.json()
     assert list(error) == ["error", "error_type"]
     assert error["error_type"] == ("Empty" if empty else "Validation")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "error"),
+    [
+        ("/embed_sparse", {"inputs": ""}, "inputs is empty or only white space."),
+        ("/embed_sparse", {"inputs": ["cat", ""]}, "inputs[1] is empty or only white space."),
+        ("/embed_sparse", {"inputs": ["cat", 7]}, "inputs[1]: Must be a string."),
+        ("/rerank", {"query": "cat", "texts": ["cat", ""]}, "texts[1] is empty or only white space."),
+        ("/rerank", {"query": "", "texts": ["cat"]}, "query is empty or only white space."),
+        ("/rerank", {"query": "cat"}, "texts: Required, but missing."),
+    ],
+)
+def test_errors_name_the_fields_of_the_request(http: httpx.Client, path: str, body: object, error: str) -> None:
+    assert http.post(path, json=body).json() == {"error": error, "error_type": "Validation"}
+
+
+def test_a_text_beyond_the_model_is_named_as_it_was_sent(http: httpx.Client) -> None:
+    long = " ".join(["cat"] * 600)
+    for inputs, name in ((long, "inputs"), (["cat", long], "inputs[1]")):
+        answer = http.post("/embed_sparse", json={"inputs": inputs, "truncate": False}).json()
+        assert answer["error"].startswith(f"{name} has 600 tokens")
+    answer = http.post("/rerank", json={"query": "cat", "texts": ["cat", long], "truncate": False}).json()
+    assert answer["error"].startswith("texts[1] has 600 tokens")
 
 
 def test_rerank_answers_a_bare_list_best_first(http: httpx.Client, service: InferenceService) -> None:

@@ -1,14 +1,18 @@
-"""What the dialects share: the `?model=` parameter, and vectors that Lucene's feature fields and queries accept."""
+"""What the dialects share: the `?model=` parameter, their own names in errors, and vectors that Lucene accepts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Query
 
 from sidecar.domain import SparseVector
+from sidecar.errors import InvalidInput, SidecarError
+from sidecar.server.http.problems import Problem
 
-__all__ = ["MAX_QUERY_TERMS", "MAX_QUERY_WEIGHT", "ModelParameter", "as_features", "is_blank"]
+__all__ = ["MAX_QUERY_TERMS", "MAX_QUERY_WEIGHT", "ModelParameter", "as_features", "called", "explained", "is_blank"]
 
 MAX_QUERY_WEIGHT = 64.0
 """`FeatureField.newLinearQuery` refuses weights beyond it, and one refused weight fails the whole query."""
@@ -28,6 +32,31 @@ ModelParameter = Annotated[
 def is_blank(text: str) -> bool:
     """Tell whether nothing in the text can be encoded."""
     return not text.strip()
+
+
+@contextmanager
+def called(names: Mapping[str, str]) -> Iterator[None]:
+    """Make errors raised inside name the request's own fields; `names` has them by ours, `texts` or `texts[3]`.
+
+    What stands behind the name, as `[3]`, stays.
+    """
+    try:
+        yield
+    except SidecarError as error:
+        field = error.field or ""
+        found = next((name for name in (field, field.partition("[")[0]) if name in names), None)
+        if found is None:
+            raise
+        own = names[found] + field.removeprefix(found)
+        message = own + error.message.removeprefix(field) if error.message.startswith(field) else error.message
+        raise type(error)(message, field=own, retry_after=error.retry_after) from None
+
+
+def explained(problem: Problem) -> str:
+    """Return the problem's detail with the field that is to blame: the dialects have no other place for it."""
+    if problem.field is None or not issubclass(problem.cause, InvalidInput) or problem.field in problem.detail:
+        return problem.detail
+    return f"{problem.field}: {problem.detail}"
 
 
 def as_features(vector: SparseVector, *, for_query: bool) -> list[tuple[int, float]]:

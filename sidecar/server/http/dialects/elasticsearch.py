@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from sidecar.domain import WHOLE_TEXT, Lane, Side, SparseVector, Windows
 from sidecar.server.http.answers import json_response
-from sidecar.server.http.dialects.common import ModelParameter, as_features
+from sidecar.server.http.dialects.common import ModelParameter, as_features, called, explained
 from sidecar.server.http.problems import Problem, Renderer
 from sidecar.server.http.route import EdgeRoute
 from sidecar.server.http.schemas import Texts
@@ -21,7 +21,7 @@ __all__ = ["render_error", "router"]
 
 def render_error(problem: Problem) -> Response:
     """Render with the message at `$.error.message`, where the service's `error_parser` finds it."""
-    content = {"error": {"message": problem.detail, "type": problem.reason.lower(), "code": problem.status}}
+    content = {"error": {"message": explained(problem), "type": problem.reason.lower(), "code": problem.status}}
     return json_response(content, problem.status, problem.headers)
 
 
@@ -108,7 +108,8 @@ async def sparse_embedding(body: SparseBody, work: CurrentWork, model: ModelPara
     for_query, words = body.side is Side.QUERY, body.token_format == "word"
     lane = Lane.INTERACTIVE if for_query else Lane.BULK
     windows = Windows() if for_query else WHOLE_TEXT
-    result = await work.encode(texts, side=body.side, lane=lane, model=model, windows=windows, return_terms=words)
+    with called({"texts[0]" if isinstance(body.input, str) else "texts": "input"}):
+        result = await work.encode(texts, side=body.side, lane=lane, model=model, windows=windows, return_terms=words)
     embeddings = [
         {"index": index, "embedding": _token_weights(encoding.vector, words, for_query)}
         for index, encoding in enumerate(result.encodings)
@@ -158,7 +159,8 @@ class RerankAnswer(BaseModel):
 async def rerank(body: RerankBody, work: CurrentWork, model: ModelParameter = None) -> Response:
     """Score every document, whatever `top_n` says: Elasticsearch loses hits of its window otherwise."""
     documents = [body.input] if isinstance(body.input, str) else body.input
-    result = await work.rerank(body.query, documents, model=model)
+    with called({"documents[0]" if isinstance(body.input, str) else "documents": "input"}):
+        result = await work.rerank(body.query, documents, model=model)
     scores: list[dict[str, object]] = []
     for document in result.results:
         score: dict[str, object] = {"index": document.index, "score": float(document.score)}

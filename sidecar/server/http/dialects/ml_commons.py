@@ -7,6 +7,7 @@ a query from a document, so each has a route, a connector and a model of its own
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from fastapi import APIRouter
@@ -15,7 +16,7 @@ from starlette.responses import Response
 
 from sidecar.domain import WHOLE_TEXT, Lane, Side, SparseVector, Windows
 from sidecar.server.http.answers import json_response
-from sidecar.server.http.dialects.common import ModelParameter, as_features, is_blank
+from sidecar.server.http.dialects.common import ModelParameter, as_features, called, explained, is_blank
 from sidecar.server.http.problems import Problem, Renderer
 from sidecar.server.http.rerank import RerankAnswer, RerankBody, rerank
 from sidecar.server.http.route import EdgeRoute
@@ -35,7 +36,7 @@ Format = Literal["word", "WORD", "lexical", "LEXICAL", "token_id", "TOKEN_ID"]
 def render_error(problem: Problem) -> Response:
     """Render in the shape of the cluster's own errors, since the cluster passes it on word by word."""
     headers = problem.headers | (THROTTLED if problem.status == 429 else {})
-    content = {"error": {"type": problem.reason.lower(), "reason": problem.detail}, "status": problem.status}
+    content = {"error": {"type": problem.reason.lower(), "reason": explained(problem)}, "status": problem.status}
     return json_response(content, problem.status, headers)
 
 
@@ -83,9 +84,10 @@ class ConnectorBody(BaseModel):
             raise ValueError("give the texts under one of texts, inputs, input")
         return self
 
-    def given(self) -> str | list[str]:
-        """Return what was given under the one name."""
-        return next(given for given in (self.texts, self.inputs, self.input) if given is not None)
+    def given(self) -> tuple[str, str | list[str]]:
+        """Return the one name, and what was given under it."""
+        named = (("texts", self.texts), ("inputs", self.inputs), ("input", self.input))
+        return next((name, given) for name, given in named if given is not None)
 
 
 SparseBody = StrictStr | Texts | ConnectorBody
@@ -96,11 +98,11 @@ SparseBody = StrictStr | Texts | ConnectorBody
 )
 async def sparse_document(body: SparseBody, work: CurrentWork, model: ModelParameter = None) -> Response:
     """Encode documents in the lane of bulk work. A blank text gets `{}`: neural-search wants one map per text."""
-    texts, by_id = _read(body)
-    filled = [position for position, text in enumerate(texts) if not is_blank(text)]
-    features: list[dict[str, float]] = [{} for _ in texts]
+    asked = _read(body)
+    filled = [position for position, text in enumerate(asked.texts) if not is_blank(text)]
+    features: list[dict[str, float]] = [{} for _ in asked.texts]
     if filled:
-        encoded = await _encode([texts[position] for position in filled], Side.DOCUMENT, work, by_id, model)
+        encoded = await _encode(asked, filled, Side.DOCUMENT, work, model)
         for position, feature_map in zip(filled, encoded, strict=True):
             features[position] = feature_map
     return json_response(features)
@@ -109,8 +111,8 @@ async def sparse_document(body: SparseBody, work: CurrentWork, model: ModelParam
 @router.post("/ml-commons/sparse/query", summary="Query vectors", responses={200: {"model": list[dict[str, float]]}})
 async def sparse_query(body: SparseBody, work: CurrentWork, model: ModelParameter = None) -> Response:
     """Encode queries: at most 1,024 terms, weights at most 64, as `neural_sparse` demands. A blank one is an error."""
-    texts, by_id = _read(body)
-    return json_response(await _encode(texts, Side.QUERY, work, by_id, model))
+    asked = _read(body)
+    return json_response(await _encode(asked, range(len(asked.texts)), Side.QUERY, work, model))
 
 
 @router.post("/ml-commons/rerank", summary="Scores, as Cohere's", responses={200: {"model": RerankAnswer}})
@@ -119,20 +121,43 @@ async def rerank_all(body: RerankBody, work: CurrentWork) -> Response:
     return await rerank(body.model_copy(update={"top_n": None}), work, version="1")
 
 
-def _read(body: str | list[str] | ConnectorBody) -> tuple[list[str], bool]:
-    given = body.given() if isinstance(body, ConnectorBody) else body
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a body asks for: `name` is where its texts stand, `listed` whether as a list."""
+
+    texts: Sequence[str]
+    name: str
+    listed: bool
+    by_id: bool
+
+    def names(self, positions: Sequence[int]) -> dict[str, str]:
+        """Return what the request calls the texts at `positions`, of which the service has only these."""
+        if not self.listed:
+            return {"texts[0]": self.name}
+        return {"texts": self.name} | {
+            f"texts[{sent}]": f"{self.name}[{position}]" for sent, position in enumerate(positions)
+        }
+
+
+def _read(body: str | list[str] | ConnectorBody) -> _Asked:
+    name, given = body.given() if isinstance(body, ConnectorBody) else ("body", body)
     by_id = isinstance(body, ConnectorBody) and body.sparse_embedding_format in TOKEN_ID_FORMATS
-    return [given] if isinstance(given, str) else list(given), by_id
+    return _Asked([given] if isinstance(given, str) else list(given), name, not isinstance(given, str), by_id)
 
 
 async def _encode(
-    texts: Sequence[str], side: Side, work: Work, by_id: bool, model: str | None
+    asked: _Asked, positions: Sequence[int], side: Side, work: Work, model: str | None
 ) -> list[dict[str, float]]:
+    """Encode the texts at `positions`."""
     for_query = side is Side.QUERY
     lane = Lane.INTERACTIVE if for_query else Lane.BULK
     windows = Windows() if for_query else WHOLE_TEXT
-    result = await work.encode(texts, side=side, lane=lane, model=model, windows=windows, return_terms=not by_id)
-    return [_feature_map(encoding.vector, by_id, for_query) for encoding in result.encodings]
+    texts = [asked.texts[position] for position in positions]
+    with called(asked.names(positions)):
+        result = await work.encode(
+            texts, side=side, lane=lane, model=model, windows=windows, return_terms=not asked.by_id
+        )
+    return [_feature_map(encoding.vector, asked.by_id, for_query) for encoding in result.encodings]
 
 
 def _feature_map(vector: SparseVector, by_id: bool, for_query: bool) -> dict[str, float]:

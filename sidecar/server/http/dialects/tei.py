@@ -20,7 +20,7 @@ from sidecar.domain import Lane, ModelInfo, ModelKind, RankedDocument, Side, Tim
 from sidecar.errors import InvalidInput, NotReady, UnknownModel
 from sidecar.inference.service import TOKENISING_THREADS
 from sidecar.server.http.answers import json_response
-from sidecar.server.http.dialects.common import ModelParameter
+from sidecar.server.http.dialects.common import ModelParameter, called, explained
 from sidecar.server.http.problems import Problem, Renderer
 from sidecar.server.http.route import OPEN_TO_ALL, EdgeRoute
 from sidecar.server.http.schemas import Texts
@@ -46,7 +46,7 @@ def render_error(problem: Problem) -> Response:
     status, error_type = STATUS_AND_TYPE.get(problem.reason, (problem.status, "Validation"))
     if issubclass(problem.cause, NothingGiven):
         status, error_type = 400, "Empty"
-    return json_response({"error": problem.detail, "error_type": error_type}, status, problem.headers)
+    return json_response({"error": explained(problem), "error_type": error_type}, status, problem.headers)
 
 
 class NothingGiven(InvalidInput):
@@ -135,7 +135,8 @@ async def embed_sparse(
     """Encode one text or a list; each vector comes in ascending order of index."""
     texts, asked = body.texts(), _side_of(body.prompt_name, side)
     lane = Lane.INTERACTIVE if asked is Side.QUERY else Lane.BULK
-    result = await work.encode(texts, side=asked, lane=lane, model=model, windows=body.windows())
+    with called({"texts[0]" if isinstance(body.inputs, str) else "texts": "inputs"}):
+        result = await work.encode(texts, side=asked, lane=lane, model=model, windows=body.windows())
     rows = [
         [{"index": term_id, "value": weight} for term_id, weight in sorted(encoding.vector)]
         for encoding in result.encodings
@@ -176,7 +177,8 @@ async def rerank(body: RerankBody, work: CurrentWork, model: ModelParameter = No
     """Score every text; the answer is a bare list in descending order of score."""
     if not body.texts:
         raise NothingGiven("`texts` can't be empty.", field="texts")
-    result = await work.rerank(body.query, body.texts, model=model, windows=body.windows())
+    with called({"documents": "texts"}):
+        result = await work.rerank(body.query, body.texts, model=model, windows=body.windows())
     ranks: list[dict[str, object]] = []
     for document in result.results:
         rank: dict[str, object] = {"index": document.index, "score": _score(document, raw=body.raw_scores)}

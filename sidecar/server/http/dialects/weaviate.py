@@ -11,7 +11,7 @@ from starlette.responses import Response
 from sidecar.domain import ModelKind
 from sidecar.errors import NotReady
 from sidecar.server.http.answers import json_response
-from sidecar.server.http.dialects.common import ModelParameter
+from sidecar.server.http.dialects.common import ModelParameter, explained
 from sidecar.server.http.problems import Problem, Renderer
 from sidecar.server.http.route import OPEN_TO_ALL, EdgeRoute
 from sidecar.server.http.schemas import Texts
@@ -22,7 +22,7 @@ __all__ = ["render_error", "router"]
 
 def render_error(problem: Problem) -> Response:
     """Render as `{"error": message}`."""
-    return json_response({"error": problem.detail}, problem.status, problem.headers)
+    return json_response({"error": explained(problem)}, problem.status, problem.headers)
 
 
 class WeaviateRoute(EdgeRoute):
