@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,9 +21,15 @@ from pydantic_settings import (
 from sidecar.errors import SettingsInvalid
 from sidecar.validation import first_invalid
 
-__all__ = ["Provider", "Settings", "load_settings"]
+__all__ = ["LOOPBACK", "Provider", "Settings", "load_settings"]
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+Seconds = Annotated[float, Field(allow_inf_nan=False, le=86_400)]
+"""A duration; none is endless, since the waits of threads have a longest time and the end of a drain is rounded up."""
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Addresses that no other machine reaches."""
 
 Provider: TypeAlias = Literal["cpu", "cuda", "openvino"]
 """onnxruntime's execution providers, by the names that settings have for them."""
@@ -68,9 +74,9 @@ class Settings(BaseSettings):
     max_texts: int = Field(default=16_384, ge=1, description="Texts per call; above: refused, nothing is encoded.")
     max_text_bytes: int = Field(default=1_048_576, ge=1, description="UTF-8 bytes per text; above: refused.")
     max_request_bytes: int = Field(default=67_108_864, ge=1_024, description="Bytes per message or HTTP body.")
-    request_timeout: float = Field(default=25.0, gt=0, description="Seconds a call without a deadline may take.")
-    drain_delay: float = Field(default=0.0, ge=0, description="Seconds of serving on after SIGTERM, unready.")
-    drain_grace: float = Field(default=20.0, ge=0, description="Seconds in-flight calls get to finish after that.")
+    request_timeout: Seconds = Field(default=25.0, gt=0, description="Seconds a call without a deadline may take.")
+    drain_delay: Seconds = Field(default=0.0, ge=0, description="Seconds of serving on after SIGTERM, unready.")
+    drain_grace: Seconds = Field(default=20.0, ge=0, description="Seconds in-flight calls get to finish after that.")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Log level.")
     log_json: bool = Field(default=True, description="JSON log lines; off: for people.")
 
@@ -82,6 +88,26 @@ class Settings(BaseSettings):
         lists = {name: data[name] for name in ("models", "providers") if isinstance(data.get(name), str)}
         split = {name: tuple(part.strip() for part in text.split(",") if part.strip()) for name, text in lists.items()}
         return {**data, **split}
+
+    @field_validator("auth_token")
+    @classmethod
+    def _token_is_one(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not token.get_secret_value().strip():
+            raise ValueError("must not be empty")
+        return token
+
+    @field_validator("http_port", "admin_port")
+    @classmethod
+    def _port_is_free(cls, port: int, info: ValidationInfo) -> int:
+        # Fields are checked in their order: those before this one are there, unless they were refused themselves.
+        before = info.data
+        bind = before.get("bind", "")
+        others = {"grpc_port": bind} if info.field_name == "http_port" else {"grpc_port": bind, "http_port": bind}
+        own = bind if info.field_name == "http_port" else before.get("admin_bind", "")
+        for name, address in others.items():
+            if port and before.get(name) == port and _overlap(own, address):
+                raise ValueError(f"{port} is the {name} already; choose another, or 0")
+        return port
 
     @model_validator(mode="after")
     def _budget_fits(self) -> Self:
@@ -101,6 +127,15 @@ class Settings(BaseSettings):
         path = os.environ.get("SIDECAR_CONFIG")
         file = (YamlConfigSettingsSource(settings_cls, yaml_file=Path(path)),) if path else ()
         return (init_settings, env_settings, *file)
+
+
+def _overlap(first: str, second: str) -> bool:
+    """Whether a port that is open on one of the two addresses is taken on the other."""
+    if first == second or "::" in (first, second):
+        return True
+    if "0.0.0.0" in (first, second):
+        return ":" not in first + second
+    return "localhost" in (first, second) and {first, second} <= set(LOOPBACK)
 
 
 def load_settings(**flags: object) -> Settings:

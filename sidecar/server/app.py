@@ -11,15 +11,14 @@ from enum import Enum
 import structlog
 
 from sidecar import __version__
+from sidecar.server.files import raise_file_limit
 from sidecar.server.lifecycle import Lifecycle
 from sidecar.server.logs import log_loop_errors
-from sidecar.settings import Settings
+from sidecar.settings import LOOPBACK, Settings
 
 __all__ = ["Ending", "serve"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +42,7 @@ async def serve(settings: Settings) -> Ending:
     for number in SIGNALS:
         loop.add_signal_handler(number, _on_signal, number, asked)
     log.info("starting", version=__version__, pid=os.getpid())
+    raise_file_limit()
     if settings.bind not in LOOPBACK and settings.auth_token is None:
         log.warning("open to the network without a token", address=settings.bind)
     lifecycle = Lifecycle(settings)

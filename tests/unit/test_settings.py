@@ -50,6 +50,15 @@ def test_models_from_the_environment_are_comma_separated(monkeypatch: pytest.Mon
         ({"log_level": "loud"}, "log_level"),
         ({"no_such_setting": 1}, "no_such_setting"),
         ({"request_timeout": 0}, "request_timeout"),
+        ({"request_timeout": float("inf")}, "request_timeout"),
+        ({"drain_delay": float("inf")}, "drain_delay"),
+        ({"drain_grace": float("inf")}, "drain_grace"),
+        ({"drain_grace": float("nan")}, "drain_grace"),
+        ({"drain_grace": 1e12}, "drain_grace"),
+        ({"auth_token": ""}, "auth_token"),
+        ({"auth_token": " \n"}, "auth_token"),
+        ({"grpc_port": 7, "http_port": 7}, "http_port"),
+        ({"grpc_port": 8_080}, "http_port"),
     ],
 )
 def test_what_is_wrong_is_named(flags: dict[str, object], field: str) -> None:
@@ -69,6 +78,37 @@ def test_an_unknown_key_of_the_file_is_refused(monkeypatch: pytest.MonkeyPatch, 
 def test_a_queue_smaller_than_a_batch_is_refused() -> None:
     with pytest.raises(SettingsInvalid, match="max_queue_tokens"):
         load_settings(max_batch_tokens=4096, max_queue_tokens=1024)
+
+
+@pytest.mark.parametrize(
+    ("bind", "admin_bind", "taken"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("127.0.0.1", "0.0.0.0", True),
+        ("::", "127.0.0.1", True),
+        ("localhost", "127.0.0.1", True),
+        ("10.0.0.1", "127.0.0.1", False),
+        ("0.0.0.0", "::1", False),
+        ("localhost", "10.0.0.1", False),
+    ],
+)
+def test_the_admin_port_may_have_a_data_ports_number_on_another_address(
+    bind: str, admin_bind: str, taken: bool
+) -> None:
+    for ports in ({"grpc_port": 7}, {"http_port": 7}):
+        flags = {"bind": bind, "admin_bind": admin_bind, "admin_port": 7, **ports}
+        if taken:
+            with pytest.raises(SettingsInvalid, match="already") as raised:
+                load_settings(**flags)
+            assert raised.value.field == "admin_port"
+        else:
+            assert load_settings(**flags).admin_port == 7
+
+
+def test_any_number_of_ports_may_be_the_systems_choice() -> None:
+    settings = load_settings(grpc_port=0, http_port=0, admin_port=0)
+    assert (settings.grpc_port, settings.http_port, settings.admin_port) == (0, 0, 0)
 
 
 def test_settings_are_frozen_and_the_token_is_hidden() -> None:

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from sidecar.cli.main import app
+from sidecar.errors import SettingsInvalid
 from sidecar.settings import Settings
 
 runner = CliRunner()
@@ -142,7 +143,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_1(flag: str) -> None:
 def test_an_address_that_is_not_ours_is_one_clear_line(flag: str) -> None:
     # 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
     done = sidecar(
-        "--log-level", "error", flag, "192.0.2.1", "--grpc-port", "9", "--http-port", "9", "--admin-port", "0"
+        "--log-level", "error", flag, "192.0.2.1", "--grpc-port", "9", "--http-port", "10", "--admin-port", "0"
     )
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
@@ -155,3 +156,25 @@ def test_an_unknown_bundle_is_one_clear_line() -> None:
     assert done.returncode == 1
     assert "no-such-bundle" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--grpc-port", "7", "--http-port", "7"], "Setting http_port: 7 is the grpc_port already"),
+        (["--http-port", "7", "--admin-port", "7"], "Setting admin_port: 7 is the http_port already"),
+        (["--auth-token", ""], "Setting auth_token: must not be empty."),
+        (["--drain-grace", "inf"], "Setting drain_grace"),
+    ],
+)
+def test_check_config_refuses_what_serving_would_trip_over(arguments: list[str], said: str) -> None:
+    result = runner.invoke(app, ["serve", "--check-config", *arguments])
+    assert isinstance(result.exception, SettingsInvalid)
+    assert said in result.exception.message
+
+
+def test_a_token_that_is_set_and_empty_does_not_open_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_AUTH_TOKEN", "")
+    result = runner.invoke(app, ["serve", "--check-config"])
+    assert isinstance(result.exception, SettingsInvalid)
+    assert result.exception.field == "auth_token"
