@@ -270,7 +270,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A document on its way through the ranking: what each stage gave it. None: that stage did not score it."""
+    """A document on its way through the ranking: what each stage gave it. None: that stage did not score it.
+
+    `index` is the concrete index that it lies in: behind an alias, several documents may have one id.
+    """
 
     id: str
     source: Mapping[str, object] = field(default_factory=dict)
@@ -279,6 +282,7 @@ class Candidate:
     sparse_score: float | None = None
     first_stage_score: float | None = None
     rerank_score: float | None = None
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)

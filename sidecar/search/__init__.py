@@ -16,6 +16,7 @@ from sidecar.search.degradation import NO_QUERY_TERMS, NO_STORED_VECTORS
 from sidecar.search.feedback import Rocchio
 from sidecar.search.fusion import LinearFusion, ReciprocalRankFusion
 from sidecar.search.normalization import Normalization
+from sidecar.search.paging import NotReranked
 from sidecar.search.passages import BestPassage
 from sidecar.search.profile import Lexical, Profile, QueryPruning, Sparse, read_profile
 from sidecar.search.rerank import Rerank
@@ -36,6 +37,7 @@ __all__ = [
     "LinearFusion",
     "Matching",
     "Normalization",
+    "NotReranked",
     "Profile",
     "QueryPruning",
     "ReciprocalRankFusion",

@@ -14,6 +14,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.client._sync_client import PORTALS
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine
+from sidecar.errors import InvalidInput
 from sidecar.search.augment import Augmented, Matching
 from sidecar.search.profile import Profile
 from sidecar.search.result import BodyResult, SearchResult
@@ -27,7 +28,7 @@ class Searcher:
 
     `engine` is an address, or what `Engine.connect` returns before it is awaited, where it needs credentials;
     `sidecar` an address, a client that was not used yet, or None for lexical profiles; `fingerprint` as there.
-    Safe to share between threads.
+    Safe to share between threads. Raises InvalidInput for an empty address, and what connecting raises.
 
     Usage:
         with Searcher("http://127.0.0.1:9200", "127.0.0.1:50051", "hybrid+rerank", index="articles") as searcher:
@@ -43,6 +44,10 @@ class Searcher:
         index: str,
         fingerprint: str | None = None,
     ) -> None:
+        if isinstance(sidecar, str) and not sidecar.strip():
+            raise InvalidInput(
+                "The sidecar's address is empty: give host:port, or None for a lexical profile.", field="sidecar"
+            )
         client = AsyncSidecarClient(sidecar) if isinstance(sidecar, str) else sidecar
         with ExitStack() as resources:
             self._portal = resources.enter_context(PORTALS)

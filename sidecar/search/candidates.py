@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.domain import Candidate
 from sidecar.search.fusion import FusionStrategy, Scored
+from sidecar.search.identity import DocumentKey, key_of
 
 __all__ = ["Retrieved", "first_stage"]
 
@@ -29,28 +30,29 @@ def first_stage(lists: Sequence[Retrieved], fusion: FusionStrategy, depth: int) 
     """
     merged = _merge(lists)
     if len(lists) == 1:
-        return [replace(merged[hit.id], first_stage_score=hit.score) for hit in lists[0].hits]
-    heads = [[Scored(hit.id, hit.score) for hit in found.hits[:depth]] for found in lists]
+        return [replace(merged[key_of(hit)], first_stage_score=hit.score) for hit in lists[0].hits]
+    heads = [[Scored(key_of(hit), hit.score) for hit in found.hits[:depth]] for found in lists]
     fused = fusion.fuse(heads, [found.weight for found in lists])
     head = [replace(merged[document.id], first_stage_score=document.score) for document in fused]
-    seen = {candidate.id for candidate in head}
-    best: dict[str, tuple[int, int]] = {}
+    seen = {key_of(candidate) for candidate in head}
+    best: dict[DocumentKey, tuple[int, int]] = {}
     for number, found in enumerate(lists):
         for rank, hit in enumerate(found.hits[depth:], start=depth):
-            if hit.id not in seen:
-                best[hit.id] = min((rank, number), best.get(hit.id, (rank, number)))
-    return head + [merged[name] for name in sorted(best, key=best.__getitem__)]
+            key = key_of(hit)
+            if key not in seen:
+                best[key] = min((rank, number), best.get(key, (rank, number)))
+    return head + [merged[key] for key in sorted(best, key=best.__getitem__)]
 
 
-def _merge(lists: Sequence[Retrieved]) -> Mapping[str, Candidate]:
+def _merge(lists: Sequence[Retrieved]) -> Mapping[DocumentKey, Candidate]:
     """One candidate per document, with the score that each retriever gave it."""
-    merged: dict[str, Candidate] = {}
+    merged: dict[DocumentKey, Candidate] = {}
     for found in lists:
         for hit in found.hits:
-            known = merged.get(hit.id, replace(hit, score=0.0))
+            known = merged.get(key_of(hit), replace(hit, score=0.0))
             if found.retriever == "lexical":
                 known = replace(known, lexical_score=hit.score)
             elif found.retriever == "sparse":
                 known = replace(known, sparse_score=hit.score)
-            merged[hit.id] = known
+            merged[key_of(hit)] = known
     return merged

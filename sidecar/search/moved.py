@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from sidecar.engine import Engine, IndexMeta
 from sidecar.search.encoding import Record
 
-__all__ = ["ATTEMPTS", "has_moved"]
+__all__ = ["ATTEMPTS", "has_left", "has_moved"]
 
 ATTEMPTS = 5
 """How often a search begins anew because of a move; more of them in one search are no migration."""
@@ -30,3 +30,12 @@ async def has_moved(
     if all(names and names <= known for names in found):
         return False
     return (await record.read()).fingerprint != meta.fingerprint
+
+
+async def has_left(engine: Engine, index: str, record: Record, indices: Iterable[str]) -> bool:
+    """Return whether the name no longer stands for one of `indices`, that hits came from; then `record` is read again.
+
+    To be asked where documents that were found can't be fetched: they were deleted, or the name was pointed elsewhere.
+    """
+    meta = await record.read()
+    return not frozenset(indices) <= engine.holders(index, meta)

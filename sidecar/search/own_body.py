@@ -12,19 +12,19 @@ from sidecar.search.bodies import Anatomy, Unchanged, anatomy
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.expansion import QueryExpander
-from sidecar.search.moved import ATTEMPTS, has_moved
+from sidecar.search.identity import raw_key_of
+from sidecar.search.moved import ATTEMPTS, has_left, has_moved
+from sidecar.search.paging import page_of, why_not_reranked
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Head, Reranker
 from sidecar.search.result import BodyResult, StageTimings, raw_hits
 from sidecar.search.retrieval import FirstStage
 from sidecar.search.stopwatch import Stopwatch
-from sidecar.search.text import check_query
+from sidecar.search.text import check_body, check_query
 
 __all__ = ["OwnBody"]
 
 MAX_TERMS = 512
-DEFAULT_SIZE = 10
-"""`size` of a body that names none."""
 
 
 class OwnBody:
@@ -60,8 +60,9 @@ class OwnBody:
         record = self._record.pinned()
         for _ in range(ATTEMPTS):
             augmented, timings = await self._prepared(body, text, matching, deadline, record, watch)
-            result = await self._executed(body, text, augmented, timings, watch, deadline)
-            if augmented.unchanged is not None or not await self._moved(record, result):
+            result, unread = await self._executed(body, text, augmented, timings, watch, deadline)
+            moved = augmented.unchanged is None and await self._moved(record, result)
+            if not moved and not (unread and await has_left(self._engine, self._index, record, unread)):
                 break
         return result
 
@@ -75,6 +76,7 @@ class OwnBody:
         watch: Stopwatch,
     ) -> tuple[Augmented, StageTimings]:
         """Return the augmented body, and what its encoding and its feedback took."""
+        check_body(body, text)
         parts = anatomy(body, text)
         if parts.unchanged is not None or parts.text is None:
             return Augmented(body, parts.unchanged), StageTimings(watch.lap())
@@ -109,36 +111,41 @@ class OwnBody:
         timings: StageTimings,
         watch: Stopwatch,
         deadline: Deadline,
-    ) -> BodyResult:
+    ) -> tuple[BodyResult, frozenset[str]]:
+        """Return the answer, and the indices of hits that could not be read to be reranked."""
         wanted = anatomy(body, text).text
         policy = self._profile.rerank
         lost = augmented.degraded_stage == "encode" and augmented.degraded != NO_QUERY_TERMS
-        start, size = _number(body.get("from"), 0), _number(body.get("size"), DEFAULT_SIZE)
-        if self._reranker is None or policy is None or wanted is None or lost or "search_after" in body:
+        reranks = self._reranker is not None and policy is not None and wanted is not None and not lost
+        against = why_not_reranked(body) if reranks else None
+        if self._reranker is None or policy is None or wanted is None or lost or against is not None:
             answer = await self._engine.search(self._index, augmented.body, timeout=deadline.left())
-            return BodyResult(
+            result = BodyResult(
                 answer.raw,
                 augmented.unchanged,
                 augmented.degraded,
                 augmented.degraded_stage,
                 replace(timings, retrieve_ms=watch.lap(), total_ms=watch.total()),
+                against,
             )
-        window = max(policy.depth, start + size)
+            return result, frozenset()
+        page = page_of(body)
+        end = page.start + page.size
+        window = max(policy.depth, end)
         answer = await self._engine.search(
             self._index, {**augmented.body, "from": 0, "size": window}, timeout=deadline.left()
         )
         meta = await self._record.get()
         hits = raw_hits(answer.raw)
-        texts = await self._first.sources(
-            [str(hit.get("_id")) for hit in hits[: policy.depth]], list(meta.source_fields), timeout=deadline.left()
-        )
+        keys = [raw_key_of(hit) for hit in hits[: policy.depth]]
+        texts = await self._first.sources(keys, list(meta.source_fields), timeout=deadline.left())
         retrieve_ms = watch.lap()
         head = [
-            Head(position, texts.get(str(hit.get("_id")), {}), _score(hit))
-            for position, hit in enumerate(hits[: policy.depth])
+            Head(position, texts.get(key, {}), _score(hit))
+            for position, (key, hit) in enumerate(zip(keys, hits, strict=False))
         ]
         reranked = await self._reranker.rerank(
-            wanted, head, len(hits), meta.source_fields, deadline.left(policy.timeout), page=start + size
+            wanted, head, len(hits), meta.source_fields, deadline.left(policy.timeout), page=end
         )
         if isinstance(reranked, Degraded):
             ordered, failed = list(hits), reranked
@@ -153,13 +160,14 @@ class OwnBody:
         degraded, stage = augmented.degraded, augmented.degraded_stage
         if failed is not None and stage != "encode":
             degraded, stage = failed.reason, failed.stage
-        return BodyResult(
-            _with_hits(answer.raw, ordered[start : start + size]),
+        result = BodyResult(
+            _with_hits(answer.raw, ordered[page.start : end]),
             augmented.unchanged,
             degraded,
             stage,
             replace(timings, retrieve_ms=retrieve_ms, rerank_ms=watch.lap(), total_ms=watch.total()),
         )
+        return result, frozenset(place for name, place in keys if (name, place) not in texts)
 
     def _augmented(
         self, body: JsonObject, parts: Anatomy, vector: SparseVector, meta: IndexMeta, matching: Matching
@@ -190,10 +198,6 @@ def _restrictions(body: JsonObject, parts: Anatomy, matching: Matching) -> tuple
         clauses.append({"bool": {"must_not": list(parts.must_not)}})
     clauses.append(body.get("post_filter"))
     return tuple(clause for clause in clauses if isinstance(clause, Mapping))
-
-
-def _number(value: JsonValue, default: int) -> int:
-    return value if isinstance(value, int) else default
 
 
 def _score(hit: JsonObject) -> float:

@@ -9,6 +9,7 @@ from sidecar.domain import JsonObject, JsonValue, SparseVector
 from sidecar.engine import Engine, IndexMeta, PassageField, dialect_of
 from sidecar.engine.passage_field import START, TEXT
 from sidecar.engine.stored import read_hits
+from sidecar.search.identity import DocumentKey, only, raw_key_of
 
 __all__ = ["BestPassage", "Passages"]
 
@@ -33,31 +34,31 @@ class Passages:
         self._index = index
 
     async def best(
-        self, ids: Sequence[str], vector: SparseVector | None, meta: IndexMeta, *, timeout: float
-    ) -> dict[str, BestPassage]:
+        self, documents: Sequence[DocumentKey], vector: SparseVector | None, meta: IndexMeta, *, timeout: float
+    ) -> dict[DocumentKey, BestPassage]:
         """Return the best passage by document; nothing for documents of which no passage holds a term of the query.
 
         Asked apart from the search itself, for just the documents that are shown or reranked: a cluster looks for
         passages in every hit that it fetches, and a search fetches many more.
         """
         dialect = dialect_of(meta)
-        if not ids or vector is None or not isinstance(dialect, PassageField):
+        if not documents or vector is None or not isinstance(dialect, PassageField):
             return {}
         path = meta.vector_field
         shown: JsonObject = {"size": 1, "_source": {"includes": [f"{path}.{TEXT}", f"{path}.{START}"]}}
         clause = dialect.scored_by(path, vector, meta.fingerprint, shown=shown)
         body: JsonObject = {
-            "query": {"bool": {"filter": [{"ids": {"values": list(ids)}}], "must": [clause]}},
-            "size": len(ids),
+            "query": {"bool": {"filter": [only(documents)], "must": [clause]}},
+            "size": len(documents),
             "_source": False,
         }
         answer = await self._engine.search(self._index, body, timeout=timeout)
-        found: dict[str, BestPassage] = {}
+        found: dict[DocumentKey, BestPassage] = {}
         for hit in read_hits(answer.raw):
             inner = hit.get("inner_hits")
             best = _first(inner.get(path)) if isinstance(inner, Mapping) else None
             if best is not None:
-                found[str(hit.get("_id"))] = best
+                found[raw_key_of(hit)] = best
         return found
 
 

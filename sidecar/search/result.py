@@ -24,7 +24,8 @@ class Contribution:
 class SearchHit:
     """A document of the answer. A score is None where that stage did not see the document.
 
-    `rank` counts from 1 over all pages. `first_stage_score` is the fused score (or the only retriever's); it is not
+    `index` is the concrete index that it lies in: behind an alias, documents of several may have the same id. `rank`
+    counts from 1 over all pages. `first_stage_score` is the fused score (or the only retriever's); it is not
     comparable with `rerank_score`, which is why there is no one "score". `why` and `passage` are filled on request, and
     `passage` where the index has passages and one of them holds a term of the query.
     """
@@ -32,6 +33,7 @@ class SearchHit:
     id: str
     rank: int
     source: Mapping[str, object]
+    index: str = ""
     first_stage_score: float | None = None
     lexical_score: float | None = None
     sparse_score: float | None = None
@@ -60,9 +62,9 @@ class SearchResult:
     `degraded` is None, or the reason (as in ErrorInfo.reason: `SIDECAR_UNAVAILABLE`, `DEADLINE_EXCEEDED`, `OVERLOADED`
     …, or `NO_QUERY_TERMS`, `NO_STORED_VECTORS`) why `degraded_stage` (`encode` | `rerank` | `feedback`) was left out;
     of several stages, the first in that order. `total` is None unless the profile
-    says `count_hits`; then it counts the matching documents as the cluster does: exact up to its limit (10,000 by
-    default), a lower bound above it; with two retrievers it is the larger of their counts. `partial`: the cluster said
-    that shards were missing or late.
+    says `count_hits`; then it is how many documents the retrievers find together, a lower bound where the query has
+    more words and terms (about 1,000) than the cluster takes at once. `partial`: the cluster said that shards were
+    missing or late.
     """
 
     hits: tuple[SearchHit, ...]
@@ -78,7 +80,8 @@ class SearchResult:
 class BodyResult:
     """The cluster's own answer to an augmented body, its hits in final order (`_rerank_score` beside `_score`).
 
-    `unchanged` says why a body was executed as it came; `degraded` is the same as in `SearchResult`.
+    `unchanged` says why a body was executed as it came; `not_reranked` why the profile's reranking was left out, where
+    neither `unchanged` nor `degraded` says it (see `NotReranked`); `degraded` is the same as in `SearchResult`.
     """
 
     response: JsonObject
@@ -86,6 +89,7 @@ class BodyResult:
     degraded: str | None = None
     degraded_stage: str | None = None
     timings: StageTimings = field(default_factory=StageTimings)
+    not_reranked: str | None = None
 
 
 def raw_hits(response: JsonObject) -> list[JsonObject]:

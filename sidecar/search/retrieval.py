@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.domain import Candidate, JsonObject, JsonValue, SparseVector
-from sidecar.engine import Engine, IndexMeta, PassageField, SearchResponse, dialect_of
+from sidecar.engine import Engine, Hit, IndexMeta, PassageField, SearchResponse, dialect_of
 from sidecar.search.candidates import Retrieved, first_stage
+from sidecar.search.identity import DocumentKey, key_of, only
 from sidecar.search.profile import Profile
 from sidecar.search.text import MAX_WORDS, few_words
 from sidecar.search.two_phase import rescore_clause, split_terms
@@ -60,13 +61,7 @@ class FirstStage:
         if question.vector is None:
             return {"lexical": _filtered(self._match(question), question.filters)}
         if lexical is not None and sparse is not None and self._profile.summed_in_cluster:
-            words = max(MIN_WORDS, MAX_WORDS - len(question.vector))
-            clauses: list[JsonValue] = [
-                self._match(question, boost=lexical.weight, words=words),
-                self.sparse_clause(question.vector, question.meta, boost=sparse.weight),
-            ]
-            both: dict[str, JsonValue] = {"should": clauses, "minimum_should_match": 1}
-            return {"summed": {"bool": {**both, "filter": list(question.filters)}}}
+            return {"summed": self._either(question, question.vector, lexical.weight, sparse.weight)}
         queries: dict[str, JsonObject] = {}
         if lexical is not None:
             queries["lexical"] = _filtered(self._match(question), question.filters)
@@ -97,39 +92,75 @@ class FirstStage:
 
         `head`: how many documents from the top are wanted besides the page (for reranking); 0: none.
         """
-        queries, light = self._phases(question)
+        first, light = self._phases(question)
+        queries = self.queries(first)
         shown = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
-        counted: JsonObject = {"track_total_hits": self._profile.count_hits}
         if len(queries) == 1:
             ((name, query),) = queries.items()
             start = from_ if head == 0 else 0
             wanted = size if head == 0 else max(head, from_ + size)
-            rescored = self._rescored(name, light, start + wanted)
-            body: JsonObject = {**counted, **rescored, "query": query, "from": start, "size": wanted, "_source": shown}
+            body: JsonObject = {
+                "track_total_hits": self._profile.count_hits,
+                **self._rescored(name, light),
+                "query": query,
+                "from": start,
+                "size": wanted,
+                "_source": shown,
+            }
             answers: Sequence[SearchResponse] = [await self._engine.search(self._index, body, timeout=timeout)]
+            total = answers[0].total
         else:
             start = 0
             depth = max(self._profile.candidates, from_ + size)
             bodies: list[JsonObject] = [
-                {**counted, **self._rescored(name, light, depth), "query": query, "size": depth, "_source": False}
+                {
+                    "track_total_hits": False,
+                    **self._rescored(name, light),
+                    "query": query,
+                    "size": depth,
+                    "_source": False,
+                }
                 for name, query in queries.items()
             ]
-            answers = await self._engine.multi_search(self._index, bodies, timeout=timeout)
+            answers = await self._engine.multi_search(self._index, [*bodies, *self._counts(first)], timeout=timeout)
+            total = answers[-1].total
         lists = [
-            Retrieved(name, self._weight(name), tuple(Candidate(hit.id, hit.source, hit.score) for hit in answer.hits))
-            for name, answer in zip(queries, answers, strict=True)
+            Retrieved(name, self._weight(name), tuple(map(_candidate, answer.hits)))
+            for name, answer in zip(queries, answers, strict=False)
         ]
         return Found(
             candidates=first_stage(lists, self._profile.fusion, self._profile.candidates),
             start=start,
-            total=max((answer.total for answer in answers if answer.total is not None), default=None),
+            total=total,
             partial=any(answer.timed_out or answer.failed_shards > 0 for answer in answers),
             has_sources=len(queries) == 1,
-            indices=tuple(frozenset(hit.index for hit in answer.hits) for answer in answers),
+            indices=tuple(frozenset(hit.index for hit in answer.hits) for answer in answers[: len(queries)]),
         )
 
-    def _phases(self, question: Question) -> tuple[dict[str, JsonObject], JsonObject | None]:
-        """Return the queries of the first phase, and the sparse query of the second, if the profile wants two.
+    def _either(
+        self, question: Question, vector: SparseVector, lexical_weight: float = 1.0, sparse_weight: float = 1.0
+    ) -> JsonObject:
+        """Return what finds all that either retriever does; the scores add up.
+
+        A query of more words and terms than the cluster has clauses for goes without its last words.
+        """
+        words = max(MIN_WORDS, MAX_WORDS - len(vector))
+        clauses: list[JsonValue] = [
+            self._match(question, boost=lexical_weight, words=words),
+            self.sparse_clause(vector, question.meta, boost=sparse_weight),
+        ]
+        both: dict[str, JsonValue] = {"should": clauses, "minimum_should_match": 1}
+        return {"bool": {**both, "filter": list(question.filters)}}
+
+    def _counts(self, question: Question) -> list[JsonObject]:
+        """Return the body that counts what two retrievers find together, if the profile wants to know."""
+        if not self._profile.count_hits or question.vector is None:
+            return []
+        query = self._either(question, question.vector)
+        return [{"track_total_hits": True, "query": query, "size": 0, "_source": False}]
+
+    def _phases(self, question: Question) -> tuple[Question, JsonObject | None]:
+        """Return the question of the first phase, and the sparse query of the second, if the profile wants two.
 
         Without light terms, without a vector, and in a dialect that has no plain `rank_feature` clauses there is one;
         and over passages: the light terms' best passage need not be the heavy terms', and their sum nobody's score.
@@ -138,29 +169,34 @@ class FirstStage:
         rule = None if sparse is None else sparse.two_phase
         possible = meta.dialect in TWO_PHASE_DIALECTS and meta.passages is None
         if sparse is None or rule is None or question.vector is None or not possible:
-            return self.queries(question), None
+            return question, None
         heavy, light = split_terms(question.vector, rule.ratio)
         if not len(light):
-            return self.queries(question), None
+            return question, None
         boost = sparse.weight if self._profile.summed_in_cluster else 1.0
         second = dialect_of(meta).sparse_query(meta.vector_field, light, boost)
-        return self.queries(replace(question, vector=heavy)), second
+        return replace(question, vector=heavy), second
 
-    def _rescored(self, name: str, light: JsonObject | None, wanted: int) -> JsonObject:
-        """Return the `rescore` of a retriever's body for so many wanted documents; empty for one phase."""
+    def _rescored(self, name: str, light: JsonObject | None) -> JsonObject:
+        """Return the `rescore` of a retriever's body; empty for one phase.
+
+        Its window is the same for every page, so that what is above it on one is not below it on another.
+        """
         sparse = self._profile.sparse
         if light is None or sparse is None or sparse.two_phase is None or name == "lexical":
             return {}
-        return {"rescore": rescore_clause(light, max(sparse.two_phase.window, wanted))}
+        return {"rescore": rescore_clause(light, max(sparse.two_phase.window, self._profile.candidates))}
 
-    async def sources(self, ids: Iterable[str], shown: JsonValue, *, timeout: float) -> dict[str, Mapping[str, object]]:
-        """Return the documents' fields by id, as far as `shown` (a `_source` clause) goes."""
-        names = list(ids)
-        if not names:
+    async def sources(
+        self, documents: Iterable[DocumentKey], shown: JsonValue, *, timeout: float
+    ) -> dict[DocumentKey, Mapping[str, object]]:
+        """Return the documents' fields, as far as `shown` (a `_source` clause) goes; without those that are gone."""
+        keys = list(documents)
+        if not keys:
             return {}
-        body: JsonObject = {"query": {"ids": {"values": names}}, "size": len(names), "_source": shown}
+        body: JsonObject = {"query": only(keys), "size": len(keys), "_source": shown}
         answer = await self._engine.search(self._index, body, timeout=timeout)
-        return {hit.id: hit.source for hit in answer.hits}
+        return {key_of(hit): hit.source for hit in answer.hits}
 
     def _match(self, question: Question, boost: float = 1.0, words: int = MAX_WORDS) -> JsonObject:
         clause: dict[str, JsonValue] = {"query": few_words(question.text, words)}
@@ -171,6 +207,10 @@ class FirstStage:
     def _weight(self, name: str) -> float:
         retriever = {"lexical": self._profile.lexical, "sparse": self._profile.sparse}.get(name)
         return 1.0 if retriever is None else retriever.weight
+
+
+def _candidate(hit: Hit) -> Candidate:
+    return Candidate(hit.id, hit.source, hit.score, index=hit.index)
 
 
 def _filtered(query: JsonObject, filters: Sequence[JsonObject]) -> JsonObject:

@@ -15,7 +15,8 @@ from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.expansion import Expansion, QueryExpander
 from sidecar.search.explain import contributions
-from sidecar.search.moved import ATTEMPTS, has_moved
+from sidecar.search.identity import DocumentKey, key_of, only, raw_key_of
+from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.own_body import OwnBody
 from sidecar.search.passages import BestPassage, Passages
 from sidecar.search.ports import Sidecar
@@ -95,8 +96,8 @@ class AsyncSearcher:
         each hit's `why` at the price of one more request, and so does `passages` each hit's best `passage`, in an
         index that has passages.
 
-        Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page), FingerprintMismatch (the index was encoded
-        by another model), UnknownModel and WrongModelKind (profile), and the cluster's EngineErrors.
+        Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page, types), FingerprintMismatch (the index was
+        encoded by another model), UnknownModel and WrongModelKind (profile), and the cluster's EngineErrors.
         """
         check_query(text)
         check_page(size, from_)
@@ -117,15 +118,20 @@ class AsyncSearcher:
             moved = vector is not None and await has_moved(
                 self._engine, self.index, record, question.meta, (*expansion.indices, *found.indices)
             )
+            if not moved:
+                whole = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
+                lost = {one.index for one in found.candidates} if len(whole.candidates) < len(found.candidates) else ()
+                moved = bool(lost) and await has_left(self._engine, self.index, record, lost)
+                found = found if moved else whole
             retrieve_ms += watch.lap()
             if not moved:
                 break
         found = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
         retrieve_ms += watch.lap()
         rerank_ms = passages_ms = 0.0
-        best: dict[str, BestPassage] = {}
+        best: dict[DocumentKey, BestPassage] = {}
         if head and self._reranker is not None:
-            best = await self._best([one.id for one in found.candidates[:head]], question, deadline)
+            best = await self._best([key_of(one) for one in found.candidates[:head]], question, deadline)
             passages_ms = watch.lap()
         if head and self._reranker is not None and self.profile.rerank is not None:
             hits, failed = await self._reranked(found, question, head, from_ + size, best, deadline)
@@ -135,8 +141,9 @@ class AsyncSearcher:
             hits = _ranked(found.candidates, found.start)
         page = hits[from_ - found.start : from_ - found.start + size]
         if passages:
-            best |= await self._best([hit.id for hit in page if hit.id not in best], question, deadline)
-            page = [replace(hit, passage=best.get(hit.id)) for hit in page]
+            shown = [key_of(hit) for hit in page]
+            best |= await self._best([key for key in shown if key not in best], question, deadline)
+            page = [replace(hit, passage=best.get(key)) for hit, key in zip(page, shown, strict=True)]
             passages_ms += watch.lap()
         degraded = degraded or expansion.degraded
         explain_ms = 0.0
@@ -199,17 +206,19 @@ class AsyncSearcher:
         if not head:
             wanted = found.candidates[from_ : from_ + size]
         hidden = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
-        sources = await self._first.sources([one.id for one in wanted], hidden, timeout=deadline.left())
-        gone = {one.id for one in wanted} - sources.keys()
+        sources = await self._first.sources([key_of(one) for one in wanted], hidden, timeout=deadline.left())
+        gone = {key_of(one) for one in wanted} - sources.keys()
         candidates = [
-            replace(candidate, source=sources.get(candidate.id, {}))
+            replace(candidate, source=sources.get(key_of(candidate), {}))
             for candidate in found.candidates
-            if candidate.id not in gone
+            if key_of(candidate) not in gone
         ]
         return replace(found, candidates=candidates, has_sources=True)
 
-    async def _best(self, ids: Sequence[str], question: Question, deadline: Deadline) -> dict[str, BestPassage]:
-        return await self._passages.best(ids, question.vector, question.meta, timeout=deadline.left())
+    async def _best(
+        self, documents: Sequence[DocumentKey], question: Question, deadline: Deadline
+    ) -> dict[DocumentKey, BestPassage]:
+        return await self._passages.best(documents, question.vector, question.meta, timeout=deadline.left())
 
     async def _reranked(
         self,
@@ -217,13 +226,13 @@ class AsyncSearcher:
         question: Question,
         depth: int,
         page: int,
-        best: Mapping[str, BestPassage],
+        best: Mapping[DocumentKey, BestPassage],
         deadline: Deadline,
     ) -> tuple[list[SearchHit], Degraded | None]:
         assert self._reranker is not None
         assert self.profile.rerank is not None
         head = [
-            Head(position, candidate.source, candidate.first_stage_score or 0.0, _text_of(best.get(candidate.id)))
+            Head(position, candidate.source, candidate.first_stage_score or 0.0, _text_of(best.get(key_of(candidate))))
             for position, candidate in enumerate(found.candidates[:depth])
         ]
         timeout = deadline.left(self.profile.rerank.timeout)
@@ -240,10 +249,10 @@ class AsyncSearcher:
     async def _explained(self, page: Sequence[SearchHit], question: Question, deadline: Deadline) -> list[SearchHit]:
         if not page:
             return []
-        only = {"ids": {"values": [hit.id for hit in page]}}
+        shown = only(key_of(hit) for hit in page)
         bodies: list[JsonObject] = [
             {
-                "query": {"bool": {"must": [query], "filter": [only]}},
+                "query": {"bool": {"must": [query], "filter": [shown]}},
                 "size": len(page),
                 "explain": True,
                 "_source": False,
@@ -251,7 +260,7 @@ class AsyncSearcher:
             for query in self._first.queries(question).values()
         ]
         dialect, vector = dialect_of(question.meta), question.vector or SparseVector()
-        why: dict[str, tuple[Contribution, ...]] = {}
+        why: dict[DocumentKey, tuple[Contribution, ...]] = {}
         for answer in await self._engine.multi_search(self.index, bodies, timeout=deadline.left()):
             for raw in raw_hits(answer.raw):
                 shares = contributions(
@@ -259,9 +268,9 @@ class AsyncSearcher:
                     question.meta.fingerprint,
                     lambda feature: dialect.term_of(feature, vector),
                 )
-                name = str(raw.get("_id"))
-                why[name] = why.get(name, ()) + shares
-        return [replace(hit, why=why.get(hit.id, ())) for hit in page]
+                key = raw_key_of(raw)
+                why[key] = why.get(key, ()) + shares
+        return [replace(hit, why=why.get(key_of(hit), ())) for hit in page]
 
 
 def _text_of(passage: BestPassage | None) -> str | None:
@@ -274,6 +283,7 @@ def _ranked(candidates: Sequence[Candidate], start: int) -> list[SearchHit]:
             id=candidate.id,
             rank=rank,
             source=candidate.source,
+            index=candidate.index,
             first_stage_score=candidate.first_stage_score,
             lexical_score=candidate.lexical_score,
             sparse_score=candidate.sparse_score,

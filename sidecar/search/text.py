@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sidecar.errors import EmptyText, InvalidInput, MalformedText, TextTooLarge
 
-__all__ = ["MAX_QUERY_BYTES", "MAX_RESULT_WINDOW", "MAX_WORDS", "check_page", "check_query", "few_words"]
+__all__ = [
+    "MAX_QUERY_BYTES",
+    "MAX_RESULT_WINDOW",
+    "MAX_WORDS",
+    "check_body",
+    "check_page",
+    "check_query",
+    "few_words",
+]
 
 MAX_QUERY_BYTES = 32_768
 """A longer query is a document."""
@@ -21,8 +30,10 @@ MAX_RESULT_WINDOW = 10_000
 """`index.max_result_window` of a cluster that was left alone."""
 
 
-def check_query(text: str) -> None:
-    """Raise EmptyText, MalformedText or TextTooLarge, or return."""
+def check_query(text: object) -> None:
+    """Raise EmptyText, MalformedText or TextTooLarge, InvalidInput for what is no text at all, or return."""
+    if not isinstance(text, str):
+        raise InvalidInput(f"The query must be a string, not {_kind(text)}.", field="text")
     if not text.strip():
         raise EmptyText("The query has no character but white space.", field="text")
     try:
@@ -41,11 +52,27 @@ def few_words(text: str, limit: int = MAX_WORDS) -> str:
     return text if len(words) <= limit else " ".join(list(dict.fromkeys(word.lower() for word in words))[:limit])
 
 
-def check_page(size: int, from_: int) -> None:
-    """Raise InvalidInput where the cluster would refuse the page."""
+def check_page(size: object, from_: object) -> None:
+    """Raise InvalidInput where the cluster would refuse the page, and where it is not one of whole numbers."""
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise InvalidInput(f"size must be a whole number, not {_kind(size)}.", field="size")
+    if not isinstance(from_, int) or isinstance(from_, bool):
+        raise InvalidInput(f"from_ must be a whole number, not {_kind(from_)}.", field="from_")
     if size < 1:
         raise InvalidInput("size must be >= 1.", field="size")
     if from_ < 0:
         raise InvalidInput("from_ must be >= 0.", field="from_")
     if from_ + size > MAX_RESULT_WINDOW:
         raise InvalidInput(f"from_ + size must be <= {MAX_RESULT_WINDOW:,}.", field="from_")
+
+
+def check_body(body: object, text: object) -> None:
+    """Raise InvalidInput where an application's own body is no object, or the text that it means no text."""
+    if not isinstance(body, Mapping):
+        raise InvalidInput(f"The body must be an object, not {_kind(body)}.", field="body")
+    if text is not None and not isinstance(text, str):
+        raise InvalidInput(f"The body's text must be a string, not {_kind(text)}.", field="text")
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__

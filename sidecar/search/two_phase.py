@@ -30,7 +30,7 @@ class TwoPhase(BaseModel):
         description="Terms with less than this share of the heaviest term's weight wait for the second phase.",
     )
     window: int = Field(
-        default=50, ge=1, le=MAX_WINDOW, description="Documents per shard that are rescored; never fewer than wanted."
+        default=50, ge=1, le=MAX_WINDOW, description="Documents per shard that are rescored; never under `candidates`."
     )
 
 

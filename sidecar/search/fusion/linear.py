@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sidecar.search.fusion.scored import Scored, in_order
+from sidecar.search.fusion.scored import Key, Scored, in_order
 from sidecar.search.normalization import Normalization, normalize
 
 __all__ = ["LinearFusion"]
@@ -25,9 +25,9 @@ class LinearFusion(BaseModel):
     method: Literal["linear"] = "linear"
     normalization: Normalization = Normalization.MIN_MAX
 
-    def fuse(self, rankings: Sequence[Sequence[Scored]], weights: Sequence[float]) -> list[Scored]:
+    def fuse(self, rankings: Sequence[Sequence[Scored[Key]]], weights: Sequence[float]) -> list[Scored[Key]]:
         """See `FusionStrategy.fuse`."""
-        shares: dict[str, list[float]] = {}
+        shares: dict[Key, list[float]] = {}
         for ranking, weight in zip(rankings, weights, strict=True):
             scaled = normalize([document.score for document in ranking], self.normalization)
             for document, score in zip(ranking, scaled, strict=True):

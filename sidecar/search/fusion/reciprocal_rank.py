@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sidecar.search.fusion.scored import Scored, in_order
+from sidecar.search.fusion.scored import Key, Scored, in_order
 
 __all__ = ["ReciprocalRankFusion"]
 
@@ -20,9 +20,9 @@ class ReciprocalRankFusion(BaseModel):
     method: Literal["rrf"] = "rrf"
     rank_constant: int = Field(default=60, ge=1, description="Larger: the first ranks count less against the others.")
 
-    def fuse(self, rankings: Sequence[Sequence[Scored]], weights: Sequence[float]) -> list[Scored]:
+    def fuse(self, rankings: Sequence[Sequence[Scored[Key]]], weights: Sequence[float]) -> list[Scored[Key]]:
         """See `FusionStrategy.fuse`."""
-        shares: dict[str, list[float]] = {}
+        shares: dict[Key, list[float]] = {}
         for ranking, weight in zip(rankings, weights, strict=True):
             for rank, document in enumerate(ranking, start=1):
                 shares.setdefault(document.id, []).append(weight / (self.rank_constant + rank))

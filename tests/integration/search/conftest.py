@@ -6,7 +6,7 @@ import asyncio
 import io
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +50,22 @@ class World:
 
 async def fill(url: str, target: str, index: str, model: str | None = None) -> None:
     """Set `index` up for the sidecar's sparse encoder and put the corpus in."""
-    lines = b"".join(orjson.dumps(document) + b"\n" for document in documents())
+    await put(url, target, index, documents(), model)
+
+
+async def put(
+    url: str,
+    target: str,
+    index: str,
+    corpus: Sequence[dict[str, object]],
+    model: str | None = None,
+    shards: int = 1,
+) -> None:
+    """Set `index` up for the sidecar's sparse encoder and put documents of your own in."""
+    lines = b"".join(orjson.dumps(document) + b"\n" for document in corpus)
     async with await Engine.connect(url) as engine, AsyncSidecarClient(target, timeout=60.0) as client:
         encoder = pick_encoder(await client.models(), model)
-        await set_up(engine, IndexSpec(index, encoder, settings={"number_of_shards": 1}))
+        await set_up(engine, IndexSpec(index, encoder, settings={"number_of_shards": shards}))
         # Facets need a keyword, which the sidecar's own mapping does not know of.
         await engine.put_mapping(index, {"properties": {"kind": {"type": "keyword"}, "number": {"type": "integer"}}})
         with DeadLetters(None) as letters:

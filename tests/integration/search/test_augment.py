@@ -22,7 +22,7 @@ BODY = {
     "highlight": {"fields": {"text": {}}},
     "size": 7,
     "from": 2,
-    "sort": ["_score", {"number": "asc"}],
+    "sort": ["_score"],
     "track_total_hits": True,
 }
 

@@ -230,7 +230,8 @@ async def test_a_query_of_more_terms_than_a_cluster_takes(
     searcher = AsyncSearcher(engine, client, PLAIN, index=index)
     clause = searcher._first.sparse_clause(many, meta)
     assert not (await engine.search(index, {"query": clause})).hits, "wolf is the lightest term"
-    best = await searcher._passages.best(["d5"], many, meta, timeout=10.0)
+    (place,) = await engine.mappings(index)
+    best = await searcher._passages.best([("d5", place)], many, meta, timeout=10.0)
     assert best == {}
     assert dialect_of(meta).name == meta.dialect
 

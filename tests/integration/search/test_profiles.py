@@ -163,6 +163,8 @@ async def test_a_query_without_terms_is_searched_lexically_and_said(world, engin
         (" \n\t", EmptyText),
         ("lone \ud800 surrogate", MalformedText),
         ("a" * 10_000_000, TextTooLarge),
+        (None, InvalidInput),
+        (b"cat", InvalidInput),
     ],
 )
 @pytest.mark.parametrize("profile", ["lexical", "hybrid+rerank"])
@@ -180,7 +182,7 @@ async def test_a_query_as_long_as_a_document_is_searched(world, engine, client, 
     assert bool(result.hits) or "wolf " not in text
 
 
-@pytest.mark.parametrize(("size", "from_"), [(0, 0), (10, -1), (10, 9_995)])
+@pytest.mark.parametrize(("size", "from_"), [(0, 0), (10, -1), (10, 9_995), ("3", 0), (3, "0"), (None, 0), (True, 0)])
 async def test_unusable_pages(world, engine, client, size, from_) -> None:
     with pytest.raises(InvalidInput):
         await AsyncSearcher(engine, client, "lexical", index=world.index).search("cat", size=size, from_=from_)
@@ -241,6 +243,21 @@ async def test_documents_of_another_model_never_match_a_vector(world, engine, cl
         assert len((await AsyncSearcher(engine, client, "lexical", index=index).search("wolf")).hits) == 1
     finally:
         await engine.delete_index(index)
+
+
+async def test_unusable_bodies(world, engine, client) -> None:
+    searcher = AsyncSearcher(engine, client, "hybrid+rerank", index=world.index)
+    for body, text in ((None, None), ([], None), ({"query": {"match": {"text": "cat"}}}, 3)):
+        with pytest.raises(InvalidInput):
+            await searcher.search_body(body, text)
+        with pytest.raises(InvalidInput):
+            await searcher.augment(body, text)
+
+
+@pytest.mark.parametrize("target", ["", "  "])
+def test_an_empty_address_is_refused_at_once(world, target) -> None:
+    with pytest.raises(InvalidInput, match="address is empty"):
+        Searcher(world.url, target, "hybrid", index=world.index)
 
 
 def test_the_sync_twin_answers_the_same(world) -> None:

@@ -66,11 +66,14 @@ async def test_a_generous_window_gives_the_exact_ranking(world, watched, client,
     assert sure <= {hit.id for hit in phased.hits}
 
 
-async def test_pages_are_rescored_as_deep_as_they_lie(world, watched, client) -> None:
-    searcher = AsyncSearcher(watched, client, profile(TwoPhase(ratio=RATIO, window=5)), index=world.index)
-    await searcher.search(QUERIES[0], size=10, from_=30)
-    assert watched.bodies[-1]["rescore"]["window_size"] == 40
-    assert watched.bodies[-1]["from"] == 30
+@pytest.mark.parametrize(("candidates", "window", "expected"), [(20, 5, 20), (20, 30, 30)])
+async def test_the_window_does_not_depend_on_the_page(world, watched, client, candidates, window, expected) -> None:
+    chosen = profile(TwoPhase(ratio=RATIO, window=window)).model_copy(update={"candidates": candidates})
+    searcher = AsyncSearcher(watched, client, chosen, index=world.index)
+    for start in (0, 30):
+        await searcher.search(QUERIES[0], size=10, from_=start)
+        assert watched.bodies[-1]["rescore"]["window_size"] == expected
+        assert watched.bodies[-1]["from"] == start
 
 
 async def test_a_query_without_light_terms_has_one_phase(world, watched, client) -> None:

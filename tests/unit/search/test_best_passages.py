@@ -8,7 +8,9 @@ import pytest
 
 from sidecar.domain import JsonObject, SparseVector
 from sidecar.engine import CollectionFrequencies, IndexMeta, PassageRule
-from sidecar.search.moved import has_moved
+from sidecar.search.encoding import IndexRecord
+from sidecar.search.identity import DocumentKey, only
+from sidecar.search.moved import has_left, has_moved
 from sidecar.search.passages import BestPassage, Passages
 from tests.unit.cluster.recorded import Recorded, recorded
 
@@ -26,6 +28,10 @@ def hit(name: str, *inner: JsonObject) -> JsonObject:
     return {"_index": "i", "_id": name, "_score": 9.0, "inner_hits": {"splade": {"hits": {"hits": list(inner)}}}}
 
 
+def keys(*ids: str) -> list[DocumentKey]:
+    return [(name, "i") for name in ids]
+
+
 def passage(text: object, start: object, score: object = 2.5) -> JsonObject:
     return {"_score": score, "_source": {"text": text, "start": start}}
 
@@ -33,12 +39,22 @@ def passage(text: object, start: object, score: object = 2.5) -> JsonObject:
 async def best(hits: Sequence[JsonObject], ids: Sequence[str], vector: SparseVector | None = VECTOR):
     answers = {"GET /i/_mapping": {"i": mapping(META)}, "POST /i/_search": {"hits": {"hits": list(hits)}}}
     async with recorded(answers) as (engine, cluster):
-        return await Passages(engine, "i").best(ids, vector, META, timeout=5.0), cluster
+        return await Passages(engine, "i").best(keys(*ids), vector, META, timeout=5.0), cluster
 
 
 async def test_each_document_has_its_best_passage() -> None:
     found, _ = await best([hit("a", passage("the wolf", 7)), hit("b", passage("a river", 0, 1.5))], ["a", "b"])
-    assert found == {"a": BestPassage("the wolf", 7, 2.5), "b": BestPassage("a river", 0, 1.5)}
+    a, b = keys("a", "b")
+    assert found == {a: BestPassage("the wolf", 7, 2.5), b: BestPassage("a river", 0, 1.5)}
+
+
+async def test_the_same_id_in_two_indices_is_two_documents() -> None:
+    other = {**hit("a", passage("a river", 0, 1.5)), "_index": "j"}
+    found, _ = await best([hit("a", passage("the wolf", 7)), other], ["a"])
+    assert found == {
+        ("a", "i"): BestPassage("the wolf", 7, 2.5),
+        ("a", "j"): BestPassage("a river", 0, 1.5),
+    }
 
 
 async def test_only_the_documents_that_are_shown_are_asked_for_and_one_passage_of_each() -> None:
@@ -46,7 +62,7 @@ async def test_only_the_documents_that_are_shown_are_asked_for_and_one_passage_o
     (body,) = [body for _, path, body in cluster.asked if path == "/i/_search"]
     assert isinstance(body, dict)
     assert body["size"] == 3
-    assert body["query"]["bool"]["filter"] == [{"ids": {"values": ["a", "b", "c"]}}]
+    assert body["query"]["bool"]["filter"] == [only(keys("a", "b", "c"))]
     (clause,) = body["query"]["bool"]["must"]
     assert clause["nested"]["path"] == "splade"
     assert clause["nested"]["inner_hits"] == {"size": 1, "_source": {"includes": ["splade.text", "splade.start"]}}
@@ -56,8 +72,8 @@ async def test_only_the_documents_that_are_shown_are_asked_for_and_one_passage_o
     "odd",
     [
         hit("a"),
-        {"_id": "a"},
-        {"_id": "a", "inner_hits": None},
+        {"_index": "i", "_id": "a"},
+        {"_index": "i", "_id": "a", "inner_hits": None},
         hit("a", {"_score": 1.0}),
         hit("a", passage(None, 3)),
         hit("a", passage("text", "three")),
@@ -65,7 +81,7 @@ async def test_only_the_documents_that_are_shown_are_asked_for_and_one_passage_o
 )
 async def test_an_answer_without_a_passage_costs_its_own_document_alone(odd: JsonObject) -> None:
     found, _ = await best([odd, hit("b", passage("a river", 0))], ["a", "b"])
-    assert set(found) == {"b"}
+    assert set(found) == set(keys("b"))
 
 
 def searches(cluster: Recorded) -> int:
@@ -77,7 +93,7 @@ async def test_nothing_is_asked_where_there_is_nothing_to_ask() -> None:
         found, cluster = await best([], ids, vector)
         assert (found, searches(cluster)) == ({}, 0)
     async with recorded() as (engine, cluster):
-        assert await Passages(engine, "i").best(["a"], VECTOR, PLAIN, timeout=5.0) == {}
+        assert await Passages(engine, "i").best(keys("a"), VECTOR, PLAIN, timeout=5.0) == {}
         assert searches(cluster) == 0
 
 
@@ -117,3 +133,14 @@ async def test_a_move_is_looked_for_only_where_an_answer_is_odd(
         record = Read(now)
         assert await has_moved(engine, "alias", record, PLAIN, answers) is moved
     assert record.reads == asked
+
+
+@pytest.mark.parametrize(
+    ("hits", "left"), [((), False), (("one",), False), (("one", "two"), False), (("three",), True)]
+)
+async def test_a_name_has_left_an_index_that_it_stands_for_no_longer(hits: tuple[str, ...], left: bool) -> None:
+    behind = {"one": mapping(PLAIN), "two": mapping(PLAIN)}
+    async with recorded({"GET /alias/_mapping": behind}) as (engine, cluster):
+        record = IndexRecord(engine, "alias")
+        assert await has_left(engine, "alias", record, hits) is left
+        assert [path for _, path, _ in cluster.asked if "_mapping" in path] == ["/alias/_mapping"]

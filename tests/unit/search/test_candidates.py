@@ -51,6 +51,26 @@ def test_scores_of_both_retrievers_are_kept() -> None:
     assert by_id["a"].first_stage_score == 0.5
 
 
+def test_an_id_in_two_indices_is_two_documents() -> None:
+    lists = [
+        Retrieved(
+            "lexical", 0.5, (Candidate("1", {"text": "a"}, 7.0, index="a"), Candidate("1", score=5.0, index="b"))
+        ),
+        Retrieved("sparse", 0.5, (Candidate("1", score=3.0, index="b"), Candidate("2", score=1.0, index="b"))),
+    ]
+    for fusion in (LinearFusion(), ReciprocalRankFusion()):
+        for depth in (1, 2):
+            ranking = first_stage(lists, fusion, depth)
+            found = {(one.id, one.index): (one.lexical_score, one.sparse_score) for one in ranking}
+            assert found == {("1", "a"): (7.0, None), ("1", "b"): (5.0, 3.0), ("2", "b"): (None, 1.0)}
+            assert len(ranking) == 3
+    alone = first_stage(lists[:1], LinearFusion(), 2)
+    assert [(one.index, one.first_stage_score, one.source) for one in alone] == [
+        ("a", 7.0, {"text": "a"}),
+        ("b", 5.0, {}),
+    ]
+
+
 def test_one_retriever_keeps_its_own_scores() -> None:
     ranking = first_stage([Retrieved("sparse", 0.5, (Candidate("a", score=7.0),))], LinearFusion(), depth=1)
     assert ranking[0].first_stage_score == 7.0

@@ -99,6 +99,15 @@ def test_ties_go_to_the_better_rank_then_to_the_smaller_id() -> None:
     assert [one.id for one in fused] == ["z", "a"]
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_a_key_of_id_and_index_tells_documents_of_one_id_apart(strategy) -> None:
+    rankings = [[Scored(("1", "a"), 3.0), Scored(("1", "b"), 2.0)], [Scored(("1", "b"), 5.0)]]
+    fused = strategy.fuse(rankings, [1.0, 1.0])
+    assert sorted(one.id for one in fused) == [("1", "a"), ("1", "b")]
+    named = strategy.fuse([[Scored("".join(one.id), one.score) for one in found] for found in rankings], [1.0, 1.0])
+    assert [("".join(one.id), one.score) for one in fused] == named
+
+
 @given(values=st.lists(st.floats(min_value=-1e300, max_value=1e300)), how=st.sampled_from(Normalization))
 def test_normalising_keeps_order_and_ties(values, how) -> None:
     scaled = normalize(values, how)
