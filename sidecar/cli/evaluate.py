@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from sidecar.cli.connections import (
     CaOption,
@@ -53,6 +54,14 @@ def evaluate(
     profiles: Annotated[
         str, typer.Option("--profiles", help="Built-in profiles or YAML files, comma-separated.")
     ] = "lexical,sparse,hybrid,hybrid+rerank",
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            help="Name of the profile that the others are compared with (default: lexical where it is among them, else"
+            " the first).",
+        ),
+    ] = None,
     engine: Annotated[
         str,
         typer.Option("--engine", envvar="SIDECAR_ENGINE", help="URL of a cluster; `local` starts one here meanwhile."),
@@ -92,7 +101,7 @@ def evaluate(
 ) -> None:
     """Index each collection, run every profile on it, measure, and delete the index again."""
     from sidecar.evaluation import MEASURES, Plan, read_collection
-    from sidecar.evaluation.table import effectiveness_table, index_table, latency_table
+    from sidecar.evaluation.table import comparison_table, effectiveness_table, index_table, latency_table
     from sidecar.search import load_profile
 
     rule = passage_rule(passages, passage_words, passage_stride, passage_limit)
@@ -100,6 +109,7 @@ def evaluate(
     collections = [read_collection(folder, split) for folder in collection]
     plan = Plan(
         chosen,
+        baseline=baseline,
         depth=depth,
         latency_queries=latency_queries,
         windows=Windows(long_texts),
@@ -108,6 +118,8 @@ def evaluate(
         per_query=per_query,
     )
     errors = Console(stderr=True)
+    for one in collections:
+        _warn_of_missing(one, errors)
     with ExitStack() as resources:
         url = _local_engine(resources, errors) if engine == LOCAL else engine
         target = _local_sidecar(resources, errors, model or []) if sidecar == LOCAL else sidecar
@@ -118,8 +130,23 @@ def evaluate(
     console = Console()
     for measure in MEASURES:
         console.print(effectiveness_table(report, measure))
+    comparisons = comparison_table(report)
+    if comparisons is not None:
+        console.print(comparisons)
     console.print(latency_table(report))
     console.print(index_table(report))
+
+
+def _warn_of_missing(collection: Collection, console: Console) -> None:
+    if collection.missing_documents:
+        console.print(
+            f"[bold yellow]warning:[/] {escape(collection.name)}: corpus.jsonl lacks"
+            f" {collection.missing_documents:,} of the judged documents; for"
+            f" {collection.queries_missing_relevant:,} of {len(collection.queries):,} queries"
+            " one of them is relevant and counts as not found.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 async def _evaluate(
@@ -138,6 +165,7 @@ async def _evaluate(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             environment=environment(),
             engine=f"{engine.info.distribution} {engine.info.version}",
+            baseline=plan.compared_with,
             models=tuple(
                 ModelReport(name=one.name, kind=one.kind, fingerprint=one.fingerprint, quantization=one.quantization)
                 for one in served

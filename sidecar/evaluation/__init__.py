@@ -8,7 +8,7 @@ from sidecar.evaluation.experiment import Experiment, Plan
 from sidecar.evaluation.measures import MEASURES, Effectiveness, measure
 from sidecar.evaluation.report import CollectionReport, EvaluationReport, ModelReport, ProfileReport, VectorReport
 from sidecar.evaluation.run import Ranked, Run, read_run, write_run
-from sidecar.evaluation.significance import Comparison, compare
+from sidecar.evaluation.significance import Comparison, compare, corrected
 from sidecar.evaluation.statistics import Latency, VectorCounts, flops, latency
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "VectorCounts",
     "VectorReport",
     "compare",
+    "corrected",
     "environment",
     "flops",
     "latency",

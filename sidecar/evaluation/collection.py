@@ -49,6 +49,22 @@ class Collection:
         return sum(1 for document in self.documents if not self.text_of(document))
 
     @cached_property
+    def missing_documents(self) -> int:
+        """How many documents are judged and not in the corpus: those that are relevant can never be found."""
+        known = {document.id for document in self.documents}
+        return len({name for grades in self.judgements.values() for name in grades} - known)
+
+    @cached_property
+    def queries_missing_relevant(self) -> int:
+        """How many queries have a relevant document that is not in the corpus."""
+        known = {document.id for document in self.documents}
+        return sum(
+            1
+            for grades in self.judgements.values()
+            if any(grade > 0 and name not in known for name, grade in grades.items())
+        )
+
+    @cached_property
     def own_documents(self) -> Mapping[str, str]:
         """By query id: the document that *is* the query, whose hit does not count (ArguAna, Quora).
 

@@ -14,17 +14,17 @@ from sidecar.engine.features import sentinel
 from sidecar.engine.passage_field import VECTOR
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.collection import Collection
-from sidecar.evaluation.measures import Effectiveness, measure
+from sidecar.evaluation.measures import COMPARED, Effectiveness, measure
 from sidecar.evaluation.report import CollectionReport, ProfileReport, VectorReport
 from sidecar.evaluation.run import Ranked, Run
-from sidecar.evaluation.significance import compare
+from sidecar.evaluation.significance import compare, corrected
 from sidecar.evaluation.statistics import VectorCounts, flops, latency
 from sidecar.evaluation.temporary_index import Indexed, indexed_collection
 from sidecar.search import NO_QUERY_TERMS, AsyncSearcher, Profile, SearchResult, Sparse
 
 __all__ = ["Experiment", "Plan"]
 
-BASELINE = "lexical"
+DEFAULT_BASELINE = "lexical"
 PATIENCE_SECONDS = 600.0
 ENCODED_AT_ONCE = 256
 READ_AT_ONCE = 16
@@ -34,10 +34,14 @@ READ_AT_ONCE = 16
 class Plan:
     """What is measured. `depth` hits per query go into the run; latency is taken on the first `latency_queries`.
 
-    `passages`: documents get a vector for each of their passages instead of one.
+    `passages`: documents get a vector for each of their passages instead of one. `baseline`: the profile that the
+    others are compared with; none: `lexical` where it is among them, else the first.
+
+    Raises EvaluationError where there is no profile, two have one name, or the baseline is none of them.
     """
 
     profiles: tuple[Profile, ...]
+    baseline: str | None = None
     depth: int = 100
     latency_queries: int = 50
     latency_size: int = 10
@@ -46,6 +50,22 @@ class Plan:
     passages: PassageRule | None = None
     model: str | None = None
     per_query: bool = False
+
+    def __post_init__(self) -> None:
+        names = [profile.name for profile in self.profiles]
+        if not names:
+            raise EvaluationError("There is no profile to evaluate: name one at least.")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise EvaluationError(f"Two profiles are called {twice}: give one of them another `name`.")
+        if self.baseline is not None and self.baseline not in names:
+            raise EvaluationError(f"The baseline {self.baseline} is none of the profiles: {', '.join(names)}.")
+
+    @property
+    def compared_with(self) -> str:
+        """Name of the profile that the others are compared with."""
+        names = [profile.name for profile in self.profiles]
+        return self.baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in names else names[0])
 
 
 class Experiment:
@@ -88,14 +108,16 @@ class Experiment:
             split=collection.split,
             documents=total,
             empty_documents=collection.empty_documents,
+            missing_documents=collection.missing_documents,
             queries=len(collection.queries),
+            queries_missing_relevant=collection.queries_missing_relevant,
             removed_own_documents=len(collection.own_documents),
             index_bytes=indexed.size_bytes,
             documents_truncated=indexed.summary.truncated,
             documents_per_second=indexed.summary.documents_per_second,
             passages=indexed.meta.passages,
             vectors=vectors,
-            profiles=tuple(_compared(found, collection.queries)),
+            profiles=tuple(_compared(found, collection.queries, self._plan.compared_with)),
         )
 
     async def _profile(
@@ -224,16 +246,15 @@ def _stages(results: Sequence[SearchResult]) -> dict[str, float]:
 
 
 def _compared(
-    found: Mapping[str, tuple[Effectiveness, ProfileReport]], queries: Sequence[Query]
+    found: Mapping[str, tuple[Effectiveness, ProfileReport]], queries: Sequence[Query], baseline: str
 ) -> list[ProfileReport]:
-    """Add the comparison with the lexical profile, where it was run."""
-    if BASELINE not in found:
-        return [report for _, report in found.values()]
+    """Add the comparisons with the baseline, corrected over the profiles."""
     names = [query.id for query in queries]
-    baseline = found[BASELINE][0].values("nDCG@10", names)
+    values = {profile: effectiveness.values(COMPARED, names) for profile, (effectiveness, _) in found.items()}
+    comparisons = corrected(
+        {profile: compare(own, values[baseline]) for profile, own in values.items() if profile != baseline}
+    )
     return [
-        report
-        if profile == BASELINE
-        else report.model_copy(update={"against_lexical": compare(effectiveness.values("nDCG@10", names), baseline)})
-        for profile, (effectiveness, report) in found.items()
+        report.model_copy(update={"against_baseline": comparisons.get(profile)})
+        for profile, (_, report) in found.items()
     ]

@@ -11,10 +11,13 @@ from ir_measures import RR, R, nDCG
 from sidecar.evaluation.collection import Judgements
 from sidecar.evaluation.run import Run
 
-__all__ = ["MEASURES", "Effectiveness", "measure"]
+__all__ = ["COMPARED", "MEASURES", "Effectiveness", "measure"]
 
 MEASURES: dict[str, ir_measures.Measure] = {"nDCG@10": nDCG @ 10, "MRR@10": RR @ 10, "R@100": R @ 100}
 """What is reported, by the name it is reported under. nDCG takes a grade as its gain; the others count grades >= 1."""
+
+COMPARED = "nDCG@10"
+"""The measure that profiles are compared by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ class ProfileReport(_Frozen):
     """One profile on one collection.
 
     `latency_ms` is what a caller waits for the first 10 hits, one at a time; `stages_ms` its parts (means).
-    `against_lexical` compares nDCG@10 query by query. `without_terms`: queries that the encoder found no term in.
+    `against_baseline` compares nDCG@10 with the evaluation's baseline, query by query. `without_terms`: queries that
+    the encoder found no term in.
     """
 
     profile: str
@@ -58,18 +59,24 @@ class ProfileReport(_Frozen):
     latency_queries: int
     stages_ms: Mapping[str, float]
     without_terms: int = 0
-    against_lexical: Comparison | None = None
+    against_baseline: Comparison | None = None
     per_query: Mapping[str, Mapping[str, float]] | None = None
 
 
 class CollectionReport(_Frozen):
-    """One collection: its index, its vectors, and every profile. `passages` None: a document has one vector."""
+    """One collection: its index, its vectors, and every profile. `passages` None: a document has one vector.
+
+    `missing_documents` are judged and not in the corpus; `queries_missing_relevant` counts the queries that one of them
+    is relevant for.
+    """
 
     collection: str
     split: str
     documents: int
     empty_documents: int
+    missing_documents: int = 0
     queries: int
+    queries_missing_relevant: int = 0
     removed_own_documents: int
     index_bytes: int
     documents_truncated: int
@@ -80,12 +87,13 @@ class CollectionReport(_Frozen):
 
 
 class EvaluationReport(_Frozen):
-    """A whole evaluation, with what it ran on."""
+    """A whole evaluation, with what it ran on. `baseline`: the profile that the others are compared with."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     created: str
     environment: Environment
     engine: str
+    baseline: str | None = None
     models: tuple[ModelReport, ...]
     collections: tuple[CollectionReport, ...]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.table import Table
 
+from sidecar.evaluation.measures import COMPARED
 from sidecar.evaluation.report import EvaluationReport, ProfileReport
 
-__all__ = ["effectiveness_table", "index_table", "latency_table"]
+__all__ = ["comparison_table", "effectiveness_table", "index_table", "latency_table"]
 
 SIGNIFICANT = 0.05
 
@@ -15,7 +16,7 @@ SIGNIFICANT = 0.05
 def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
     """One row per profile, one column per collection, their mean at the end; the best of each column is bold.
 
-    An asterisk: differs from `lexical` by the paired randomisation test, p < .05 (nDCG@10 only).
+    An asterisk: differs from the baseline, p < .05 after the correction (nDCG@10 only); see `comparison_table`.
     """
     table = _table(measure)
     table.add_column("profile")
@@ -31,16 +32,50 @@ def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
         ]
         mean = report.mean(profile, measure)
         table.add_row(profile, *cells, f"[bold]{mean:.4f}[/]" if mean == best_mean else f"{mean:.4f}")
-    if measure == "nDCG@10" and "lexical" in report.profiles:
-        table.caption = "*: differs from lexical, paired randomisation test, p < .05"
+    if measure == COMPARED and _compared(report):
+        table.caption = f"*: differs from {report.baseline}, corrected p < .05"
     return table
+
+
+def comparison_table(report: EvaluationReport) -> Table | None:
+    """One row per collection and profile: nDCG@10 against the baseline's; None where nothing is compared with it."""
+    if not _compared(report):
+        return None
+    table = _table(f"{COMPARED} against {report.baseline}")
+    table.add_column("collection", overflow="fold")
+    table.add_column("profile", overflow="fold")
+    for name in ("difference", "p", "corrected p", "wins/ties/losses"):
+        table.add_column(name, justify="right")
+    for collection in report.collections:
+        for found in collection.profiles:
+            comparison = found.against_baseline
+            if comparison is not None:
+                table.add_row(
+                    collection.collection,
+                    found.profile,
+                    f"{comparison.difference:+.4f}",
+                    _p_value(comparison.p_value),
+                    _p_value(comparison.p_corrected),
+                    f"{comparison.wins}/{comparison.ties}/{comparison.losses}",
+                )
+    table.caption = "p: paired randomisation test; corrected: by Holm's method, over a collection's profiles"
+    return table
+
+
+def _compared(report: EvaluationReport) -> bool:
+    return any(found.against_baseline for collection in report.collections for found in collection.profiles)
+
+
+def _p_value(value: float) -> str:
+    # 20,000 rounds tell nothing below it apart.
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
 def _cell(found: ProfileReport, measure: str, best: float) -> str:
     value = found.means[measure]
     star = ""
-    if measure == "nDCG@10" and found.against_lexical is not None:
-        star = "*" if found.against_lexical.p_value < SIGNIFICANT else " "
+    if measure == COMPARED and found.against_baseline is not None:
+        star = "*" if found.against_baseline.p_corrected < SIGNIFICANT else " "
     text = f"{value:.4f}{star}"
     return f"[bold]{text}[/]" if value == best else text
 

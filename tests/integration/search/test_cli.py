@@ -13,7 +13,7 @@ from sidecar.cli.main import app
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.passages import split
 from sidecar.engine import BulkAction, Engine, PassageRule
-from sidecar.errors import EvaluationError, InvalidInput, ProfileInvalid, SidecarUnavailable
+from sidecar.errors import EvaluationError, InvalidInput, ProfileInvalid, SidecarUnavailable, UnknownModel
 from sidecar.evaluation import read_collection, read_run
 from sidecar.evaluation.temporary_index import indexed_collection
 
@@ -105,8 +105,13 @@ def test_evaluate_measures_and_leaves_nothing_behind(world, collection: Path, tm
     assert profiles["lexical"]["means"] == {"nDCG@10": 1.0, "MRR@10": 1.0, "R@100": 1.0}
     assert report["means"]["lexical"]["nDCG@10"] == 1.0
     assert len(profiles["sparse"]["per_query"]) == 10
-    assert "against_lexical" not in profiles["lexical"]
-    assert profiles["hybrid+rerank"]["against_lexical"]["p_value"] > 0
+    assert report["baseline"] == "lexical"
+    assert "against_baseline" not in profiles["lexical"]
+    compared = profiles["hybrid+rerank"]["against_baseline"]
+    assert 0 < compared["p_value"] <= compared["p_corrected"] <= 1
+    assert compared["wins"] + compared["ties"] + compared["losses"] == 10
+    assert "nDCG@10 against lexical" in result.stdout
+    assert "warning" not in result.stderr
     assert profiles["hybrid+rerank"]["stages_ms"]["rerank"] > 0
     assert report["environment"]["cores"] >= 1
     assert {model["kind"] for model in report["models"]} == {"sparse-encoder", "cross-encoder"}
@@ -119,6 +124,33 @@ def test_evaluate_measures_and_leaves_nothing_behind(world, collection: Path, tm
             return list(await engine.mappings("sidecar-evaluation-animals-*"))
 
     assert asyncio.run(left()) == []
+
+
+def test_evaluate_compares_with_a_baseline_and_warns_of_what_is_not_there(
+    world, collection: Path, tmp_path: Path
+) -> None:
+    with (collection / "qrels" / "test.tsv").open("a") as qrels:
+        qrels.write("q2\tlost\t1\nq2\tgone\t0\nq4\tlost\t0\n")
+    report_file = tmp_path / "report.json"
+    command = ["evaluate", "--collection", str(collection), "--latency-queries", "1", "--json", str(report_file)]
+    result = _run(*command, "--profiles", "sparse,hybrid", *_where(world))
+    assert result.exit_code == 0
+    assert "animals: corpus.jsonl lacks 2 of the judged documents; for 1 of 10 queries" in result.stderr
+    assert "nDCG@10 against sparse" in result.stdout
+    report = json.loads(report_file.read_text())
+    (found,) = report["collections"]
+    assert report["baseline"] == "sparse"
+    assert (found["missing_documents"], found["queries_missing_relevant"]) == (2, 1)
+    assert ["against_baseline" in one for one in found["profiles"]] == [False, True]
+    with pytest.raises(EvaluationError, match="lexical is none of the profiles: sparse, hybrid"):
+        _run(*command, "--profiles", "sparse,hybrid", "--baseline", "lexical", *_where(world))
+
+
+def test_search_by_a_profile_whose_model_nobody_serves(world, tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("name: mine\nretrievers: [{kind: sparse, model: nosuch}]\n")
+    with pytest.raises(UnknownModel, match=r"model nosuch .* \(it serves [^)]+\).*leave `model` out"):
+        _run("search", "wolf", "--index", world.index, "--profile", str(profile), *_where(world))
 
 
 def test_evaluate_measures_passages(world, tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_reads_documents_judged_queries_and_grades(tmp_path: Path) -> None:
     assert collection.own_documents == {}
 
 
+def test_judged_documents_that_are_not_there_are_counted(tmp_path: Path) -> None:
+    whole = read_collection(_write(tmp_path / "whole"))
+    assert (whole.missing_documents, whole.queries_missing_relevant) == (0, 0)
+    qrels = QRELS + "q1\td8\t0\nq2\td9\t1\nq1\td9\t0\nq2\td7\t2\n"
+    torn = read_collection(_write(tmp_path / "torn", qrels=qrels))
+    assert torn.missing_documents == 3
+    assert torn.queries_missing_relevant == 1, "what is missing and not relevant takes nothing from q1"
+
+
 def test_qrels_without_header(tmp_path: Path) -> None:
     folder = _write(tmp_path, qrels="q2\td2\t1\n")
     assert read_collection(folder).judgements == {"q2": {"d2": 1}}

@@ -11,12 +11,16 @@ from sidecar.evaluation.experiment import (
     PATIENCE_SECONDS,
     Experiment,
     Plan,
+    _compared,
     _patient,
     _ranking,
     _stages,
     _stored_vectors,
 )
+from sidecar.evaluation.measures import Effectiveness
+from sidecar.evaluation.report import ProfileReport
 from sidecar.evaluation.run import Ranked
+from sidecar.evaluation.statistics import latency
 from sidecar.search import BUILT_IN, NO_QUERY_TERMS, Profile, Rocchio, SearchHit, SearchResult, StageTimings
 
 
@@ -37,7 +41,7 @@ class Answering:
 
 @pytest.fixture
 def experiment() -> Experiment:
-    return Experiment(None, None, Plan(profiles=()))  # type: ignore[arg-type]  # nothing below asks either
+    return Experiment(None, None, Plan(profiles=(BUILT_IN["hybrid"],)))  # type: ignore[arg-type]  # nothing below asks either
 
 
 @pytest.mark.parametrize(
@@ -117,3 +121,56 @@ def test_feedback_has_patience_too() -> None:
     patient = _patient(profile)
     assert patient.sparse is not None
     assert patient.sparse.feedback == Rocchio(documents=3, timeout=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("profiles", "baseline", "expected"),
+    [
+        (("sparse", "lexical", "hybrid"), None, "lexical"),
+        (("sparse", "hybrid"), None, "sparse"),
+        (("sparse", "lexical", "hybrid"), "hybrid", "hybrid"),
+        (("hybrid",), None, "hybrid"),
+    ],
+)
+def test_the_baseline_is_what_was_asked_for_or_lexical_or_the_first(profiles, baseline, expected) -> None:
+    assert Plan(tuple(BUILT_IN[name] for name in profiles), baseline=baseline).compared_with == expected
+
+
+@pytest.mark.parametrize(
+    ("profiles", "baseline", "said"),
+    [
+        ((), None, "no profile"),
+        (("sparse", "hybrid", "sparse"), None, "Two profiles are called sparse"),
+        (("sparse", "hybrid"), "lexical", "lexical is none of the profiles: sparse, hybrid"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_indexed(profiles, baseline, said) -> None:
+    with pytest.raises(EvaluationError, match=said):
+        Plan(tuple(BUILT_IN[name] for name in profiles), baseline=baseline)
+
+
+def _measured(profile: str, *values: float) -> tuple[Effectiveness, ProfileReport]:
+    per_query = {f"q{n}": {"nDCG@10": value} for n, value in enumerate(values)}
+    report = ProfileReport(
+        profile=profile, settings={}, means={}, latency_ms=latency([]), latency_queries=0, stages_ms={}
+    )
+    return Effectiveness({}, per_query), report
+
+
+def test_every_other_profile_is_compared_with_the_baseline() -> None:
+    queries = [Query(f"q{n}", "") for n in range(3)]
+    found = {
+        "sparse": _measured("sparse", 0.5, 0.5, 0.5),
+        "mine": _measured("mine", 0.5, 0.75, 0.5),
+        "hybrid": _measured("hybrid", 0.5, 0.0, 1.0),
+    }
+    first, second, third = _compared(found, queries, "mine")
+    assert second.against_baseline is None
+    assert first.against_baseline is not None
+    assert third.against_baseline is not None
+    assert first.against_baseline.difference == pytest.approx(-0.25 / 3)
+    assert (first.against_baseline.wins, first.against_baseline.ties, first.against_baseline.losses) == (0, 2, 1)
+    assert third.against_baseline.difference == pytest.approx(-0.25 / 3)
+    assert (third.against_baseline.wins, third.against_baseline.ties, third.against_baseline.losses) == (1, 1, 1)
+    (alone,) = _compared({"mine": found["mine"]}, queries, "mine")
+    assert alone.against_baseline is None

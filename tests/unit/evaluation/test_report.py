@@ -13,7 +13,7 @@ from sidecar.engine import PassageRule
 from sidecar.errors import EvaluationError
 from sidecar.evaluation import CollectionReport, Comparison, EvaluationReport, ProfileReport, VectorReport, environment
 from sidecar.evaluation.statistics import Latency
-from sidecar.evaluation.table import effectiveness_table, index_table, latency_table
+from sidecar.evaluation.table import comparison_table, effectiveness_table, index_table, latency_table
 
 
 def _profile(name: str, value: float, p_value: float | None) -> ProfileReport:
@@ -24,7 +24,7 @@ def _profile(name: str, value: float, p_value: float | None) -> ProfileReport:
         latency_ms=Latency(1.0, 1.0, 2.0, 3.0),
         latency_queries=5,
         stages_ms={},
-        against_lexical=None if p_value is None else Comparison(0.1, p_value, 3, 2),
+        against_baseline=None if p_value is None else Comparison(0.1, p_value / 2, p_value, 103, 1_120, 2),
     )
 
 
@@ -50,14 +50,15 @@ def report() -> EvaluationReport:
         created="2026-01-01T00:00:00+00:00",
         environment=environment(),
         engine="opensearch 3.8.0",
+        baseline="lexical",
         models=(),
         collections=(_collection("a", 0.4, 0.5, 0.001), _collection("b", 0.6, 0.3, 0.5)),
     )
 
 
-def _shown(table) -> str:
+def _shown(table, width: int = 120) -> str:
     out = io.StringIO()
-    Console(file=out, width=120).print(table)
+    Console(file=out, width=width).print(table)
     return out.getvalue()
 
 
@@ -89,7 +90,11 @@ def test_the_file_says_everything(report, tmp_path: Path) -> None:
         "lexical": {"nDCG@10": 0.5, "MRR@10": 0.5, "R@100": 0.5},
         "hybrid": {"nDCG@10": 0.4, "MRR@10": 0.4, "R@100": 0.4},
     }
-    assert data["collections"][0]["profiles"][1]["against_lexical"]["p_value"] == 0.001
+    assert data["collections"][0]["profiles"][1]["against_baseline"] == {
+        "difference": 0.1, "p_value": 0.0005, "p_corrected": 0.001, "wins": 103, "ties": 1_120, "losses": 2
+    }  # fmt: skip
+    assert data["baseline"] == "lexical"
+    assert data["collections"][0]["missing_documents"] == 0
     assert data["environment"]["versions"]["splade-sidecar"]
     assert data["environment"]["memory_bytes"] > 0
     assert EvaluationReport.model_validate({key: value for key, value in data.items() if key != "means"}) == report
@@ -110,3 +115,36 @@ def test_tables_show_values_and_significance(report) -> None:
     assert "1.0 / 3.0" in _shown(latency_table(report))
     for value in ("1,400", "2.5", "100", "8.5", "1.25", "120"):
         assert value in _shown(index_table(report))
+
+
+def test_the_comparison_with_the_baseline_is_shown_in_full_at_100_columns(report) -> None:
+    first = report.collections[0].model_copy(update={"collection": "cystic_fibrosis"})
+    profiles = (first.profiles[0], first.profiles[1].model_copy(update={"profile": "hybrid-rrf+rerank"}))
+    first = first.model_copy(update={"profiles": profiles})
+    changed = report.model_copy(update={"collections": (first, report.collections[1])})
+    lines = _shown(comparison_table(changed), width=100).splitlines()
+    assert lines[0].strip() == "nDCG@10 against lexical"
+    rows = [line.split() for line in lines]
+    assert ["cystic_fibrosis", "hybrid-rrf+rerank", "+0.1000", "0.0005", "0.0010", "103/1120/2"] in rows
+    assert ["b", "hybrid", "+0.1000", "0.2500", "0.5000", "103/1120/2"] in rows
+    assert "Holm" in lines[-1]
+
+
+def test_the_asterisk_goes_by_the_corrected_p(report) -> None:
+    first = _collection("a", 0.4, 0.5, 0.06)
+    assert first.profiles[1].against_baseline is not None
+    assert first.profiles[1].against_baseline.p_value < 0.05
+    shown = _shown(effectiveness_table(report.model_copy(update={"collections": (first,)}), "nDCG@10"))
+    assert "0.5000*" not in shown
+
+
+def test_one_profile_alone_is_compared_with_nothing(report) -> None:
+    first = report.collections[0]
+    alone = report.model_copy(update={"collections": (first.model_copy(update={"profiles": first.profiles[:1]}),)})
+    assert comparison_table(alone) is None
+    assert "*" not in _shown(effectiveness_table(alone, "nDCG@10"))
+
+
+def test_a_p_below_what_the_test_can_tell_is_no_zero(report) -> None:
+    small = report.model_copy(update={"collections": (_collection("a", 0.4, 0.5, 0.00005),)})
+    assert "< 0.0001" in _shown(comparison_table(small))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.significance import compare
+from sidecar.evaluation.significance import Comparison, compare, corrected
 from sidecar.evaluation.statistics import VectorCounts, flops, latency
 
 values = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8)
@@ -33,16 +33,41 @@ def test_the_p_value_is_that_of_all_sign_assignments() -> None:
     )
     found = compare(differences, [0.0] * len(differences), rounds=40_000)
     assert found.p_value == pytest.approx(extreme / 2 ** len(differences), abs=0.01)
-    assert (found.wins, found.losses) == (6, 2)
+    assert (found.wins, found.ties, found.losses) == (6, 0, 2)
 
 
 def test_the_same_system_twice_is_no_difference() -> None:
     found = compare([0.5, 0.25], [0.5, 0.25])
-    assert (found.difference, found.p_value, found.wins, found.losses) == (0.0, 1.0, 0, 0)
+    assert (found.difference, found.p_value, found.wins, found.ties, found.losses) == (0.0, 1.0, 0, 2, 0)
 
 
 def test_a_clear_difference_is_significant() -> None:
     assert compare([0.9] * 40, [0.1] * 40).p_value < 0.001
+
+
+def _of(p_value: float) -> Comparison:
+    return Comparison(0.1, p_value, p_value, 3, 1, 2)
+
+
+def test_holms_correction_by_hand() -> None:
+    """0.01 · 4, then 0.02 · 3, then 0.03 · 2 = 0.06 again, then 0.9 · 1."""
+    found = corrected({"c": _of(0.03), "a": _of(0.01), "d": _of(0.9), "b": _of(0.02)})
+    assert list(found) == ["c", "a", "d", "b"]
+    assert {name: one.p_corrected for name, one in found.items()} == pytest.approx(
+        {"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.9}
+    )
+    assert {name: one.p_value for name, one in found.items()} == {"a": 0.01, "b": 0.02, "c": 0.03, "d": 0.9}
+    assert corrected({}) == {}
+
+
+@given(st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=8))
+def test_a_correction_never_helps_and_keeps_the_order(p_values) -> None:
+    found = list(corrected({str(n): _of(p) for n, p in enumerate(p_values)}).values())
+    assert all(one.p_value <= one.p_corrected <= 1.0 for one in found)
+    ordered = sorted(found, key=lambda one: one.p_value)
+    assert [one.p_corrected for one in ordered] == sorted(one.p_corrected for one in found)
+    if len(p_values) == 1:
+        assert found[0].p_corrected == found[0].p_value
 
 
 def test_only_paired_values_are_compared() -> None:
