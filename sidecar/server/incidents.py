@@ -1,4 +1,4 @@
-"""Errors nobody expected: an id for the caller and the log, and nothing of the request in either."""
+"""What an operator is told of answers that were errors; nothing of the request is in the log."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import uuid
 
 import structlog
 
-from sidecar.errors import SidecarError
+from sidecar.errors import Overloaded, SidecarError
+from sidecar.server.repeats import Repeats
 
-__all__ = ["internal_error", "whereabouts"]
+__all__ = ["internal_error", "note_refusal", "whereabouts"]
 
 log = structlog.get_logger(__name__)
 
 FRAMES = 8
+
+refusals = Repeats(seconds=60.0)
+
+
+def note_refusal(error: BaseException, method: str) -> None:
+    """Log that a call was refused for overload: the first after a quiet minute, then one a minute with the rest."""
+    if isinstance(error, Overloaded) and (left_out := refusals.worth_a_line("overloaded")) is not None:
+        log.warning("overloaded: calls are refused", method=method, left_out=left_out)
 
 
 def internal_error(error: Exception, method: str) -> tuple[SidecarError, str]:

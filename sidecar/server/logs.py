@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from sidecar.server.incidents import whereabouts
+from sidecar.server.repeats import Repeats
 
 __all__ = ["configure_logging", "log_loop_errors"]
 
@@ -21,6 +22,11 @@ QUIET = {
     "opensearch": logging.ERROR,
 }
 """Libraries whose lines repeat what ours say; a cluster's 404 is often the answer that was asked for."""
+
+REPEAT_SECONDS = 5.0
+"""How often the same trouble of the event loop or of uvicorn is written down; callers without a token can cause it."""
+
+IN_CALLBACK = "Exception in callback"
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +59,7 @@ def configure_logging(level: str, *, json: bool) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_SeldomRepeated())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
@@ -63,12 +70,34 @@ def configure_logging(level: str, *, json: bool) -> None:
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
     """Log what goes wrong in the loop's callbacks; asyncio's own handler would print values of the failed task."""
 
+    repeats = Repeats(REPEAT_SECONDS)
+
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
-        where = whereabouts(error) if isinstance(error, BaseException) else {}
-        log.error("event loop error", what=str(context.get("message")), **where)
+        # asyncio goes on with the callback's arguments, which may hold a user's text.
+        what = IN_CALLBACK if str(context.get("message")).startswith(IN_CALLBACK) else str(context.get("message"))
+        left_out = repeats.worth_a_line((what, type(error)))
+        if left_out is not None:
+            where = whereabouts(error) if isinstance(error, BaseException) else {}
+            log.error("event loop error", what=what, left_out=left_out, **where)
 
     loop.set_exception_handler(handle)
+
+
+class _SeldomRepeated(logging.Filter):
+    """Lets each warning of uvicorn's through once in a while: any caller brings one with any request that is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats(REPEAT_SECONDS)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("uvicorn") or record.levelno > logging.WARNING:
+            return True
+        left_out = self._repeats.worth_a_line(record.msg)
+        if left_out:
+            record.msg = f"{record.msg} (and {left_out} times before, left out)"
+        return left_out is not None
 
 
 def _without_messages(logger: object, method: str, event: EventDict) -> EventDict:

@@ -16,7 +16,7 @@ from sidecar.contract.failures import write_status
 from sidecar.contract.transport import AUTHORIZATION, SERVICES, bearer
 from sidecar.errors import MalformedText, SidecarError, TextTooLarge, Unauthenticated
 from sidecar.server.grpc.work import Context
-from sidecar.server.incidents import internal_error
+from sidecar.server.incidents import internal_error, note_refusal
 
 __all__ = ["Authentication", "Guard", "InFlight"]
 
@@ -142,6 +142,7 @@ class Guard(aio.ServerInterceptor):
                         raise request
                     return await behavior(request, context)
                 except SidecarError as error:
+                    note_refusal(error, method)
                     await _refuse(context, error, model=_model_named_in(request))
                 except Exception as error:
                     failed, request_id = internal_error(error, method)

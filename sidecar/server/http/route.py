@@ -19,7 +19,7 @@ from sidecar.errors import DeadlineExceeded, NotReady, Unauthenticated
 from sidecar.server.http.body import JsonRequest, parse_json, read_body
 from sidecar.server.http.problems import Problem, Renderer, invalid_request, problem_json, problem_of
 from sidecar.server.http.work import Edge, Work, deadline_of, until_disconnect
-from sidecar.server.incidents import whereabouts
+from sidecar.server.incidents import note_refusal, whereabouts
 from sidecar.server.metrics import Call, observe
 from sidecar.server.state import Phase
 
@@ -64,6 +64,7 @@ class EdgeRoute(APIRoute):
 def _describe(error: Exception, call: Call, request: Request) -> Problem:
     """Count the error, log it where it is our fault, and say what the caller may know."""
     call.failed(error)
+    note_refusal(error, call.method)
     problem = problem_of(error)
     if problem.status == 500:
         _log.error("failed", route=call.method, request_id=_request_id(request), **whereabouts(error))

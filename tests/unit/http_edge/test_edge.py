@@ -14,7 +14,9 @@ import pytest
 import structlog
 
 from sidecar.errors import Cancelled
+from sidecar.server import incidents
 from sidecar.server.http.work import until_disconnect
+from sidecar.server.repeats import Repeats
 from tests.unit.http_edge.conftest import Serve, Served
 from tests.unit.http_edge.test_bad_input import JSON, ROUTES, message_of
 
@@ -148,7 +150,9 @@ def test_many_callers_get_their_own_answers(served: Served) -> None:
         assert all(pool.map(call, range(160)))
 
 
-def test_a_full_queue_answers_at_once_with_when_to_come_again(serve: Serve) -> None:
+def test_a_full_queue_answers_at_once_with_when_to_come_again_and_one_line_of_log(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served = serve(own_service=True, max_queue_tokens=1_024, max_batch_tokens=128)
 
     def call(number: int) -> httpx.Response:
@@ -156,9 +160,13 @@ def test_a_full_queue_answers_at_once_with_when_to_come_again(serve: Serve) -> N
         body = [LONG] * 8 if number % 2 else {"texts": [LONG] * 8, "lane": "bulk"}
         return served.http.post(path, json=body)
 
-    with ThreadPoolExecutor(32) as pool:
+    monkeypatch.setattr(incidents, "refusals", Repeats(seconds=3_600.0))
+    with structlog.testing.capture_logs() as logged, ThreadPoolExecutor(32) as pool:
         responses = list(pool.map(call, range(200)))
     assert {response.status_code for response in responses} == {200, 429}
+    (line,) = [line for line in logged if line["event"].startswith("overloaded")]
+    assert (line["log_level"], line["left_out"]) == ("warning", 0)
+    assert LONG not in str(line)
     for response in responses:
         if response.status_code == 429:
             assert int(response.headers["retry-after"]) >= 1

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+import structlog
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_status import rpc_status
 
 from sidecar.errors import Overloaded
+from sidecar.server import incidents
 from sidecar.server.grpc.guard import Guard, InFlight
+from sidecar.server.repeats import Repeats
 from sidecar.v1 import sidecar_pb2 as pb
 from sidecar.v1 import sidecar_pb2_grpc as rpc
 
@@ -90,6 +93,24 @@ async def test_an_error_of_ours_is_answered_as_it_is(guarded) -> None:
     (packed,) = [part for part in status_of(raised.value).details if part.Is(error_details_pb2.RetryInfo.DESCRIPTOR)]
     packed.Unpack(retry)
     assert retry.retry_delay.ToNanoseconds() == 250_000_000
+
+
+async def test_refusals_for_overload_have_one_line_of_log_and_later_one_with_their_count(
+    guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, _ = guarded
+    now = 0.0
+    monkeypatch.setattr(incidents, "refusals", Repeats(seconds=60.0, clock=lambda: now))
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(61):
+            with pytest.raises(aio.AioRpcError):
+                await rpc.ModelsStub(channel).Get(pb.GetModelRequest(name=SECRET))
+        now = 60.0
+        with pytest.raises(aio.AioRpcError):
+            await rpc.ModelsStub(channel).Get(pb.GetModelRequest(name=SECRET))
+    assert [(line["log_level"], line["left_out"]) for line in logged] == [("warning", 0), ("warning", 60)]
+    assert {line["method"] for line in logged} == {"/sidecar.v1.Models/Get"}
+    assert SECRET not in str(logged)
 
 
 async def test_a_message_above_the_limit_is_refused_by_us(guarded) -> None:

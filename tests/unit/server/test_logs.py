@@ -98,6 +98,56 @@ async def test_a_task_that_fails_unseen_is_logged_without_its_values(capsys: pyt
     assert SECRET not in str(line)
 
 
+async def test_an_error_of_the_loop_that_comes_by_the_thousand_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", json=True)
+    loop = asyncio.get_running_loop()
+    log_loop_errors(loop)
+    for _ in range(2_000):
+        loop.call_exception_handler({"message": "socket.accept() out of system resource", "exception": OSError(24)})
+    loop.call_exception_handler({"message": "something else"})
+    first, second = lines(capsys)
+    assert (first["what"], first["left_out"]) == ("socket.accept() out of system resource", 0)
+    assert second["what"] == "something else"
+
+
+async def test_what_a_callback_was_given_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", json=True)
+    loop = asyncio.get_running_loop()
+    log_loop_errors(loop)
+
+    def broken(_: str) -> None:
+        raise ValueError
+
+    loop.call_soon(broken, SECRET)
+    await asyncio.sleep(0.01)
+    (line,) = lines(capsys)
+    assert line["what"] == "Exception in callback"
+    assert any("broken" in place for place in line["at"])
+    assert SECRET not in str(line)
+
+
+def test_a_warning_of_uvicorn_that_any_caller_can_bring_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.server.logs.REPEAT_SECONDS", 60.0)
+    configure_logging("info", json=True)
+    for _ in range(100):
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    (line,) = lines(capsys)
+    assert line["event"] == "Invalid HTTP request received."
+    monkeypatch.setattr("sidecar.server.logs.REPEAT_SECONDS", 0.0)
+    configure_logging("info", json=True)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert len(lines(capsys)) == 1
+
+
+def test_errors_of_uvicorn_all_have_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", json=True)
+    for _ in range(3):
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    assert len(lines(capsys)) == 3
+
+
 def test_for_people_there_is_no_json(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", json=False)
     structlog.get_logger("ours").info("something", count=3)
