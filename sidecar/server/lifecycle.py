@@ -1,6 +1,7 @@
 """The order in which a sidecar comes up and goes down.
 
-Up: admin port (live, not ready) - bundles verified - models loaded - warmed up - gRPC and HTTP ports - ready.
+Up: ports and ready file tried out - admin port (live, not ready) - bundles verified - models loaded - warmed up - gRPC
+and HTTP ports - ready.
 Down: not ready, health NOT_SERVING - `drain_delay` of serving on - no new calls, `drain_grace` for those under way -
 schedulers drained, models closed.
 """
@@ -8,7 +9,6 @@ schedulers drained, models closed.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,19 +20,24 @@ import orjson
 import structlog
 
 from sidecar.bundle import STARTERS, Bundle, find_bundle
-from sidecar.errors import SettingsInvalid
 from sidecar.inference import InferenceService
 from sidecar.server import metrics
 from sidecar.server.admin import create_admin_app
+from sidecar.server.files import connections_within
 from sidecar.server.grpc import GrpcServer
 from sidecar.server.http import create_http_app
+from sidecar.server.incidents import whereabouts
 from sidecar.server.listeners import HttpServer, check_port, open_port
+from sidecar.server.ready_file import ReadyFile
 from sidecar.server.state import ServerState
 from sidecar.settings import Settings
 
 __all__ = ["Lifecycle", "Ports"]
 
 ADMIN_GRACE_SECONDS = 1.0
+
+ADMIN_SHARE, DATA_SHARE = 1 / 8, 1 / 4
+"""Of the files that can be opened yet, for the admin port's connections and then for those of each data port."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +65,7 @@ class Lifecycle:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.state = ServerState()
+        self._ready_file = ReadyFile(settings.ready_file)
         self._service: InferenceService | None = None
         self._admin: HttpServer | None = None
         self._http: HttpServer | None = None
@@ -68,7 +74,8 @@ class Lifecycle:
     async def start(self) -> Ports:
         """Come up; what was begun is undone if it fails.
 
-        Raises SettingsInvalid (a port in use), BundleNotFound, ManifestInvalid, BundleCorrupt, InferenceFailed.
+        Raises SettingsInvalid (a port in use, a ready file that can't be written), BundleNotFound, ManifestInvalid,
+        BundleCorrupt, InferenceFailed.
         """
         try:
             return await self._start()
@@ -79,12 +86,14 @@ class Lifecycle:
     async def abandon(self) -> None:
         """Close the ports at once. Models that are being loaded or warmed up are left to the end of the process."""
         self.state.begin_draining()
-        self._remove_ready_file()
-        if self._grpc is not None:
-            await self._grpc.stop(0.0)
-        for server in (self._http, self._admin):
+        self._ready_file.remove()
+        for server in (self._grpc, self._http, self._admin):
             if server is not None:
-                await server.stop(0.0)
+                try:
+                    await server.stop(0.0)
+                except Exception as error:
+                    # What made it necessary to leave is what has to be seen.
+                    log.error("could not be stopped", server=type(server).__name__, **whereabouts(error))
         if self._service is not None:
             self._service.close()
         self._grpc, self._http, self._admin, self._service = None, None, None, None
@@ -93,7 +102,7 @@ class Lifecycle:
         """Go down in order; calls under way get `drain_grace` seconds. Returns early when there are none."""
         settings = self.settings
         self.state.begin_draining()
-        self._remove_ready_file()
+        self._ready_file.remove()
         if self._grpc is not None:
             await self._grpc.announce_stop()
         log.info("draining", delay=settings.drain_delay, grace=settings.drain_grace)
@@ -116,8 +125,12 @@ class Lifecycle:
         settings = self.settings
         check_port(settings.bind, settings.grpc_port, "grpc_port")
         check_port(settings.bind, settings.http_port, "http_port")
+        self._ready_file.check()
         admin_port = open_port(settings.admin_bind, settings.admin_port, "admin_port")
-        self._admin = HttpServer(create_admin_app(None, settings, self.state), admin_port)
+        self._admin = HttpServer(
+            create_admin_app(None, settings, self.state), admin_port, connections=connections_within(ADMIN_SHARE)
+        )
+        self._ready_file.remove_stale()
         await self._admin.start()
         log.info("admin port open", address=settings.admin_bind, port=self._admin.port)
 
@@ -131,36 +144,21 @@ class Lifecycle:
         metrics.watch(service)
         log.info("warmed up", seconds=round(time.monotonic() - begin, 3))
 
+        connections = connections_within(DATA_SHARE)
+        log.debug("connections limited", each_data_port=connections)
         self._http = HttpServer(
-            create_http_app(service, settings, self.state), open_port(settings.bind, settings.http_port, "http_port")
+            create_http_app(service, settings, self.state),
+            open_port(settings.bind, settings.http_port, "http_port"),
+            connections=connections,
         )
-        self._grpc = GrpcServer(service, settings)
+        self._grpc = GrpcServer(service, settings, connections=connections)
         self.state.become_ready(service.models(), threads=service.threads, providers=service.providers)
         grpc_port = await self._grpc.start()
         await self._http.start()
         ports = Ports(grpc_port, self._http.port, self._admin.port)
-        self._write_ready_file(ports)
+        self._ready_file.write(orjson.dumps(asdict(ports)))
         log.info("ready", address=settings.bind, **asdict(ports))
         return ports
-
-    def _write_ready_file(self, ports: Ports) -> None:
-        path = self.settings.ready_file
-        if path is None:
-            return
-        # Whoever waits for the file must never read half of it.
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            unfinished.write_bytes(orjson.dumps(asdict(ports)))
-            unfinished.replace(path)
-        except OSError as error:
-            raise SettingsInvalid(
-                f"ready_file {path} can't be written: {error.strerror}.", field="ready_file"
-            ) from None
-
-    def _remove_ready_file(self) -> None:
-        path = self.settings.ready_file
-        if path is not None:
-            path.unlink(missing_ok=True)
 
 
 def open_bundles(settings: Settings) -> tuple[Bundle, ...]:

@@ -12,8 +12,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from sidecar.errors import SettingsInvalid
+from sidecar.server.connections import Connection, Connections
 
 __all__ = ["HttpServer", "check_port", "open_port"]
+
+LONGEST_BACKLOG = 128
+"""Connections that wait to be accepted. asyncio takes them all in one go, whatever the limit of connections is, and
+where it runs out of files it tries, and complains, once for each."""
 
 
 def open_port(host: str, port: int, setting: str) -> socket.socket:
@@ -43,18 +48,27 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 
 class HttpServer:
-    """One ASGI application on one socket, in the running event loop.
+    """One ASGI application on one socket, in the running event loop; see `Connections` for their limit.
 
     Usage:
-        server = HttpServer(app, open_port("127.0.0.1", 0, "http_port"))
+        server = HttpServer(app, open_port("127.0.0.1", 0, "http_port"), connections=100)
         await server.start()
         await server.stop(grace=20.0)
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, connections: int) -> None:
         self._listener = listener
-        self._config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
-        self._server = _Uvicorn(self._config)
+        self._config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            backlog=min(LONGEST_BACKLOG, max(1, connections // 4)),
+        )
+        self._server = _Uvicorn(self._config, connections)
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -88,6 +102,10 @@ class HttpServer:
 
 
 class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, connections: int) -> None:
+        super().__init__(config)
+        self.server_state = Connections(connections)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         # The process has three servers and one order in which they stop: the lifecycle's.

@@ -24,6 +24,9 @@ __all__ = ["GrpcServer", "health_names"]
 LINGER_SECONDS = 0.5
 """What the last answers get to leave the socket; also ends health watches, which would else last the whole grace."""
 
+HANDSHAKE_MS = 10_000
+"""How long a connection may take to show that it speaks HTTP/2; until then, it costs its sender nothing."""
+
 SERVICE_OF_KIND = {
     ModelKind.SPARSE_ENCODER: "sidecar.v1.SparseEncoder",
     ModelKind.CROSS_ENCODER: "sidecar.v1.Reranker",
@@ -36,20 +39,26 @@ def health_names(models: tuple[ModelInfo, ...]) -> tuple[str, ...]:
 
 
 class GrpcServer:
-    """Serves one InferenceService over gRPC.
+    """Serves one InferenceService over gRPC, on at most so many `connections` at once; None: on as many as come.
 
     Usage:
-        server = GrpcServer(service, settings)
+        server = GrpcServer(service, settings, connections=100)
         port = await server.start()
         await server.announce_stop()        # health: NOT_SERVING; calls are still taken
         await server.stop(grace=20.0)
     """
 
     def __init__(
-        self, service: InferenceService, settings: Settings, *, credentials: grpc.ServerCredentials | None = None
+        self,
+        service: InferenceService,
+        settings: Settings,
+        *,
+        connections: int | None = None,
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         self._service = service
         self._settings = settings
+        self._connections = connections
         self._credentials = credentials
         self._draining = asyncio.Event()
         self._in_flight = InFlight()
@@ -97,7 +106,7 @@ class GrpcServer:
         await asyncio.gather(stopping, idle, return_exceptions=True)
 
     def _build(self) -> aio.Server:
-        settings = self._settings
+        settings, limit = self._settings, self._connections
         interceptors: list[aio.ServerInterceptor] = [Guard(self._in_flight, settings.max_request_bytes)]
         if settings.auth_token is not None:
             interceptors.insert(0, Authentication(settings.auth_token.get_secret_value()))
@@ -106,6 +115,8 @@ class GrpcServer:
             options=(
                 # Two processes on one port would share its calls at random.
                 ("grpc.so_reuseport", 0),
+                *([] if limit is None else [("grpc.max_allowed_incoming_connections", limit)]),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.max_receive_message_length", min(2 * settings.max_request_bytes, 2**31 - 1)),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.keepalive_time_ms", 2 * KEEPALIVE_TIME_MS),

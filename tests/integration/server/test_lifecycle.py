@@ -14,11 +14,13 @@ import grpc
 import httpx
 import orjson
 import pytest
+import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sidecar.client import SidecarClient
 from sidecar.domain import EncodeResult
-from sidecar.errors import BundleCorrupt, SettingsInvalid, SidecarError, SidecarUnavailable
+from sidecar.errors import BundleCorrupt, BundleNotFound, SettingsInvalid, SidecarError, SidecarUnavailable
+from sidecar.server.grpc import GrpcServer
 from sidecar.server.lifecycle import Lifecycle
 from sidecar.server.process import SidecarProcess
 from sidecar.settings import Settings, load_settings
@@ -103,11 +105,59 @@ async def test_the_ready_file_has_the_ports_and_goes_with_the_drain(
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_ready_file_that_can_not_be_written_is_named(tiny_bundles: tuple[Path, ...], tmp_path: Path) -> None:
-    lifecycle = Lifecycle(settings(tiny_bundles, ready_file=tmp_path / "no" / "such" / "folder"))
+async def test_a_ready_file_that_can_not_be_written_is_named_before_anything_is_loaded(
+    tiny_bundles: tuple[Path, ...], tmp_path: Path
+) -> None:
+    lifecycle = Lifecycle(settings((tmp_path / "no-such-bundle",), ready_file=tmp_path / "no" / "such" / "folder"))
     with pytest.raises(SettingsInvalid) as raised:
         await lifecycle.start()
     assert raised.value.field == "ready_file"
+    assert not lifecycle.state.started
+
+
+async def test_a_start_that_fails_leaves_the_ready_file_of_one_that_runs(
+    start_sidecar, tiny_bundles: tuple[Path, ...], tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready.json"
+    first = await start_sidecar(ready_file=ready)
+    content = ready.read_bytes()
+    for failing in (
+        settings(tiny_bundles, ready_file=ready, http_port=first.http_port),
+        settings((tmp_path / "no-such-bundle",), ready_file=ready),
+    ):
+        with pytest.raises(SidecarError):
+            await Lifecycle(failing).start()
+        assert ready.read_bytes() == content
+    await first.lifecycle.stop()
+    assert not ready.exists()
+
+
+async def test_the_ready_file_of_one_that_was_killed_is_gone_before_the_models_are_loaded(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    ready.write_bytes(b'{"grpc_port":1,"http_port":2,"admin_port":3}')
+    with pytest.raises(BundleNotFound):
+        await Lifecycle(settings((tmp_path / "no-such-bundle",), ready_file=ready)).start()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_error_that_ended_the_start_is_the_one_that_is_raised(
+    tiny_bundles: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(_: GrpcServer) -> int:
+        raise SettingsInvalid("The port can't be opened.", field="grpc_port")
+
+    async def broken(_: object, grace: float) -> None:
+        raise RuntimeError(f"stopped with {grace}")
+
+    monkeypatch.setattr(GrpcServer, "start", refused)
+    monkeypatch.setattr(GrpcServer, "stop", broken)
+    lifecycle = Lifecycle(settings(tiny_bundles))
+    with structlog.testing.capture_logs() as logged, pytest.raises(SettingsInvalid):
+        await lifecycle.start()
+    (line,) = [line for line in logged if line["event"] == "could not be stopped"]
+    assert (line["server"], line["error"]) == ("GrpcServer", "RuntimeError")
+    assert lifecycle._admin is None
+    assert lifecycle._http is None
 
 
 async def test_two_sidecars_never_share_a_port(start_sidecar, tiny_bundles: tuple[Path, ...]) -> None:

@@ -1,0 +1,126 @@
+"""The connections of an HTTP port: how many there may be, and how long one may stay without a request.
+
+A caller needs no token to connect. Whoever opens connections and says nothing must not take the files that the probes,
+and callers with something to ask, need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+import structlog
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from sidecar.server.http.problems import Problem, problem_json
+from sidecar.server.repeats import Repeats
+
+__all__ = ["HEADER_SECONDS", "Connection", "Connections"]
+
+HEADER_SECONDS = 10.0
+"""How long a connection may take to send the next request's whole header."""
+
+REPEAT_SECONDS = 60.0
+
+NO_ROOM = Problem(
+    503,
+    "TOO_MANY_CONNECTIONS",
+    "Every connection that this port takes has a request under way: use fewer, or try again.",
+    retry_after=1.0,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Connections(ServerState):
+    """All connections of one port, and which of them wait for a request, the longest first.
+
+    `limit` is how many there may be: one more takes the place of the one that has waited longest. Where none waits,
+    the new one is answered with 503.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self._waiting: OrderedDict[Connection, asyncio.TimerHandle] = OrderedDict()
+        self._repeats = Repeats(REPEAT_SECONDS)
+
+    def wait(self, connection: Connection) -> None:
+        """A connection is new, or has its answer: it may take HEADER_SECONDS to bring a request."""
+        self.leave(connection)
+        self._waiting[connection] = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._close, connection)
+
+    def leave(self, connection: Connection) -> None:
+        """A connection has brought a request, or is closed."""
+        timer = self._waiting.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+
+    def make_room(self, newcomer: Connection) -> None:
+        """Keep to the limit after `newcomer` came."""
+        if len(self.connections) <= self._limit:
+            return
+        left_out = self._repeats.worth_a_line("full")
+        if left_out is not None:
+            port = newcomer.server[1] if newcomer.server else None
+            log.warning("too many connections", port=port, limit=self._limit, left_out=left_out)
+        oldest = next(iter(self._waiting))
+        if oldest is newcomer:
+            newcomer.refuse()
+        self._close(oldest)
+
+    def _close(self, connection: Connection) -> None:
+        self.leave(connection)
+        self.connections.discard(connection)
+        connection.transport.close()
+
+
+class Connection(H11Protocol):
+    """One connection, which tells `Connections` what it is doing.
+
+    uvicorn's own limit of time, for connections that had an answer, ends at the first byte of the next request.
+    """
+
+    server_state: Connections
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: Connections,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.server_state = server_state
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self.server_state.wait(self)
+        self.server_state.make_room(self)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._has_request:
+            self.server_state.leave(self)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._has_request and not self.transport.is_closing():
+            self.server_state.wait(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.leave(self)
+        super().connection_lost(exc)
+
+    def refuse(self) -> None:
+        """Answer a request that was not read yet: there is no room for it."""
+        response = problem_json(NO_ROOM)
+        head = [b"HTTP/1.1 503 Service Unavailable", b"connection: close"]
+        head.extend(name + b": " + value for name, value in response.raw_headers)
+        self.transport.write(b"\r\n".join((*head, b"", bytes(response.body))))
+
+    @property
+    def _has_request(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
