@@ -35,7 +35,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from sidecar import __version__
-from sidecar.domain import EncodeResult, Lane, ModelInfo, RerankResult, Side, Timings
+from sidecar.domain import EncodeResult, Lane, ModelInfo, ModelKind, RerankResult, Side, Timings
 from sidecar.errors import SidecarError, wire_error
 from sidecar.inference import CacheFigures, SchedulerFigures
 
@@ -62,6 +62,11 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 COUNTS = (0, 1, 4, 16, 32, 64, 128, 192, 256, 384, 512, 1_024, 4_096)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1_024, 4_096, 16_384)
+
+EARLY_SECONDS, EARLY_SHARE, EARLY_AT_MOST = 0.1, 0.01, 0.5
+"""How long before a call's deadline its caller may give it up for that: gRPC sends the time over in two or three
+digits, rounded up, and counts from the arrival, so that the caller's own clock rings first. The last two are parts of
+the time that was given."""
 
 REQUESTS = Counter("sidecar_requests", "Calls answered.", ("model", "method", "lane", "code"), registry=REGISTRY)
 REQUEST_SECONDS = Histogram(
@@ -132,13 +137,29 @@ class Figures(Protocol):
 
 
 class Call:
-    """One call in progress; tell it what came out, so that the metrics of the answer are recorded."""
+    """One call in progress; tell it what came out, so that the metrics of the answer are recorded.
+
+    Times are `time.monotonic()` seconds; `deadline` is when its caller stops waiting, None as long as nobody knows.
+    """
 
     def __init__(self, method: str, lane: Lane | None) -> None:
         self.method = method
         self.model = ""
+        self.deadline: float | None = None
+        self.begin = time.monotonic()
         self.lane = "" if lane is None else str(lane)
         self.code = "OK"
+
+    def addressed(self, name: str | None, kind: ModelKind, served: Iterable[ModelInfo]) -> None:
+        """Count the call under the served model of that name, or the default of the kind; under none if not served."""
+        self.model = next(
+            (
+                model.name
+                for model in served
+                if (model.name == name if name else model.is_default and model.kind is kind)
+            ),
+            "",
+        )
 
     def encoded(self, result: EncodeResult, side: Side) -> None:
         """Record an answer of `InferenceService.encode`."""
@@ -159,9 +180,17 @@ class Call:
         if isinstance(error, SidecarError):
             self.code = wire_error(error).code.name
         elif isinstance(error, asyncio.CancelledError):
-            self.code = "CANCELLED"
+            # gRPC cancels a call in the same way whether its caller hung up or ran out of time.
+            self.code = "DEADLINE_EXCEEDED" if self._is_late() else "CANCELLED"
         else:
             self.code = "INTERNAL"
+
+    def _is_late(self) -> bool:
+        if self.deadline is None:
+            return False
+        given = self.deadline - self.begin
+        early = min(max(EARLY_SECONDS, EARLY_SHARE * given), EARLY_AT_MOST * given)
+        return time.monotonic() >= self.deadline - early
 
     def _answered(self, model: str, texts: int, timings: Timings) -> None:
         self.model = model

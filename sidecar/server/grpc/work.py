@@ -12,7 +12,7 @@ from grpc import aio
 
 from sidecar.contract.answers import write_encode_response, write_rerank_response
 from sidecar.contract.calls import EncodeCall, RerankCall
-from sidecar.domain import EncodeResult, RerankResult
+from sidecar.domain import EncodeResult, ModelKind, RerankResult
 from sidecar.errors import SidecarError, TooManyTexts
 from sidecar.inference import InferenceService
 from sidecar.server.metrics import Call
@@ -46,7 +46,8 @@ class Work:
 
     async def encode(self, asked: EncodeCall, deadline: float | None, call: Call) -> pb.EncodeResponse:
         """Encode, record, pack."""
-        call.lane = str(asked.lane)
+        call.lane, call.deadline = str(asked.lane), deadline
+        call.addressed(asked.model, ModelKind.SPARSE_ENCODER, self.service.models())
         result: EncodeResult = await self.service.encode(
             asked.texts,
             side=asked.side,
@@ -65,7 +66,8 @@ class Work:
 
     async def rerank(self, asked: RerankCall, deadline: float | None, call: Call) -> pb.RerankResponse:
         """Rerank, record, pack."""
-        call.lane = str(asked.lane)
+        call.lane, call.deadline = str(asked.lane), deadline
+        call.addressed(asked.model, ModelKind.CROSS_ENCODER, self.service.models())
         result: RerankResult = await self.service.rerank(
             asked.query,
             asked.documents,
@@ -91,6 +93,7 @@ class Work:
             try:
                 return await self.rerank(each, deadline, call)
             except SidecarError as error:
+                call.addressed(each.model, ModelKind.CROSS_ENCODER, self.service.models())
                 raise within(error, f"requests[{position}]") from None
 
         tasks = [asyncio.create_task(one(position, each)) for position, each in enumerate(asked)]

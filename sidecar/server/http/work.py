@@ -13,7 +13,7 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import Receive
 
-from sidecar.domain import EncodeResult, Lane, Pruning, RerankResult, Side, Windows
+from sidecar.domain import EncodeResult, Lane, ModelKind, Pruning, RerankResult, Side, Windows
 from sidecar.errors import Cancelled, InvalidInput
 from sidecar.inference import InferenceService
 from sidecar.server.http.answers import REQUEST_TIMEOUT
@@ -57,7 +57,8 @@ class Work:
         expected_fingerprint: str | None = None,
     ) -> EncodeResult:
         """Encode, and record what came out."""
-        self.call.lane = str(lane)
+        self.call.lane, self.call.deadline = str(lane), self.deadline
+        self.call.addressed(model, ModelKind.SPARSE_ENCODER, self.edge.service.models())
         result = await self.edge.service.encode(
             texts,
             side=side,
@@ -83,7 +84,8 @@ class Work:
         expected_fingerprint: str | None = None,
     ) -> RerankResult:
         """Score every document, and record what came out."""
-        self.call.lane = str(lane)
+        self.call.lane, self.call.deadline = str(lane), self.deadline
+        self.call.addressed(model, ModelKind.CROSS_ENCODER, self.edge.service.models())
         result = await self.edge.service.rerank(
             query,
             documents,

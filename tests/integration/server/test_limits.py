@@ -59,6 +59,33 @@ async def test_a_deadline_is_kept_and_its_work_dropped(start_sidecar) -> None:
         assert (await client.encode(["some text"], timeout=20.0)).encodings
 
 
+def counted(code: str, **others: str) -> float:
+    labels = {"method": METHOD, "lane": "interactive", "code": code, **others}
+    return sum(
+        sample.value
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name == "sidecar_requests_total" and labels.items() <= sample.labels.items()
+    )
+
+
+async def test_calls_that_ran_out_of_time_are_counted_as_such(start_sidecar) -> None:
+    sidecar = await start_sidecar()
+    late, left = counted("DEADLINE_EXCEEDED"), counted("CANCELLED")
+    async with grpc.aio.insecure_channel(sidecar.target) as channel:
+        stub = rpc.SparseEncoderStub(channel)
+        for timeout in (0.1, 0.333, 1.234):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.Encode(pb.EncodeRequest(texts=LONG_WORK), timeout=timeout)
+        await eventually(lambda: in_flight() == 0)
+        assert (counted("DEADLINE_EXCEEDED"), counted("CANCELLED")) == (late + 3, left)
+        call = stub.Encode(pb.EncodeRequest(texts=LONG_WORK), timeout=60.0)
+        await eventually(lambda: in_flight() == 1)
+        call.cancel()
+        await eventually(lambda: in_flight() == 0)
+    assert (counted("DEADLINE_EXCEEDED"), counted("CANCELLED")) == (late + 3, left + 1)
+
+
 async def test_a_client_may_have_a_timeout_of_its_own(start_sidecar) -> None:
     sidecar = await start_sidecar()
     async with AsyncSidecarClient(sidecar.target, timeout=0.5) as client:
@@ -99,6 +126,7 @@ async def test_a_full_queue_says_at_once_when_to_come_again(start_sidecar) -> No
         await eventually(lambda: waiting(sidecar) > 512)
         async with grpc.aio.insecure_channel(sidecar.target) as channel:
             refusal = await first_refusal(rpc.SparseEncoderStub(channel), calls)
+        assert counted("RESOURCE_EXHAUSTED", model=service_of(sidecar).models()[0].name) > 0
         retry = refusal.detail(error_details_pb2.RetryInfo)
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         assert retry.retry_delay.ToNanoseconds() > 0

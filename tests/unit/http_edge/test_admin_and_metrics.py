@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -170,6 +171,26 @@ def test_errors_are_counted_under_their_code(http: httpx.Client, body: dict[str,
     assert count() == before + 1
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "model", "code"),
+    [
+        ("/v1/encode", {"texts": [""]}, "tiny-sparse", "INVALID_ARGUMENT"),
+        ("/v1/encode", {"texts": [""], "model": "tiny-idf"}, "tiny-idf", "INVALID_ARGUMENT"),
+        ("/v1/encode", {"texts": ["cat"], "expected_fingerprint": "0"}, "tiny-sparse", "FAILED_PRECONDITION"),
+        ("/v1/encode", {"texts": ["cat"], "model": "tiny-cross-encoder"}, "tiny-cross-encoder", "FAILED_PRECONDITION"),
+        ("/v1/encode", {"texts": ["cat"], "model": "no-such-model"}, "", "NOT_FOUND"),
+        ("/v1/rerank", {"query": "", "documents": ["cat"]}, "tiny-cross-encoder", "INVALID_ARGUMENT"),
+    ],
+)
+def test_failed_calls_are_counted_under_their_model(
+    http: httpx.Client, path: str, body: dict[str, object], model: str, code: str
+) -> None:
+    labels = {"model": model, "method": path, "lane": "rerank" if "query" in body else "interactive", "code": code}
+    before = value("sidecar_requests_total", **labels)
+    assert http.post(path, json=body).status_code >= 400
+    assert value("sidecar_requests_total", **labels) == before + 1
+
+
 def test_nothing_a_caller_sends_becomes_a_label(http: httpx.Client) -> None:
     http.post("/v1/encode", json={"texts": ["cat"], "model": "xylophone-model"})
     http.get("/v1/models/xylophone-name")
@@ -235,6 +256,28 @@ def test_errors_pass_through_and_are_counted(error: BaseException, code: str) ->
         raise error
     assert value("sidecar_requests_total", model="", method=method, lane="", code=code) == 1
     assert value("sidecar_requests_in_flight", method=method) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "left", "code"),
+    [
+        (10.0, -0.001, "DEADLINE_EXCEEDED"),
+        (1_000.0, 9.0, "DEADLINE_EXCEEDED"),  # gRPC sends times over with two or three digits, rounded up
+        (1_000.0, 20.0, "CANCELLED"),
+        (0.5, -0.5, "DEADLINE_EXCEEDED"),
+        (0.5, 0.4, "CANCELLED"),
+        (None, 0.0, "CANCELLED"),
+    ],
+)
+def test_a_call_that_is_cancelled_when_its_time_is_up_ran_out_of_time(
+    given: float | None, left: float, code: str
+) -> None:
+    call = metrics.Call("test/cancelled", None)
+    if given is not None:
+        call.deadline = time.monotonic() + left
+        call.begin = call.deadline - given
+    call.failed(asyncio.CancelledError())
+    assert call.code == code
 
 
 @pytest.mark.parametrize("kind", WIRE)
