@@ -142,7 +142,7 @@ class Engine:
             raise
 
     async def search(self, index: str, body: JsonObject, timeout: float | None = None) -> SearchResponse:
-        """Run one search. The vector field is left out of every hit, whatever the body's `_source` says."""
+        """Run one search. Vectors and hashes are left out of every hit, whatever the body's `_source` says."""
         lean = await self._mappings.without_vectors(index, body)
         return SearchResponse.parse(
             await self._transport.read("POST", path_of(index, "_search"), lean, timeout=timeout)
@@ -184,6 +184,14 @@ class Engine:
     def holders(self, index: str, meta: IndexMeta) -> frozenset[str]:
         """Return the indices that a name stood for when its record `meta` was read last; none where it never was."""
         return self._mappings.holders(index, meta)
+
+    def text_fields(self, index: str, meta: IndexMeta) -> frozenset[str]:
+        """Return the fields that hold the encoded text and are searched by words, when the record was read last."""
+        return self._mappings.text_fields(index, meta)
+
+    async def hidden_fields(self, index: str) -> tuple[str, ...]:
+        """Return the fields that no answer to a search carries; they are remembered as long as the record."""
+        return await self._mappings.hidden(index)
 
     async def mappings(self, index: str) -> dict[str, JsonObject]:
         """Return the mapping of each concrete index behind a name."""

@@ -8,6 +8,7 @@ from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.meta import IndexMeta
 from sidecar.engine.migration import hidden_fields, record_of
+from sidecar.engine.text_fields import text_fields
 from sidecar.engine.transport import Transport, path_of
 from sidecar.errors import FingerprintMismatch, IndexNotFound
 
@@ -15,12 +16,13 @@ __all__ = ["Mappings", "excluding"]
 
 
 class Mappings:
-    """Reads mappings; remembers which fields no answer may carry, and which indices a name stood for."""
+    """Reads mappings; remembers which fields no answer may carry, which hold text, and whom a name stood for."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._hidden: dict[str, tuple[str, ...]] = {}
         self._holders: dict[tuple[str, str], frozenset[str]] = {}
+        self._text: dict[tuple[str, str], frozenset[str]] = {}
 
     async def read(self, index: str) -> dict[str, JsonObject]:
         """Return the mapping of each concrete index behind a name; raises IndexNotFound."""
@@ -46,6 +48,7 @@ class Mappings:
         for other, _ in records[1:]:
             _demand_alike(index, first, other)
         self._holders[(index, first.fingerprint)] = frozenset(mappings)
+        self._text[(index, first.fingerprint)] = text_fields(mappings, first)
         counted = [table for _, table in records if table is not None]
         return first, max(counted, key=lambda table: table.sampled, default=None)
 
@@ -53,16 +56,25 @@ class Mappings:
         """Return the indices that a name stood for when its record `meta` was read last; none where it never was."""
         return self._holders.get((index, meta.fingerprint), frozenset())
 
+    def text_fields(self, index: str, meta: IndexMeta) -> frozenset[str]:
+        """Return the encoded fields that are searched by words, as of when the record `meta` was read last."""
+        return self._text.get((index, meta.fingerprint), frozenset())
+
     def forget(self, index: str) -> None:
         """Read the index's mapping again before its hidden fields are asked for next."""
         self._hidden.pop(index, None)
 
-    async def without_vectors(self, index: str, body: JsonObject) -> JsonObject:
-        """Return a search's body whose answer leaves out the vectors, whatever its `_source` says."""
+    async def hidden(self, index: str) -> tuple[str, ...]:
+        """Return the fields that no answer may carry; none of an index that was never set up."""
         fields = self._hidden.get(index)
         if fields is None:
             fields = _hidden_in(await self.read(index))
             self._hidden[index] = fields
+        return fields
+
+    async def without_vectors(self, index: str, body: JsonObject) -> JsonObject:
+        """Return a search's body whose hits leave out the hidden fields, whatever its `_source` says."""
+        fields = await self.hidden(index)
         return {**body, "_source": excluding(body.get("_source"), fields)} if fields else body
 
 

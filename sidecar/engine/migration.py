@@ -86,16 +86,17 @@ def record_of(
 
 
 def hidden_fields(index: str, mapping: JsonObject) -> tuple[str, ...]:
-    """Return the fields that no answer to a search carries: vectors, and hashes while there are two."""
+    """Return the fields that no answer to a search carries: vectors and hashes, of both models while there are two."""
     meta = mapping.get("_meta")
     entries: Mapping[str, object] = meta if isinstance(meta, Mapping) else {}
     hidden: list[str] = []
     with suppress(IndexNotPrepared):
-        hidden.append(IndexMeta.parse(index, entries.get(META_KEY)).vector_field)
+        active = IndexMeta.parse(index, entries.get(META_KEY))
+        hidden += [active.vector_field, active.hash_field]
         migration = MigrationRecord.parse(index, entries)
         if migration is not None:
             hidden += [migration.other.vector_field, migration.candidate.hash_field, migration.previous.hash_field]
-    return tuple(hidden)
+    return tuple(dict.fromkeys(hidden))
 
 
 def _of_model(table: CollectionFrequencies | None, meta: IndexMeta) -> CollectionFrequencies | None:

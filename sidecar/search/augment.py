@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar.domain import JsonObject, JsonValue
-from sidecar.search.bodies import Anatomy
+from sidecar.search.bodies import Anatomy, Place
 
-__all__ = ["Augmented", "Matching", "augmented_body", "without_fields"]
+__all__ = ["Augmented", "Matching", "augmented_body"]
 
 
 class Matching(StrEnum):
@@ -26,7 +25,9 @@ class Matching(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Augmented:
-    """A body ready to be sent. `unchanged` names the reason if it is the one that came in.
+    """A body ready to be sent. `unchanged` names the reason if its query is the one that came in.
+
+    Either way its answers show neither vectors nor hashes.
 
     `degraded` and `degraded_stage` as in `SearchResult`; without its stage `feedback` a body is augmented all the same.
     """
@@ -44,14 +45,12 @@ def augmented_body(
     *,
     lexical_weight: float,
     matching: Matching = Matching.EXTEND,
-    hidden_fields: Sequence[str] = (),
 ) -> JsonObject:
     """Return a copy of `body` whose query also scores by `sparse`, a ready clause that carries its own weight.
 
     The scores of both add up. `lexical_weight` 0: the text still finds and highlights, and does not score (a profile
-    without lexical retriever). Filters, `must_not`, and `must` clauses that are no text restrict as before;
-    aggregations, highlighting, sorting, paging and everything else stay. `hidden_fields` are kept out of `_source`
-    unless the body asks for them.
+    without lexical retriever). All that is not the search for the text restricts and scores as before, whichever of the
+    two found a document; aggregations, highlighting, sorting, paging and everything else stay.
     """
     if parts.scoring is None:
         raise ValueError("This body can't be augmented: its anatomy says why.")
@@ -60,36 +59,39 @@ def augmented_body(
         own: JsonObject = body["query"]  # type: ignore[assignment]  # its anatomy says that it is an object
         new["query"] = {"bool": {"must": [_weighted(own, lexical_weight)], "should": [sparse]}}
     else:
-        outer: dict[str, JsonValue] = {
-            "should": [_weighted(parts.scoring, lexical_weight), sparse],
-            "minimum_should_match": 1 if parts.required else 0,
-        }
-        for key, clauses in (("must", parts.must), ("filter", parts.filter), ("must_not", parts.must_not)):
-            if clauses:
-                outer[key] = copy.deepcopy(list(clauses))
-        if parts.name is not None:
-            outer["_name"] = parts.name
-        new["query"] = {"bool": outer}
-    if hidden_fields:
-        new["_source"] = without_fields(new.get("_source"), hidden_fields)
+        new["query"] = {"bool": _extended(parts, [_weighted(parts.scoring, lexical_weight), sparse])}
     return new
+
+
+def _extended(parts: Anatomy, either: list[JsonValue]) -> JsonObject:
+    """Return the `bool` in which the text search may be replaced by any of `either`."""
+    must, should = copy.deepcopy(list(parts.must)), copy.deepcopy(list(parts.should))
+    minimum = parts.minimum
+    block: JsonObject = {"bool": {"should": either, "minimum_should_match": 1}}
+    if parts.place is Place.MUST and (should or parts.counted):
+        must.insert(0, block)
+    elif parts.counted:
+        should.insert(0, block)
+    else:
+        # A two-phase processor of the cluster's looks for sparse queries in `should`, and nowhere below a `must`.
+        should = [*either, *should]
+        minimum = 1 if parts.required or parts.place is Place.MUST else 0
+    whole: dict[str, JsonValue] = {}
+    for key, clauses in (
+        ("must", must),
+        ("should", should),
+        ("filter", copy.deepcopy(list(parts.filter))),
+        ("must_not", copy.deepcopy(list(parts.must_not))),
+    ):
+        if clauses:
+            whole[key] = clauses
+    for key, value in (("minimum_should_match", minimum), ("boost", parts.boost), ("_name", parts.name)):
+        if value is not None:
+            whole[key] = value
+    return whole
 
 
 def _weighted(query: JsonObject, weight: float) -> JsonObject:
     if weight == 1.0:
         return copy.deepcopy(query)
     return {"bool": {"must": [copy.deepcopy(query)], "boost": weight}}
-
-
-def without_fields(source: JsonValue, hidden: Sequence[str]) -> JsonValue:
-    """Return the `_source` clause that also leaves out `hidden`, where it would have brought them by accident."""
-    if source is None or source is True:
-        return {"excludes": list(hidden)}
-    if isinstance(source, Mapping):
-        includes = source.get("includes", source.get("include"))
-        if includes:
-            return source
-        excludes = source.get("excludes", source.get("exclude")) or []
-        known = [excludes] if isinstance(excludes, str) else list(excludes)  # type: ignore[arg-type]
-        return {"excludes": [*known, *(name for name in hidden if name not in known)]}
-    return source

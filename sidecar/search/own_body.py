@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sidecar.domain import JsonObject, JsonValue, SparseVector
+from sidecar.domain import JsonObject, SparseVector
 from sidecar.engine import Engine, IndexMeta
 from sidecar.search.augment import Augmented, Matching, augmented_body
-from sidecar.search.bodies import Anatomy, Unchanged, anatomy
+from sidecar.search.bodies import Anatomy, Unchanged, anatomy, refusal
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
-from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
+from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder, Record
 from sidecar.search.expansion import QueryExpander
+from sidecar.search.hiding import without_fields
 from sidecar.search.identity import raw_key_of
 from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.paging import page_of, why_not_reranked
@@ -51,15 +52,17 @@ class OwnBody:
         self._reranker = reranker
 
     async def augment(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> Augmented:
-        """Return the augmented body, or the body itself and why."""
-        return (await self._prepared(body, text, matching, deadline, self._record.pinned(), Stopwatch()))[0]
+        """Return the augmented body, or the body with its own query and why."""
+        found, _ = await self._prepared(body, text, matching, deadline, self._record.pinned(), Stopwatch())
+        return await self._without_vectors(found)
 
     async def search(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> BodyResult:
         """Augment, execute, rerank; again where the name was pointed at another model's index meanwhile."""
         watch = Stopwatch()
         record = self._record.pinned()
         for _ in range(ATTEMPTS):
-            augmented, timings = await self._prepared(body, text, matching, deadline, record, watch)
+            prepared, timings = await self._prepared(body, text, matching, deadline, record, watch)
+            augmented = await self._without_vectors(prepared)
             result, unread = await self._executed(body, text, augmented, timings, watch, deadline)
             moved = augmented.unchanged is None and await self._moved(record, result)
             if not moved and not (unread and await has_left(self._engine, self._index, record, unread)):
@@ -77,7 +80,7 @@ class OwnBody:
     ) -> tuple[Augmented, StageTimings]:
         """Return the augmented body, and what its encoding and its feedback took."""
         check_body(body, text)
-        parts = anatomy(body, text)
+        parts = await self._anatomy(body, text, record, extend=matching is Matching.EXTEND)
         if parts.unchanged is not None or parts.text is None:
             return Augmented(body, parts.unchanged), StageTimings(watch.lap())
         check_query(parts.text)
@@ -99,6 +102,17 @@ class OwnBody:
             return Augmented(augmented), timings
         return Augmented(augmented, None, failed.reason, failed.stage), timings
 
+    async def _anatomy(self, body: JsonObject, text: str | None, record: Record, *, extend: bool) -> Anatomy:
+        reason = refusal(body)
+        if reason is not None:
+            return Anatomy(unchanged=reason)
+        fields = self._engine.text_fields(self._index, await record.get())
+        return anatomy(body, fields, text, extend=extend)
+
+    async def _without_vectors(self, found: Augmented) -> Augmented:
+        hidden = await self._engine.hidden_fields(self._index)
+        return replace(found, body=without_fields(found.body, hidden))
+
     async def _moved(self, record: PinnedRecord, result: BodyResult) -> bool:
         hits = [str(hit.get("_index")) for hit in raw_hits(result.response)]
         return await has_moved(self._engine, self._index, record, await record.get(), [hits])
@@ -113,7 +127,8 @@ class OwnBody:
         deadline: Deadline,
     ) -> tuple[BodyResult, frozenset[str]]:
         """Return the answer, and the indices of hits that could not be read to be reranked."""
-        wanted = anatomy(body, text).text
+        # Whatever may be widened of the query: its text is what its hits are read for.
+        wanted = (await self._anatomy(body, text, self._record, extend=False)).text
         policy = self._profile.rerank
         lost = augmented.degraded_stage == "encode" and augmented.degraded != NO_QUERY_TERMS
         reranks = self._reranker is not None and policy is not None and wanted is not None and not lost
@@ -180,7 +195,6 @@ class OwnBody:
             self._first.sparse_clause(vector, meta, boost=sparse.weight),
             lexical_weight=0.0 if lexical is None else lexical.weight,
             matching=matching,
-            hidden_fields=(meta.vector_field, meta.hash_field),
         )
 
 
@@ -191,11 +205,7 @@ def _heaviest(vector: SparseVector) -> SparseVector:
 
 def _restrictions(body: JsonObject, parts: Anatomy, matching: Matching) -> tuple[JsonObject, ...]:
     """Return what documents must match to be fed back: what they must match to be found by the augmented body."""
-    clauses: list[JsonValue] = [*parts.must, *parts.filter]
-    if matching is Matching.OWN:
-        clauses = [body.get("query")]
-    elif parts.must_not:
-        clauses.append({"bool": {"must_not": list(parts.must_not)}})
+    clauses = [body.get("query")] if matching is Matching.OWN else list(parts.restrictions)
     clauses.append(body.get("post_filter"))
     return tuple(clause for clause in clauses if isinstance(clause, Mapping))
 

@@ -94,7 +94,8 @@ async def test_what_cannot_be_augmented_is_executed_as_it_came(world, engine, cl
     searcher = AsyncSearcher(engine, client, "hybrid+rerank", index=world.index)
     body = {"query": {"match": {"text": "wolf"}}, "sort": [{"number": "desc"}], "size": 3}
     augmented = await searcher.augment(body)
-    assert augmented.body is body
+    assert augmented.body == {**body, "_source": {"excludes": ["splade", "splade_hash"]}}
+    assert "_source" not in body
     assert augmented.unchanged == Unchanged.SORTED_BY_FIELD
     answer = await searcher.search_body(body)
     assert answer.unchanged == Unchanged.SORTED_BY_FIELD

@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.search.augment import Matching, augmented_body, without_fields
-from sidecar.search.bodies import Unchanged, anatomy
+from sidecar.search.augment import Matching, augmented_body
+from sidecar.search.bodies import Anatomy, Unchanged
+from sidecar.search.bodies import anatomy as anatomy_in
 
 SPARSE = {"bool": {"should": [{"rank_feature": {"field": "splade.wing", "linear": {}, "boost": 2.0}}]}}
 MATCH = {"match": {"text": {"query": "swept wing"}}}
 FILTER = {"term": {"kind": "report"}}
+TEXT_FIELDS = frozenset({"title", "text", "content"})
+
+
+def anatomy(body, text=None, **options) -> Anatomy:
+    return anatomy_in(body, TEXT_FIELDS, text, **options)
 
 
 def _augment(body, **options):
@@ -101,6 +107,8 @@ def test_weights() -> None:
         ({"query": {"bool": {"must": [{"bool": {"must": [MATCH]}}]}}}, Unchanged.UNSUPPORTED_QUERY),
         ({"query": {"query_string": {"query": "a AND b"}}}, Unchanged.QUERY_SYNTAX),
         ({"query": {"bool": {"must": [MATCH, {"match": {"title": "other"}}]}}}, Unchanged.SEVERAL_TEXTS),
+        ({"query": {"bool": {"must": [MATCH], "should": [{"query_string": {"query": "x"}}]}}}, Unchanged.SEVERAL_TEXTS),
+        ({"query": {"bool": {"must": [MATCH], "mustNot": [FILTER]}}}, Unchanged.UNSUPPORTED_QUERY),
     ],
 )
 def test_what_cannot_be_augmented_says_why(body, reason) -> None:
@@ -128,26 +136,15 @@ def test_the_text_is_found_wherever_it_stands(query) -> None:
     assert anatomy({"query": query}).text == "swept wing"
 
 
-def test_a_given_text_overrides_what_is_found() -> None:
+def test_a_given_text_says_which_search_is_meant() -> None:
     assert anatomy({"query": {"query_string": {"query": "a AND b"}}}, text="a b").text == "a b"
-    assert anatomy({"query": {"bool": {"must": [MATCH, {"match": {"title": "x"}}]}}}, text="both").text == "both"
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        (None, {"excludes": ["splade"]}),
-        (True, {"excludes": ["splade"]}),
-        (False, False),
-        (["title"], ["title"]),
-        ("title", "title"),
-        ({"excludes": ["big"]}, {"excludes": ["big", "splade"]}),
-        ({"excludes": "splade"}, {"excludes": ["splade"]}),
-        ({"includes": ["t*"]}, {"includes": ["t*"]}),
-    ],
-)
-def test_vectors_stay_out_of_the_answer(source, expected) -> None:
-    assert without_fields(source, ["splade"]) == expected
+    both = {"query": {"bool": {"must": [MATCH, {"match": {"title": "x"}}]}}}
+    parts = anatomy(both, text="swept wing")
+    assert (parts.text, parts.scoring, parts.must) == ("swept wing", MATCH, ({"match": {"title": "x"}},))
+    assert anatomy(both, text="neither").unchanged == Unchanged.SEVERAL_TEXTS
+    assert anatomy({"query": MATCH}, text=" swept wing ").text == " swept wing "
+    assert anatomy({"query": MATCH}, text="another").unchanged == Unchanged.SEVERAL_TEXTS
+    assert anatomy({"query": MATCH}, text=" ").unchanged == Unchanged.NO_TEXT_QUERY
 
 
 clauses = st.sampled_from([MATCH, FILTER, {"match": {"title": "swept wing"}}, {"range": {"year": {"gt": 1}}}])
@@ -162,18 +159,12 @@ bodies = st.fixed_dictionaries(
 
 
 @given(body=bodies, matching=st.sampled_from(Matching))
-def test_the_argument_is_never_changed_and_restrictions_never_lost(body, matching) -> None:
+def test_the_argument_is_never_changed(body, matching) -> None:
     before = copy.deepcopy(body)
     parts = anatomy(body)
     if parts.unchanged is not None:
         return
-    new = augmented_body(body, parts, SPARSE, lexical_weight=0.5, matching=matching, hidden_fields=("splade",))
+    new = augmented_body(body, parts, SPARSE, lexical_weight=0.5, matching=matching)
     assert body == before
     new["query"]["bool"].clear()
     assert body == before
-    if matching is Matching.EXTEND:
-        again = augmented_body(body, parts, SPARSE, lexical_weight=0.5)["query"]["bool"]
-        asked = body["query"]["bool"]
-        assert again.get("filter", []) == asked.get("filter", [])
-        assert again.get("must_not", []) == asked.get("must_not", [])
-        assert again.get("must", []) == [clause for clause in asked.get("must", []) if "match" not in clause]
