@@ -16,6 +16,8 @@ from sidecar.cluster.fields import (
     files_of,
     missing_properties,
     names_in_files,
+    require_lexical_field,
+    require_source_fields,
     with_ceiling,
 )
 from sidecar.cluster.pipelines import (
@@ -28,7 +30,7 @@ from sidecar.cluster.record import SETUP_KEY, SettingChange, SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.templates import index_template
-from sidecar.domain import JsonObject, JsonValue, as_object
+from sidecar.domain import JsonObject, as_object
 from sidecar.engine import META_KEY, Dialect, DialectChoice, Engine, IndexMeta, PassageField, choose_dialect
 from sidecar.engine.transport import path_of
 from sidecar.engine.versions import ML_COMMONS, NEURAL_SEARCH, ClusterInfo
@@ -36,7 +38,6 @@ from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, Uns
 
 __all__ = ["IndexSpec", "Request", "SetupPlan", "plan_setup", "set_up"]
 
-TEXT_TYPES = frozenset({"text", "match_only_text", "annotated_text"})
 IN_CLUSTER_DIALECTS = ("neural_sparse", "seismic")
 """Dialects whose stored form is the one that a connector's answer has."""
 
@@ -85,8 +86,8 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
     """Find out what has to be sent; sends nothing that changes anything.
 
     Raises FingerprintMismatch where the index was set up for another model, InvalidInput where it was set up with other
-    fields or lacks what is named, EngineRejected where a field of that name has another type, UnsupportedEngine where
-    the cluster lacks what is asked for.
+    fields or lacks those that are named, EngineRejected where a field of that name has another type, UnsupportedEngine
+    where the cluster lacks what is asked for.
     """
     found = await _find(engine, spec.index)
     index = found.name or spec.index
@@ -101,6 +102,8 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
     else:
         if dialect.name == "seismic":
             await _require_sparse_index(engine, index)
+        if META_KEY not in found.others:
+            await require_source_fields(engine, index, spec, found.mapping)
         first = _addition(index, spec, meta, dialect, found, record)
     return SetupPlan(index, meta, found.name is None, (*first, *beside), _reasons(choice))
 
@@ -191,7 +194,7 @@ def _addition(
     if recorded is not None:
         _require_same(name, IndexMeta.parse(name, recorded), meta)
     else:
-        _require_lexical_field(name, spec, properties)
+        require_lexical_field(name, spec, properties)
     missing = missing_properties(name, spec, dialect, properties)
     if not record.created_index:
         record = record.model_copy(update={"added_fields": tuple(dict.fromkeys([*record.added_fields, *missing]))})
@@ -258,20 +261,7 @@ def _require_same(name: str, recorded: IndexMeta, wanted: IndexMeta) -> None:
     ]
     if different:
         raise InvalidInput(
-            f"Index {name} was set up with other values of {', '.join(different)}: name those, or a new --index.",
+            f"Index {name} was set up with other values of {', '.join(different)}: name those, or a new --index, or run"
+            " `sidecar teardown` first.",
             field=different[0],
-        )
-
-
-def _require_lexical_field(name: str, spec: IndexSpec, properties: JsonObject) -> None:
-    found: JsonValue = {"properties": properties}
-    for part in spec.lexical.split("."):
-        inner = as_object(found)
-        children = {**as_object(inner.get("fields")), **as_object(inner.get("properties"))}
-        found = children.get(part)
-    if as_object(found).get("type") not in TEXT_TYPES:
-        raise InvalidInput(
-            f"Index {name} exists and has no text field {spec.lexical}: name the one that words are searched in, by"
-            " --lexical-field.",
-            field="lexical_field",
         )

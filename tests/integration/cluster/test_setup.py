@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.cluster import IndexSpec, plan_setup, set_up
+from sidecar.cluster import IndexSpec, plan_setup, set_up, tear_down
 from sidecar.cluster.documents import text_hash
 from sidecar.domain import ModelInfo, ModelKind, Pruning, PruningType
 from sidecar.engine import BulkAction, Engine
@@ -113,6 +113,55 @@ async def test_an_index_that_exists_needs_a_lexical_field(engine: Engine, index_
     await engine.create_index(index_name, EXISTING)
     with pytest.raises(InvalidInput, match="--lexical-field"):
         await plan_setup(engine, IndexSpec(index_name, model(), source_fields=("name",), lexical_field=field))
+
+
+def typo(index: str, *fields: str) -> IndexSpec:
+    return IndexSpec(index, model(), source_fields=fields or ("nmae",), lexical_field="details.blurb")
+
+
+async def test_a_source_field_that_no_document_has_is_refused(engine: Engine, index_name: str) -> None:
+    await engine.create_index(index_name, EXISTING)
+    await engine.bulk([BulkAction(index_name, "1", {"name": "lamp", "colour": "red"})], refresh=True)
+    with pytest.raises(InvalidInput, match=r"no field nmae.*--source-field.* colour, details, name, price\.") as caught:
+        await set_up(engine, typo(index_name, "name", "nmae"))
+    assert caught.value.field == "source_fields"
+    assert "splade_sidecar" not in (await engine.mappings(index_name))[index_name]["_meta"]
+    assert (await set_up(engine, typo(index_name, "name", "colour"))).meta.source_fields == ("name", "colour")
+
+
+async def test_a_source_field_may_still_come(engine: Engine, index_name: str) -> None:
+    await engine.create_index(index_name, EXISTING)
+    assert (await plan_setup(engine, typo(index_name, "summary"))).meta.source_fields == ("summary",)
+
+
+async def test_a_source_field_may_be_one_that_is_not_mapped(engine: Engine, index_name: str) -> None:
+    mappings = {**EXISTING["mappings"], "dynamic": False}
+    await engine.create_index(index_name, {"mappings": mappings})
+    await engine.bulk([BulkAction(index_name, "1", {"name": "lamp", "summary": "red"})], refresh=True)
+    assert (await plan_setup(engine, typo(index_name, "summary"))).meta.source_fields == ("summary",)
+
+
+async def test_a_source_field_can_not_come_where_the_mapping_is_strict(engine: Engine, index_name: str) -> None:
+    await engine.create_index(index_name, {"mappings": {**EXISTING["mappings"], "dynamic": "strict"}})
+    with pytest.raises(InvalidInput, match="no field nmae"):
+        await plan_setup(engine, typo(index_name))
+
+
+async def test_an_alias_is_no_field_of_a_document(engine: Engine, index_name: str) -> None:
+    properties = {**EXISTING["mappings"]["properties"], "label": {"type": "alias", "path": "name"}}
+    await engine.create_index(index_name, {"mappings": {"properties": properties}})
+    await engine.bulk([BulkAction(index_name, "1", {"name": "lamp"})], refresh=True)
+    with pytest.raises(InvalidInput, match="no field label"):
+        await plan_setup(engine, typo(index_name, "label"))
+
+
+async def test_a_setup_with_a_typo_can_be_taken_back(engine: Engine, index_name: str) -> None:
+    await engine.create_index(index_name, EXISTING)
+    await set_up(engine, typo(index_name))
+    with pytest.raises(InvalidInput, match="sidecar teardown"):
+        await set_up(engine, typo(index_name, "name"))
+    await tear_down(engine, index_name)
+    assert (await set_up(engine, typo(index_name, "name"))).meta.source_fields == ("name",)
 
 
 async def test_a_field_that_is_taken_is_left_alone(engine: Engine, index_name: str) -> None:

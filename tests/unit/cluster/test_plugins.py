@@ -110,6 +110,7 @@ async def test_an_index_that_exists_is_seismic_only_with_its_setting(sparse: str
     answers = {
         "GET /shop/_mapping": {"shop": {"mappings": {"properties": {"content": {"type": "text"}}}}},
         "GET /shop/_settings": {"shop": {"settings": settings}},
+        "POST /shop/_count": {"count": 0},
     }
     async with recorded(answers) as (engine, _):
         if sparse == "true":
