@@ -19,10 +19,10 @@ from sidecar.cli.options import (
 )
 from sidecar.cli.output import letters_path, print_json_line
 from sidecar.domain import WHOLE_TEXT, Windows
-from sidecar.errors import InvalidInput
+from sidecar.errors import DocumentsNotWritten, InvalidInput
 
 if TYPE_CHECKING:
-    from sidecar.cluster import IndexOptions, IndexSummary
+    from sidecar.cluster import IndexOptions, IndexRun, IndexSummary
     from sidecar.cluster.reading import RecordSource, SourceFormat
 
 __all__ = ["register"]
@@ -60,7 +60,10 @@ def index(
     ] = True,
     as_json: SummaryJsonOption = False,
 ) -> None:
-    """Encode documents and write them, with their vectors. Exit code 3: some are in the dead letters."""
+    """Encode documents and write them, with their vectors.
+
+    Exit code 3: some are in the dead letters; 1: the run ended early, or nothing that was written has a text.
+    """
     from sidecar.cluster import IndexOptions
     from sidecar.cluster.reading import open_sources
 
@@ -106,13 +109,30 @@ async def _index(
                 model=model,
                 progress=lambda now: show(source.position, f"{now.written} written, {now.failed} failed"),
             )
+            ended = False
             try:
                 await run.run()
+                ended = True
                 if frequencies:
                     await refresh_where_useful(engine, client, index, model=model)
+            except DocumentsNotWritten as error:
+                _require_text(run, f" {error.message}")
+                raise
             finally:
-                if run.summary.read:
+                if ended or run.summary.read:
                     _print(run.summary, as_json, console)
+            _require_text(run)
+
+
+def _require_text(run: IndexRun, besides: str = "") -> None:
+    reason = run.textless_because()
+    if reason is not None:
+        raise InvalidInput(
+            f"{reason} They are written without vectors, and sparse search finds none of them. If their text is in"
+            " another field, set the index up with that as --source-field: a new --index, or this one after `sidecar"
+            f" teardown`.{besides}",
+            field="source_fields",
+        )
 
 
 def _print(summary: IndexSummary, as_json: bool, console: Console) -> None:

@@ -119,7 +119,8 @@ def retry(
     if as_json:
         print_json_line(figures)
     else:
-        say(", ".join(f"{name} {count}" for name, count in figures.items()))
+        mending = " (lines that could not be read: mend them in their file and index it again)" if summary.kept else ""
+        say(", ".join(f"{name} {count}" for name, count in figures.items()) + mending)
     if summary.failed or summary.kept:
         raise DocumentsNotWritten(f"{summary.failed + summary.kept} letters are still in {dead_letters}.")
 

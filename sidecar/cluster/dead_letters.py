@@ -18,7 +18,8 @@ class DeadLetters:
     """Writes one JSON object per line: `line`, `id`, `stage` (read, encode, write), `reason`, `message`, `document`.
 
     The file is made, or added to, with the first letter, and each one is on disk at once; `path` None only counts.
-    `id` is null where the line could not be read, and `document` absent. `index` says where the documents were to go;
+    `source` is the file that the line is in. `id` is null where the line could not be read, and `document` absent: it
+    is mended in its file, and indexed again. `index` says where the documents were to go;
     letters of documents that are in the index already name it and their `routing`, and have neither line nor document.
     """
 
@@ -48,6 +49,7 @@ class DeadLetters:
         *,
         index: str | None = None,
         routing: str | None = None,
+        source: str | None = None,
     ) -> None:
         """Write one letter; raise EngineError where the file can't be written."""
         self.count += 1
@@ -60,7 +62,7 @@ class DeadLetters:
             "reason": reason,
             "message": message,
         }
-        where = {"index": index or self._index, "routing": routing, "document": document}
+        where = {"source": source, "index": index or self._index, "routing": routing, "document": document}
         letter |= {name: value for name, value in where.items() if value is not None}
         try:
             if self._file is None:

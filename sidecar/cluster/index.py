@@ -24,7 +24,7 @@ from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write, filled
 from sidecar.cluster.reading import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
-from sidecar.domain import WHOLE_TEXT, JsonObject, Windows
+from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_of
 from sidecar.errors import (
     DocumentsNotWritten,
@@ -35,6 +35,9 @@ from sidecar.errors import (
 )
 
 __all__ = ["IndexOptions", "IndexRun", "IndexSummary"]
+
+NAMED_FIELDS = 20
+"""Fields of documents without text that a message names, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,23 @@ class IndexRun:
         self._model = model
         self._progress = progress
         self._started = time.monotonic()
+        self._source_fields: tuple[str, ...] = ()
+        self._other_fields: dict[str, None] = {}
+
+    def textless_because(self) -> str | None:
+        """Say why nothing that was written has a vector: none of it has a text. None: some has, or nothing is written.
+
+        Names the fields that the index's text is read from, and those that the documents have.
+        """
+        now = self.summary
+        if not now.written or now.encoded:
+            return None
+        seen = list(self._other_fields)[:NAMED_FIELDS]
+        more = ", …" if len(self._other_fields) > NAMED_FIELDS else ""
+        return (
+            f"None of the {now.written} documents has a text: {self._index} reads {', '.join(self._source_fields)}, the"
+            f" documents have {', '.join(seen) + more if seen else 'no fields'}."
+        )
 
     async def run(self) -> IndexSummary:
         """Index everything; raise DocumentsNotWritten where some documents are in the dead letters.
@@ -129,6 +149,7 @@ class IndexRun:
         """
         meta = await self._engine.index_meta(self._index)
         model = encoder_of_index(await self._sidecar.models(), meta, self._index, self._model)
+        self._source_fields = meta.source_fields
         self._started = time.monotonic()
         inlet, outlet = create_memory_object_stream[list[_Ready]](self._options.queued_batches)
         with inlet, outlet:
@@ -168,10 +189,12 @@ class IndexRun:
             bare: list[_Ready] = []
             for item in taken:
                 if isinstance(item, Unreadable):
-                    self._fail(item.line, item.id, "read", item.reason, item.message)
+                    self._fail(item, "read", item.reason, item.message)
                     continue
                 text = source_text(item.id, item.fields, meta)
                 if not text:
+                    if len(self._other_fields) <= NAMED_FIELDS:
+                        self._other_fields.update(dict.fromkeys(item.fields))
                     found = self._prepared(Encoded(item, text), meta, dialect)
                     bare += [found] if found else []
                 elif error := refusal(text, meta.passages, self._options.windows, self._options.max_text_bytes):
@@ -219,7 +242,7 @@ class IndexRun:
                 self._count(written=1, without_vector=int(not one.vector))
             else:
                 reason = item.error_type or "UNKNOWN"
-                self._fail(one.record.line, one.record.id, "write", reason, item.reason, one.record.fields)
+                self._fail(one.record, "write", reason, item.reason)
         if any(item.unreachable for item in items):
             raise EngineUnavailable(
                 f"The cluster went away: {self.summary.written} documents are written. Run the same command again when"
@@ -233,19 +256,11 @@ class IndexRun:
         error = document.error
         if error is None:
             raise AssertionError("A document is put aside for an error; this is a bug.")
-        record = document.record
-        self._fail(record.line, record.id, "encode", wire_error(error).reason, error.message, record.fields)
+        self._fail(document.record, "encode", wire_error(error).reason, error.message)
 
-    def _fail(
-        self,
-        line: int,
-        document_id: str | None,
-        stage: str,
-        reason: str,
-        message: str,
-        document: JsonObject | None = None,
-    ) -> None:
-        self._dead_letters.add(line, document_id, stage, reason, message, document)
+    def _fail(self, item: Record | Unreadable, stage: str, reason: str, message: str) -> None:
+        document = item.fields if isinstance(item, Record) else None
+        self._dead_letters.add(item.line, item.id, stage, reason, message, document, source=item.source)
         self._count(failed=1)
 
     def _count(

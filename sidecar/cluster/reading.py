@@ -32,6 +32,11 @@ __all__ = [
 MAX_LINE_BYTES = 67_108_864
 """A longer line is no document: it goes to the dead letters without being held in memory."""
 
+STANDARD_INPUT = "-"
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some editors put before UTF-8; in front of a later line where files with one were joined."""
+
 METADATA_ID = "_id"
 """BEIR's name of the id; clusters refuse it inside a document."""
 
@@ -47,21 +52,23 @@ class SourceFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One document as it was read: `line` counts from 1."""
+    """One document as it was read: `line` counts from 1 in the file `source` (None: it has no name)."""
 
     line: int
     id: str
     fields: JsonObject
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A line that holds no document, and why."""
+    """A line that holds no document, and why; `line` and `source` as in `Record`."""
 
     line: int
     reason: str
     message: str
     id: str | None = None
+    source: str | None = None
 
 
 class RecordSource(Protocol):
@@ -78,11 +85,15 @@ class RecordSource(Protocol):
 
 
 class Source:
-    """Records of one stream of JSON lines. `size` in bytes is None where it is not known beforehand."""
+    """Records of one stream of JSON lines. `size` in bytes is None where it is not known beforehand.
 
-    def __init__(self, stream: IO[bytes], id_field: str, size: int | None) -> None:
+    `name` says where the records come from.
+    """
+
+    def __init__(self, stream: IO[bytes], id_field: str, size: int | None, name: str | None = None) -> None:
         self._stream = stream
         self._id_field = id_field
+        self._name = name
         self.size = size
         self.position = 0
         self._line = 0
@@ -111,31 +122,35 @@ class Source:
         self._line += 1
         self.position += len(data)
         if len(data) < MAX_LINE_BYTES or data.endswith(b"\n"):
-            return data
+            return data.removeprefix(BYTE_ORDER_MARK)
         while rest := self._stream.readline(MAX_LINE_BYTES):
             self.position += len(rest)
             if rest.endswith(b"\n"):
                 break
-        return Unreadable(self._line, "LINE_TOO_LONG", f"The line has more than {MAX_LINE_BYTES} bytes.")
+        return self._unreadable("LINE_TOO_LONG", f"The line has more than {MAX_LINE_BYTES} bytes.")
 
     def _parse(self, data: bytes) -> Record | Unreadable:
         try:
             document = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             # The message names a position and never quotes the line.
-            return Unreadable(self._line, "MALFORMED_LINE", f"No valid JSON in UTF-8: {error.msg} at {error.pos}.")
+            return self._unreadable("MALFORMED_LINE", f"No valid JSON in UTF-8: {error.msg} at {error.pos}.")
         if not isinstance(document, dict):
-            return Unreadable(self._line, "MALFORMED_LINE", "The line is no JSON object.")
-        return record_of(self._line, document, self._id_field)
+            return self._unreadable("MALFORMED_LINE", "The line is no JSON object.")
+        return record_of(self._line, document, self._id_field, self._name)
+
+    def _unreadable(self, reason: str, message: str) -> Unreadable:
+        return Unreadable(self._line, reason, message, source=self._name)
 
 
-def record_of(line: int, document: JsonObject, id_field: str) -> Record | Unreadable:
+def record_of(line: int, document: JsonObject, id_field: str, source: str | None = None) -> Record | Unreadable:
     """Return the record of a document, or why it is none."""
     given = document.get(id_field)
     if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
-        return Unreadable(line, "MISSING_ID", f"The document has no {id_field} that is text or a number.")
+        message = f"The document has no {id_field} that is text or a number."
+        return Unreadable(line, "MISSING_ID", message, source=source)
     # Clusters refuse `_id` inside a document; an id field of the user's own is theirs to keep.
-    return Record(line, str(given), {name: value for name, value in document.items() if name != METADATA_ID})
+    return Record(line, str(given), {name: value for name, value in document.items() if name != METADATA_ID}, source)
 
 
 @contextmanager
@@ -146,10 +161,10 @@ def open_source(path: Path, id_field: str = METADATA_ID, kind: SourceFormat | No
     """
     file = path / "corpus.jsonl" if path.is_dir() else path
     kind = kind or _kind_of(file)
-    if str(path) == "-":
+    if str(path) == STANDARD_INPUT:
         if kind is SourceFormat.PARQUET:
             raise InvalidInput("Parquet is read from a file: its table of contents is at the end.", field="format")
-        with _lines_or_rows(sys.stdin.buffer, id_field, None, kind) as source:
+        with _lines_or_rows(sys.stdin.buffer, id_field, None, kind, STANDARD_INPUT) as source:
             yield source
         return
     try:
@@ -164,7 +179,7 @@ def open_source(path: Path, id_field: str = METADATA_ID, kind: SourceFormat | No
                 yield table
             return
         size = file.stat().st_size if file.is_file() else None
-        with _lines_or_rows(stream, id_field, size, kind) as source:
+        with _lines_or_rows(stream, id_field, size, kind, str(file)) as source:
             yield source
 
 
@@ -173,7 +188,7 @@ def open_sources(
     paths: Sequence[Path], id_field: str = METADATA_ID, kind: SourceFormat | None = None
 ) -> Iterator[RecordSource]:
     """Open several as if they were one, each when its turn comes; lines are counted in each of them anew."""
-    missing = next((path for path in paths if str(path) != "-" and not path.exists()), None)
+    missing = next((path for path in paths if str(path) != STANDARD_INPUT and not path.exists()), None)
     if missing is not None:
         raise InvalidInput(f"{missing} can't be read (no such file).", field="documents")
     if len(paths) == 1:
@@ -228,11 +243,13 @@ def _kind_of(file: Path) -> SourceFormat:
 
 
 @contextmanager
-def _lines_or_rows(stream: IO[bytes], id_field: str, size: int | None, kind: SourceFormat) -> Iterator[RecordSource]:
+def _lines_or_rows(
+    stream: IO[bytes], id_field: str, size: int | None, kind: SourceFormat, name: str
+) -> Iterator[RecordSource]:
     if kind is SourceFormat.JSONL:
-        yield Source(stream, id_field, size)
+        yield Source(stream, id_field, size, name)
         return
     from sidecar.cluster.reading_tables import CsvSource
 
-    with closing(CsvSource(stream, id_field, size, "\t" if kind is SourceFormat.TSV else ",")) as rows:
+    with closing(CsvSource(stream, id_field, size, "\t" if kind is SourceFormat.TSV else ",", name)) as rows:
         yield rows

@@ -21,15 +21,19 @@ __all__ = ["CsvSource", "ParquetSource"]
 class CsvSource:
     """Rows of comma-separated values under a header; every value is text, and an empty one is left out.
 
-    `line` of a record is the line on which its row ends. A row that does not fit the header is unreadable.
+    `line` of a record is the line on which its row ends. A row that does not fit the header is unreadable. `name` says
+    where the records come from.
     """
 
-    def __init__(self, stream: IO[bytes], id_field: str, size: int | None, delimiter: str = ",") -> None:
+    def __init__(
+        self, stream: IO[bytes], id_field: str, size: int | None, delimiter: str = ",", name: str | None = None
+    ) -> None:
         # One process-wide limit; the module's own is 128 KiB, less than a long document.
         csv.field_size_limit(MAX_LINE_BYTES)
         self.size = size
         self._stream = stream
         self._id_field = id_field
+        self._name = name
         self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
         self._rows = csv.reader(self._text, delimiter=delimiter, strict=True)
         self._header = self._read_header()
@@ -46,7 +50,7 @@ class CsvSource:
             try:
                 row = next(self._rows, None)
             except csv.Error as error:
-                taken.append(Unreadable(self._rows.line_num, "MALFORMED_LINE", f"No valid CSV: {error}."))
+                taken.append(self._unreadable(f"No valid CSV: {error}."))
                 continue
             if row is None:
                 break
@@ -72,14 +76,15 @@ class CsvSource:
         return header
 
     def _parse(self, row: list[str]) -> Record | Unreadable:
-        line = self._rows.line_num
         if len(row) != len(self._header):
-            return Unreadable(line, "MALFORMED_LINE", f"The row has {len(row)} fields, the header {len(self._header)}.")
+            return self._unreadable(f"The row has {len(row)} fields, the header {len(self._header)}.")
         if any("\udc80" <= character <= "\udcff" for value in row for character in value):
-            return Unreadable(line, "MALFORMED_LINE", "The row is no valid UTF-8.")
-        return record_of(
-            line, {name: value for name, value in zip(self._header, row, strict=True) if value}, self._id_field
-        )
+            return self._unreadable("The row is no valid UTF-8.")
+        fields = {name: value for name, value in zip(self._header, row, strict=True) if value}
+        return record_of(self._rows.line_num, fields, self._id_field, self._name)
+
+    def _unreadable(self, message: str) -> Unreadable:
+        return Unreadable(self._rows.line_num, "MALFORMED_LINE", message, source=self._name)
 
 
 class ParquetSource:
@@ -97,6 +102,7 @@ class ParquetSource:
             raise InvalidInput(f"{path} has no column {id_field}: name one by --id-field.", field="id_field")
         self.size: int | None = path.stat().st_size
         self._id_field = id_field
+        self._name = str(path)
         self._rows_in_all = max(self._file.metadata.num_rows, 1)
         self._line = 0
         self._rows = self._read()
@@ -112,7 +118,7 @@ class ParquetSource:
         for row in self._rows:
             self._line += 1
             fields = {name: _plain(value) for name, value in row.items() if value is not None}
-            taken.append(record_of(self._line, fields, self._id_field))
+            taken.append(record_of(self._line, fields, self._id_field, self._name))
             if len(taken) == count:
                 break
         return taken

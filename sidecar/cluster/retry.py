@@ -39,6 +39,7 @@ class Letter:
     index: str | None
     document: JsonObject | None
     raw: bytes
+    source: str | None = None
 
     @classmethod
     def parse(cls, raw: bytes) -> Letter:
@@ -49,7 +50,7 @@ class Letter:
             told = None
         if not isinstance(told, dict):
             return cls(None, None, None, None, raw)
-        line, name, index, document = (told.get(key) for key in ("line", "id", "index", "document"))
+        line, name, index, document, source = (told.get(key) for key in ("line", "id", "index", "document", "source"))
         if told.get("stage") == "read":
             name = document = None
         return cls(
@@ -58,6 +59,7 @@ class Letter:
             index if isinstance(index, str) and index else None,
             document if isinstance(document, dict) else None,
             raw,
+            source if isinstance(source, str) else None,
         )
 
 
@@ -65,7 +67,8 @@ class Letter:
 class RetrySummary:
     """`letters` were in the file, `resolved` are no longer, `failed` are in it again, `kept` can't be tried.
 
-    A letter can't be tried if it holds no document and names none: its line of the source was unreadable.
+    A letter can't be tried if it holds no document and names none: its line of the source was unreadable. Such a line
+    is mended in its file, and indexed again.
     """
 
     letters: int = 0
@@ -181,7 +184,7 @@ def _index_of(letter: Letter, default: str | None) -> str:
 def _documents_for(path: Path, index: str, default: str | None) -> Generator[Record, None, None]:
     for letter in read_letters(path):
         if letter.id is not None and letter.document is not None and _index_of(letter, default) == index:
-            yield Record(letter.line or 0, letter.id, letter.document)
+            yield Record(letter.line or 0, letter.id, letter.document, letter.source)
 
 
 def _ids_of(path: Path, index: str, default: str | None) -> Iterator[list[str]]:

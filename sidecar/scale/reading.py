@@ -118,7 +118,8 @@ def _next_line(stream: IO[bytes], position: int) -> int:
 
 def _row(record: Record | Unreadable) -> Row:
     if isinstance(record, Unreadable):
-        return Row(record.id, None, record.line, record.reason, record.message)
+        where = "" if record.source is None else f" (in {Path(record.source).name})"
+        return Row(record.id, None, record.line, record.reason, record.message + where)
     return Row(record.id, orjson.dumps(record.fields), record.line)
 
 

@@ -34,6 +34,13 @@ def test_a_letter_is_on_disk_at_once(tmp_path: Path) -> None:
     assert "document" not in orjson.loads(file.read_bytes().splitlines()[1])
 
 
+def test_a_letter_says_in_which_file_its_line_is(tmp_path: Path) -> None:
+    with DeadLetters(tmp_path / "dead.jsonl", "shop") as letters:
+        letters.add(4, None, "read", "MALFORMED_LINE", "no JSON", None, source="b.jsonl")
+    letter = orjson.loads((tmp_path / "dead.jsonl").read_bytes())
+    assert (letter["source"], letter["line"], letter["index"]) == ("b.jsonl", 4, "shop")
+
+
 def test_letters_of_an_earlier_run_stay(tmp_path: Path) -> None:
     file = tmp_path / "dead.jsonl"
     for line in (1, 2):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cluster import reading
-from sidecar.cluster.reading import Record, Source, Unreadable, open_source
+from sidecar.cluster.reading import BYTE_ORDER_MARK, Record, Source, Unreadable, open_source, open_sources
 from sidecar.errors import InvalidInput
 
 lines = st.one_of(
@@ -28,7 +28,8 @@ def read(data: bytes, id_field: str = "_id") -> list[Record | Unreadable]:
 @given(st.lists(lines, max_size=20))
 def test_every_line_is_a_record_or_told_why_not(data: list[bytes]) -> None:
     found = read(b"\n".join(data))
-    assert [item.line for item in found] == [place for place, line in enumerate(data, start=1) if line.strip()]
+    held = [line.removeprefix(BYTE_ORDER_MARK).strip() for line in data]
+    assert [item.line for item in found] == [place for place, line in enumerate(held, start=1) if line]
 
 
 @given(st.lists(lines, max_size=20), st.integers(1, 7))
@@ -88,6 +89,41 @@ def test_a_line_beyond_the_limit_is_skipped_whole(monkeypatch: pytest.MonkeyPatc
     assert [item.line for item in found] == [1, 2, 3]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_line() -> None:
+    lines = [b'{"_id": "1", "title": "T"}\n', b'{"_id": "2"}\n']
+    wanted = read(b"".join(lines))
+    source = Source(io.BytesIO(BYTE_ORDER_MARK + b"".join(lines)), "_id", None)
+    assert source.take(1) == wanted[:1]
+    assert source.position == len(BYTE_ORDER_MARK + lines[0]), "offsets are those of the file"
+    assert source.take(9) == wanted[1:]
+    joined = [BYTE_ORDER_MARK + line for line in lines]
+    assert read(b"".join(joined)) == wanted, "files with a mark each, one behind the other"
+    assert read(BYTE_ORDER_MARK) == read(BYTE_ORDER_MARK + b"\n") == []
+
+
+def test_a_byte_order_mark_within_a_line_is_told() -> None:
+    (found,) = read(b" " + BYTE_ORDER_MARK + b'{"_id": "1"}')
+    assert isinstance(found, Unreadable)
+
+
+def test_every_record_says_in_which_file_it_is(tmp_path: Path) -> None:
+    contents = {"a.jsonl": '{"_id": "1"}\n{broken\n', "b.jsonl": '[]\n{"x": 1}\n', "c.csv": "_id,text\n2,t\n3\n"}
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+    with open_sources([tmp_path / name for name in contents]) as source:
+        found = []
+        while taken := source.take(2):
+            found += taken
+    assert [(item.source, item.line, item.id) for item in found] == [
+        (str(tmp_path / "a.jsonl"), 1, "1"),
+        (str(tmp_path / "a.jsonl"), 2, None),
+        (str(tmp_path / "b.jsonl"), 1, None),
+        (str(tmp_path / "b.jsonl"), 2, None),
+        (str(tmp_path / "c.csv"), 2, "2"),
+        (str(tmp_path / "c.csv"), 3, None),
+    ]
+
+
 def test_a_beir_folder_stands_for_its_corpus(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl").write_bytes(b'{"_id": "1", "title": "", "text": "t", "metadata": {}}\n')
     with open_source(tmp_path) as source:
@@ -102,7 +138,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Input)
     with open_source(Path("-")) as source:
         assert source.size is None
-        assert [item.id for item in source] == ["1"]
+        assert [(item.id, item.source) for item in source] == [("1", "-")]
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -122,8 +122,9 @@ def test_parquet_keeps_types_and_nesting(tmp_path: Path) -> None:
                     "tags": ["new", "old"],
                     "size": {"width": 2.5},
                 },
+                str(path),
             ),
-            Record(2, "2", {"tags": []}),
+            Record(2, "2", {"tags": []}, str(path)),
         ]
         assert source.take(10) == []
         assert source.position == source.size

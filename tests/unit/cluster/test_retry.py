@@ -47,6 +47,13 @@ def test_a_line_that_could_not_be_read_names_no_document() -> None:
     assert Letter.parse(raw).id is None
 
 
+def test_a_document_that_is_tried_again_is_still_that_of_its_file(tmp_path: Path) -> None:
+    with DeadLetters(tmp_path / "dead.jsonl", "first") as written:
+        written.add(7, "a", "write", "x", "y", {"text": "a"}, source="b.jsonl")
+    with closing(LetterSource(tmp_path / "dead.jsonl", "first", None)) as source:
+        assert source.take(2) == [Record(7, "a", {"text": "a"}, "b.jsonl")]
+
+
 def test_documents_of_one_index(letters: Path) -> None:
     with closing(LetterSource(letters, "first", None)) as source, pytest.raises(InvalidInput, match="--index"):
         source.take(10)
