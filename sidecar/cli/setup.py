@@ -137,6 +137,8 @@ def teardown(
     plan = asyncio.run(run())
     if dry_run:
         print_requests(plan.requests)
+        if plan.refusal is not None:
+            say(f"Without --dry-run this is refused. {plan.refusal}")
     else:
         say(f"What setup did for {plan.index} is undone.")
     for line in plan.left:

@@ -23,14 +23,23 @@ REMOVE_FIELDS = "for (name in params.fields) { ctx._source.remove(name); }"
 
 @dataclass(frozen=True, slots=True)
 class TeardownPlan:
-    """What has to be sent, and what will be left behind, in words."""
+    """What has to be sent, and what will be left behind, in words.
+
+    `refusal` says why it is not sent as it stands; None: it is.
+    """
 
     index: str
     requests: tuple[Request, ...]
     left: tuple[str, ...] = ()
+    refusal: str | None = None
 
     async def apply(self, engine: Engine) -> None:
-        """Send the requests in order; the record goes last, so that a teardown that was cut short can be repeated."""
+        """Send the requests in order; the record goes last, so that a teardown that was cut short can be repeated.
+
+        Raises InvalidInput, with nothing sent, where documents would be deleted that nobody gave leave to delete.
+        """
+        if self.refusal is not None:
+            raise InvalidInput(self.refusal, field="delete_documents")
         await send_all(engine, self.requests)
         engine.forget(self.index)
 
@@ -38,7 +47,7 @@ class TeardownPlan:
 async def tear_down(
     engine: Engine, index: str, *, delete_documents: bool = False, vectors: bool = False
 ) -> TeardownPlan:
-    """Undo what setup did for `index`; see `plan_teardown`."""
+    """Undo what setup did for `index`; see `plan_teardown`. Raises InvalidInput where the plan is refused."""
     plan = await plan_teardown(engine, index, delete_documents=delete_documents, vectors=vectors)
     await plan.apply(engine)
     return plan
@@ -49,10 +58,10 @@ async def plan_teardown(
 ) -> TeardownPlan:
     """Find out what has to be undone; sends nothing that changes anything.
 
-    An index that setup made is deleted, with documents in it only if `delete_documents`. From one that existed before,
-    `vectors` also takes the vectors and hashes out of every document.
+    An index that setup made is deleted, with documents in it only if `delete_documents`: else the plan says why it is
+    refused. From one that existed before, `vectors` also takes the vectors and hashes out of every document.
 
-    Raises IndexNotFound, IndexNotPrepared where setup did nothing to the index, InvalidInput where it holds documents.
+    Raises IndexNotFound, IndexNotPrepared where setup did nothing to the index, InvalidInput for an alias of several.
     """
     mappings = await engine.mappings(index)
     if len(mappings) != 1:
@@ -68,13 +77,13 @@ async def plan_teardown(
     requests, left = await _beside(engine, name, record)
     if record.created_index:
         documents = await engine.count(name)
-        if documents and not delete_documents:
-            raise InvalidInput(
-                f"Index {name} was made by setup and holds {documents} documents now: give --delete-documents to delete"
-                " them with it.",
-                field="index",
-            )
-        return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left))
+        refusal = (
+            f"Index {name} was made by setup and holds {documents} documents now: give --delete-documents to delete"
+            " them with it."
+            if documents and not delete_documents
+            else None
+        )
+        return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left), refusal)
     migration = MigrationRecord.parse(name, others)
     models = [meta] if migration is None else [meta, migration.other]
     fields = [(*dialect_of(one).written_fields(one.vector_field), one.hash_field) for one in models]

@@ -48,9 +48,15 @@ async def test_an_index_that_setup_made_goes(engine: Engine, index_name: str) ->
 async def test_documents_are_deleted_only_where_that_is_said(engine: Engine, index_name: str) -> None:
     await set_up(engine, IndexSpec(index_name, any_model()))
     await engine.bulk([BulkAction(index_name, "1", {"title": "a"})], refresh=True)
+    plan = await plan_teardown(engine, index_name)
+    assert [(request.method, request.path) for request in plan.requests] == [("DELETE", f"/{index_name}")]
+    assert plan.refusal is not None
+    with pytest.raises(InvalidInput, match="--delete-documents"):
+        await plan.apply(engine)
     with pytest.raises(InvalidInput, match="--delete-documents"):
         await tear_down(engine, index_name)
     assert await engine.count(index_name) == 1
+    assert (await plan_teardown(engine, index_name, delete_documents=True)).refusal is None
     await tear_down(engine, index_name, delete_documents=True)
     assert not await engine.index_exists(index_name)
 
