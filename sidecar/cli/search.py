@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,21 +58,24 @@ def search(
     chosen = load_profile(profile)
     filters = [_clause(text) for text in filter_ or ()]
 
-    async def run() -> SearchResult:
+    async def run() -> tuple[SearchResult, tuple[str, ...]]:
         from sidecar.search import AsyncSearcher
 
         async with await cluster.connect() as connected, encoder.client() as client:
             searcher = AsyncSearcher(connected, client, chosen, index=index)
-            return await searcher.search(query, size, from_, filters, explain, passages)
+            found = await searcher.search(query, size, from_, filters, explain, passages)
+            if as_json or not found.hits:
+                return found, ()
+            return found, (await connected.index_meta(index)).source_fields
 
-    result = asyncio.run(run())
+    result, first = asyncio.run(run())
     if as_json:
         print_json(result)
         return
     console = Console()
     if result.degraded is not None:
         console.print(f"[bold yellow]degraded:[/] {result.degraded} (without {result.degraded_stage})", highlight=False)
-    console.print(_table(result))
+    console.print(_table(result, first) if result.hits else "no hits")
     times = result.timings
     matching = "" if result.total is None else f"{result.total:,} documents match · "
     feedback = f" · feedback {times.feedback_ms:.1f} ms" if times.feedback_ms else ""
@@ -94,7 +98,8 @@ def _clause(text: str) -> JsonObject:
     return clause
 
 
-def _table(result: SearchResult) -> Table:
+def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
+    """Return the hits with their scores and texts, those of the fields `first` in front."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -114,14 +119,15 @@ def _table(result: SearchResult) -> Table:
     table.add_column("document", ratio=1)
     for row, hit in enumerate(result.hits):
         cells = ["" if values[row] is None else f"{values[row]:.3f}" for _, values in scores]
-        table.add_row(str(hit.rank), *cells, _document(hit))
+        table.add_row(str(hit.rank), *cells, _document(hit, first))
     return table
 
 
-def _document(hit: SearchHit) -> str:
+def _document(hit: SearchHit, first: Sequence[str] = ()) -> str:
     from rich.markup import escape
 
-    texts = [value for value in hit.source.values() if isinstance(value, str) and value.strip()]
+    names = dict.fromkeys([*(name for name in first if name in hit.source), *hit.source])
+    texts = [value for name in names if isinstance(value := hit.source[name], str) and value.strip()]
     lines = [f"[bold]{escape(hit.id)}[/]  {escape(_shortened(' '.join(texts)))}"]
     if hit.passage is not None:
         lines.append(f"[dim]from character {hit.passage.start:,}:[/] {escape(_shortened(hit.passage.text))}")

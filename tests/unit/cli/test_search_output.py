@@ -15,10 +15,10 @@ from sidecar.search.passages import BestPassage
 from sidecar.search.result import Contribution
 
 
-def shown(*hits: SearchHit) -> str:
+def shown(*hits: SearchHit, first: tuple[str, ...] = ()) -> str:
     out = io.StringIO()
     result = SearchResult(hits, total=len(hits), profile="sparse")
-    Console(file=out, width=400).print(_table(result))
+    Console(file=out, width=400).print(_table(result, first))
     return out.getvalue()
 
 
@@ -60,6 +60,13 @@ def test_a_passage_says_where_it_begins() -> None:
 def test_only_texts_of_a_source_are_shown() -> None:
     source = {"title": "Fox", "price": 3, "tags": ["red"], "blank": "  ", "text": "runs"}
     assert _document(SearchHit("a", 1, source)) == "[bold]a[/]  Fox runs"
+
+
+def test_the_fields_that_are_encoded_come_first() -> None:
+    source = {"sku": "L-7", "text": "runs", "title": "Fox", "price": 3}
+    hit = SearchHit("a", 1, source)
+    assert _document(hit, ("title", "text", "subtitle", "price")) == "[bold]a[/]  Fox runs L-7"
+    assert "a  Fox runs L-7" in shown(hit, first=("title", "text"))
 
 
 @given(st.text())
