@@ -46,7 +46,7 @@ def migration(evidence: Evidence) -> Iterator[Finding]:
 
 
 def presence(evidence: Evidence) -> Iterator[Finding]:
-    """Every document that was written through the sidecar has a vector of the index's model."""
+    """Every document with a text that was written through the sidecar has a vector of the index's model."""
     if evidence.meta is None or evidence.present is None or evidence.hashed is None:
         return
     unseen = evidence.documents - evidence.hashed
@@ -58,15 +58,14 @@ def presence(evidence: Evidence) -> Iterator[Finding]:
             "Sparse search does not find them.",
             f"Run `sidecar reconcile --index {evidence.index}`.",
         )
-    lost = evidence.hashed - evidence.present
+    lost = evidence.hashed - evidence.present - evidence.without_text
     if lost > 0:
         yield Finding(
             "presence",
             Severity.WARNING,
             f"{lost} documents have the hash of a text and no vector of {evidence.meta.bundle}.",
-            "They have no text, or another model's vector, or lost theirs by a partial update: sparse search does not"
-            " find them.",
-            f"Run `sidecar reconcile --index {evidence.index}`; documents without text stay as they are.",
+            "They have another model's vector, or lost theirs by a partial update: sparse search does not find them.",
+            f"Run `sidecar reconcile --index {evidence.index}`.",
         )
 
 

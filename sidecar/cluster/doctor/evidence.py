@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.cluster.doctor.migration import OpenMigration, read_migration
+from sidecar.cluster.documents import text_hash
 from sidecar.domain import JsonObject, JsonValue, ModelInfo, as_object
 from sidecar.engine import META_KEY, ClusterInfo, Engine, IndexMeta, dialect_of
 from sidecar.engine.passage_field import VECTOR
 from sidecar.engine.transport import path_of
+from sidecar.engine.versions import Distribution
 from sidecar.errors import EngineError, EngineRejected, IndexNotPrepared, InvalidInput, SidecarError
 
 __all__ = ["Evidence", "Node", "Segment", "gather", "listed", "nested", "number"]
@@ -40,9 +42,10 @@ class Segment:
 class Evidence:
     """All that is known. None: it was not asked for, or could not be read (`unread` says what, and why).
 
-    `settings` are the index's, `cluster_settings` those in force, both with dotted keys. `sample` holds the stored
-    fields of some documents that have a hash. `served` are the models of the sidecar that was named. `query` is a
-    search body of an application. `migration` is the one that is open.
+    `settings` are the index's, `cluster_settings` those in force, both with dotted keys. Of the `documents`, `hashed`
+    have the hash of a text, `present` a vector, and `without_text` the hash of no text, and rightly no vector. `sample`
+    holds the stored fields of some documents that have a hash. `served` are the models of the sidecar that was named.
+    `query` is a search body of an application. `migration` is the one that is open.
     """
 
     cluster: ClusterInfo
@@ -56,6 +59,7 @@ class Evidence:
     documents: int = 0
     hashed: int | None = None
     present: int | None = None
+    without_text: int = 0
     sample: tuple[JsonObject, ...] = ()
     search_pipelines: JsonObject = field(default_factory=dict)
     served: tuple[ModelInfo, ...] | None = None
@@ -118,9 +122,10 @@ async def gather(
     stats = await attempt("node statistics", lambda: engine.read("GET", "/_nodes/stats/os,jvm,fs"))
     after = time.time()
     segments = await attempt("segments", lambda: engine.read("GET", path_of(name, "_segments")))
-    pipelines = await attempt("search pipelines", lambda: _pipelines(engine))
+    info = await engine.cluster()
+    pipelines = await attempt("search pipelines", lambda: _pipelines(engine, info))
     evidence = Evidence(
-        cluster=await engine.cluster(),
+        cluster=info,
         index=name,
         mapping=mapping,
         settings=as_object(nested(settings, name, "settings")),
@@ -156,6 +161,7 @@ async def _with_documents(engine: Engine, evidence: Evidence) -> Evidence:
     try:
         hashed = {"exists": {"field": meta.hash_field}}
         there = dialect_of(meta).presence_filter(meta.vector_field, meta.fingerprint)
+        empty: JsonObject = {"term": {meta.hash_field: text_hash("")}}
         body: JsonObject = {"query": hashed, "size": SAMPLED_DOCUMENTS, "_source": [meta.vector_field]}
         answer = await engine.read("POST", path_of(evidence.index, "_search"), body=body)
         hits = nested(answer, "hits", "hits")
@@ -163,13 +169,17 @@ async def _with_documents(engine: Engine, evidence: Evidence) -> Evidence:
             evidence,
             hashed=await engine.count(evidence.index, hashed),
             present=await engine.count(evidence.index, there),
+            without_text=await engine.count(evidence.index, {"bool": {"filter": [empty], "must_not": [there]}}),
             sample=tuple(as_object(as_object(hit).get("_source")) for hit in listed(hits)),
         )
     except EngineError as error:
         return replace(evidence, unread=(*evidence.unread, ("documents", error.message)))
 
 
-async def _pipelines(engine: Engine) -> JsonObject:
+async def _pipelines(engine: Engine, cluster: ClusterInfo) -> JsonObject:
+    if cluster.distribution is not Distribution.OPENSEARCH:
+        # There are none elsewhere, and to ask for them is an error.
+        return {}
     return await engine.find("/_search/pipeline") or {}
 
 

@@ -81,6 +81,32 @@ async def test_a_vector_lost_by_a_partial_update_is_seen(engine: Engine, index_n
     assert "1 documents have the hash of a text and no vector" in after["presence"].what
 
 
+async def test_a_document_without_text_is_in_order(engine: Engine, index_name: str) -> None:
+    await sound(engine, index_name)
+    meta = await engine.index_meta(index_name)
+    bare = write_action(index_name, "bare", {"title": ""}, "", None, meta, dialect_named(meta.dialect))
+    lost = BulkAction(index_name, "lost", {"text": "wing", "splade_hash": "x"})
+    await engine.bulk([bare], refresh=True)
+    evidence = await gather(engine, index_name)
+    assert (evidence.hashed, evidence.present, evidence.without_text) == (21, 20, 1)
+    assert "presence" not in {one.check for one in examine(evidence)}
+    await engine.bulk([lost], refresh=True)
+    found = {one.check: one for one in examine(await gather(engine, index_name))}
+    assert "1 documents have the hash of a text and no vector" in found["presence"].what
+
+
+async def test_elasticsearch_is_not_asked_for_search_pipelines(elasticsearch: Node) -> None:
+    async with await Engine.connect(elasticsearch.url) as engine:
+        await sound(engine, "test-doctor")
+        try:
+            evidence = await gather(engine, "test-doctor", served=[any_model()])
+        finally:
+            await engine.delete_index("test-doctor")
+    assert evidence.unread == ()
+    assert (evidence.documents, evidence.search_pipelines) == (20, {})
+    assert {one.check for one in examine(evidence)} <= {"disk", "heap"}
+
+
 async def test_a_mapping_that_the_cluster_guessed(engine: Engine, index_name: str) -> None:
     meta = IndexSpec(index_name, any_model()).meta("rank_features")
     await engine.create_index(index_name, {"mappings": {"_meta": meta.to_mapping()}})

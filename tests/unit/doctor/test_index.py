@@ -110,6 +110,11 @@ def test_documents_that_sparse_search_does_not_find() -> None:
     assert "10 documents have the hash" in lost.what
 
 
+def test_documents_that_are_known_to_have_no_text_are_none_of_them() -> None:
+    assert examine(healthy(present=1_000, without_text=10)) == ()
+    assert "7 documents have the hash" in said(healthy(present=1_000, without_text=3))["presence"].what
+
+
 def test_vectors_of_two_models_in_one() -> None:
     sample = ({"splade": {"wolf": 1.0, "_splade_1": 1.0, "_splade_2": 1.0}},)
     assert said(healthy(sample=sample))["merged_vectors"].severity is Severity.ERROR
