@@ -5,7 +5,9 @@ Precedence: flag, environment, YAML file (`--config FILE` or `SIDECAR_CONFIG`), 
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -19,9 +21,9 @@ from pydantic_settings import (
 )
 
 from sidecar.errors import SettingsInvalid
-from sidecar.validation import first_invalid
+from sidecar.validation import invalid_values
 
-__all__ = ["LOOPBACK", "Provider", "Settings", "load_settings"]
+__all__ = ["LOOPBACK", "Provider", "Settings", "load_settings", "unread_variables"]
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -34,11 +36,27 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Provider: TypeAlias = Literal["cpu", "cuda", "openvino"]
 """onnxruntime's execution providers, by the names that settings have for them."""
 
+PREFIX = "SIDECAR_"
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+READ_ELSEWHERE = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        *("BENCH_ENGINE", "BUNDLES", "CA", "CACHE", "CHECKPOINTS", "COLLECTIONS", "CONFIG", "CONNECTOR_TOKEN"),
+        *("ENGINE", "ENGINE_CA", "ENGINE_PASSWORD", "ENGINE_USER", "TARGET"),
+    )
+)
+"""Environment variables of the prefix that are no settings: other commands and the benchmarks read them."""
+
+SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
+"""What Kubernetes puts into every container's environment for a service whose name begins with the prefix."""
+
 
 class Settings(BaseSettings):
     """What `sidecar serve` can be told. Every field's description states the consequence of changing it."""
 
-    model_config = SettingsConfigDict(env_prefix="SIDECAR_", frozen=True, extra="forbid", yaml_file=None)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", yaml_file=None)
 
     bind: str = Field(default="127.0.0.1", description="Address of the gRPC and HTTP ports; 0.0.0.0 opens them to all.")
     grpc_port: Port = Field(default=50_051, description="gRPC port; 0 lets the system choose.")
@@ -77,7 +95,7 @@ class Settings(BaseSettings):
     request_timeout: Seconds = Field(default=25.0, gt=0, description="Seconds a call without a deadline may take.")
     drain_delay: Seconds = Field(default=0.0, ge=0, description="Seconds of serving on after SIGTERM, unready.")
     drain_grace: Seconds = Field(default=20.0, ge=0, description="Seconds in-flight calls get to finish after that.")
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Log level.")
+    log_level: str = Field(default="info", description="Log level: debug, info, warning or error.")
     log_json: bool = Field(default=True, description="JSON log lines; off: for people.")
 
     @model_validator(mode="before")
@@ -108,6 +126,13 @@ class Settings(BaseSettings):
             if port and before.get(name) == port and _overlap(own, address):
                 raise ValueError(f"{port} is the {name} already; choose another, or 0")
         return port
+
+    @field_validator("log_level")
+    @classmethod
+    def _level_is_known(cls, level: str) -> str:
+        if level.lower() not in LOG_LEVELS:
+            raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+        return level.lower()
 
     @model_validator(mode="after")
     def _budget_fits(self) -> Self:
@@ -148,7 +173,7 @@ def load_settings(**flags: object) -> Settings:
     try:
         return Settings.model_validate(Settings(**given)) if given else Settings()  # type: ignore[arg-type]
     except ValidationError as error:
-        problem = first_invalid(error)
+        problem = invalid_values(error, Settings)[0]
         where = problem.where or "settings"
         raise SettingsInvalid(f"Setting {where}: {problem.what}.", field=where) from None
 
@@ -161,10 +186,32 @@ def _check_file() -> None:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        content, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
         raise SettingsInvalid(f"The settings file {path} can't be read: {error.strerror}.", field="config") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise SettingsInvalid(f"The settings file {path} is no valid YAML.", field="config") from None
     if content is not None and not isinstance(content, dict):
         raise SettingsInvalid(f"The settings file {path} must hold `name: value` lines.", field="config")
+    seen: set[str] = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.value in seen:
+            raise SettingsInvalid(
+                f"The settings file {path} names {key.value} twice; the second time in line {key.start_mark.line + 1}.",
+                field=key.value,
+            )
+        seen.add(key.value)
+
+
+def unread_variables() -> dict[str, str | None]:
+    """Return the environment's variables of the prefix that nothing reads, each with the one it may be meant for."""
+    settings = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    read = settings | READ_ELSEWHERE
+    found: dict[str, str | None] = {}
+    for name, value in sorted(os.environ.items()):
+        own = name.upper().startswith(PREFIX) and name.upper() not in read
+        # `SIDECAR_PORT` of Kubernetes is an address: tcp://10.0.0.1:80.
+        if own and not SERVICE_LINK.search(name) and "://" not in value:
+            found[name] = next(iter(difflib.get_close_matches(name.upper(), read, n=1, cutoff=0.8)), None)
+    return found

@@ -14,7 +14,8 @@ import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from sidecar.settings import Settings, load_settings
+from sidecar.cli.output import say
+from sidecar.settings import Settings, load_settings, unread_variables
 
 __all__ = ["register"]
 
@@ -39,11 +40,15 @@ def register(app: typer.Typer) -> None:
         settings = load_settings(**given)
         if check:
             typer.echo(describe(settings), nl=False)
+            for name, meant in unread_variables().items():
+                hint = f"; did you mean {meant}?" if meant else "."
+                say(f"warning: nothing reads the environment variable {name}{hint}")
+            require_usable(settings)
         else:
             run(settings)
 
     config = typer.Option(None, "--config", help="YAML file with settings.", metavar="FILE")
-    check = typer.Option(False, "--check-config", help="Print the settings in force, and end.")
+    check = typer.Option(False, "--check-config", help="Print the settings in force, open the bundles, and end.")
     parameters = [_parameter(name, field) for name, field in Settings.model_fields.items()]
     parameters.extend((_option("config", Path | None, config), _option("check_config", bool, check)))
     # typer reads a function's signature; this one is as long as the settings are.
@@ -54,15 +59,31 @@ def register(app: typer.Typer) -> None:
 
 def run(settings: Settings) -> None:
     """Serve, and end the process if a thread is still busy with a model that nobody waits for any more."""
+    import structlog
+
     from sidecar.server.app import Ending, serve
     from sidecar.server.logs import configure_logging
 
     configure_logging(settings.log_level, json=settings.log_json)
+    for name, meant in unread_variables().items():
+        structlog.get_logger(__name__).warning("nothing reads this environment variable", name=name, meant=meant)
     sys.setswitchinterval(SWITCH_SECONDS)
     ending = asyncio.run(serve(settings))
     if ending is Ending.LEFT_EARLY:
         sys.stderr.flush()
         os._exit(0)
+
+
+def require_usable(settings: Settings) -> None:
+    """Open every bundle, its files compared with their hashes, and look for the providers; no graph is loaded.
+
+    Raises what serving would: BundleError, SettingsInvalid.
+    """
+    from sidecar.inference.providers import runtime_providers
+    from sidecar.server.lifecycle import open_bundles
+
+    runtime_providers(settings.providers)
+    open_bundles(settings)
 
 
 def describe(settings: Settings) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from sidecar import settings as settings_module
 from sidecar.errors import SettingsInvalid
-from sidecar.settings import Settings, load_settings
+from sidecar.settings import Settings, load_settings, unread_variables
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,70 @@ def test_an_unknown_key_of_the_file_is_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("SIDECAR_CONFIG", str(file))
     with pytest.raises(SettingsInvalid, match="grcp_port"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"treads": 4}, "Setting treads: unknown key (did you mean `threads`?)."),
+        ({"providers": ""}, "Setting providers: must have at least 1 item."),
+        ({"log_level": "loud"}, "Setting log_level: must be one of debug, info, warning, error."),
+        ({"threads": "many"}, "Setting threads: must be a whole number."),
+    ],
+)
+def test_what_is_wrong_is_a_sentence_of_our_own(flags: dict[str, object], sentence: str) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        load_settings(**flags)
+    assert raised.value.message == sentence
+
+
+def test_a_log_level_may_be_written_as_the_log_writes_it() -> None:
+    assert load_settings(log_level="INFO").log_level == "info"
+
+
+def test_a_key_that_is_in_the_file_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("threads: 1\nhttp_port: 1\n# more\nthreads: 2\n")
+    monkeypatch.setenv("SIDECAR_CONFIG", str(file))
+    with pytest.raises(SettingsInvalid, match="names threads twice; the second time in line 4") as raised:
+        load_settings()
+    assert raised.value.field == "threads"
+
+
+def test_variables_that_nothing_reads_are_found_with_what_they_resemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert unread_variables() == {}
+    for name, value in {
+        "SIDECAR_TREADS": "4",
+        "SIDECAR_GRCP_PORT": "5",
+        "SIDECAR_XYLOPHONE": "6",
+        "SIDECAR_THREADS": "2",
+        "sidecar_drain_delay": "1",
+        "SIDECAR_ENGINE": "http://127.0.0.1:9200",
+        "SIDECAR_TARGET": "127.0.0.1:50051",
+        "SIDECAR_SERVICE_HOST": "10.0.0.1",
+        "SIDECAR_SERVICE_PORT_GRPC": "50051",
+        "SIDECAR_PORT": "tcp://10.0.0.1:50051",
+        "SIDECAR_PORT_50051_TCP_ADDR": "10.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert unread_variables() == {
+        "SIDECAR_TREADS": "SIDECAR_THREADS",
+        "SIDECAR_GRCP_PORT": "SIDECAR_GRPC_PORT",
+        "SIDECAR_XYLOPHONE": None,
+    }
+
+
+def test_every_variable_that_a_command_reads_is_known() -> None:
+    package = Path(settings_module.__file__).parent
+    named = {
+        name
+        for file in package.rglob("*.py")
+        for name in re.findall(r"\"(SIDECAR_[A-Z][A-Z_]*[A-Z])\"", file.read_text())
+    }
+    settings = {f"SIDECAR_{name}".upper() for name in Settings.model_fields}
+    wire_reasons = {"SIDECAR_UNAVAILABLE"}
+    assert {"SIDECAR_ENGINE", "SIDECAR_BUNDLES", "SIDECAR_TARGET"} <= named
+    assert named <= settings | settings_module.READ_ELSEWHERE | wire_reasons
 
 
 def test_a_queue_smaller_than_a_batch_is_refused() -> None:

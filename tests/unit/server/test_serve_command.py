@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
+import orjson
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -15,6 +17,8 @@ from typer.testing import CliRunner
 from sidecar.cli.main import app
 from sidecar.errors import SettingsInvalid
 from sidecar.settings import Settings
+from tests.support.bundles import placeholder_bundle
+from tests.support.shell import typed
 
 runner = CliRunner()
 
@@ -26,6 +30,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # `--config` sets it; setting and deleting it here has monkeypatch take it away again afterwards.
     monkeypatch.setenv("SIDECAR_CONFIG", "")
     monkeypatch.delenv("SIDECAR_CONFIG")
+
+
+@pytest.fixture(autouse=True)
+def bundles(clean_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Bundles of these names can be opened: without a good graph, since none is loaded."""
+    for name in ("a", "b", "one", "two"):
+        placeholder_bundle(tmp_path / "bundles" / name)
+    monkeypatch.setenv("SIDECAR_BUNDLES", str(tmp_path / "bundles"))
+    return tmp_path / "bundles"
 
 
 def effective(*arguments: str) -> dict[str, object]:
@@ -87,6 +100,39 @@ def test_no_setting_is_without_a_flag_of_its_name() -> None:
 def test_the_token_is_not_shown() -> None:
     result = runner.invoke(app, ["serve", "--check-config", "--auth-token", "hunter2"])
     assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--models", "one,nosuch"), "No bundle is called nosuch"),
+        (("--models", "damaged"), "model.onnx has sha256"),
+        pytest.param(
+            *(("--providers", "openvino,cpu"), "no openvino provider; available: cpu"),
+            marks=pytest.mark.skipif(
+                "OpenVINOExecutionProvider" in onnxruntime.get_available_providers(), reason="it is here"
+            ),
+        ),
+    ],
+)
+def test_check_config_opens_the_bundles_and_looks_for_the_providers(
+    bundles: Path, arguments: tuple[str, str], said: str
+) -> None:
+    placeholder_bundle(bundles / "damaged")
+    (bundles / "damaged" / "model.onnx").write_bytes(b"changed")
+    done = typed("serve", "--check-config", *arguments, code=1)
+    assert said in done.stderr
+    assert "grpc_port: 50051" in done.stdout, "what is in force is shown all the same"
+
+
+def test_a_variable_that_nothing_reads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_TREADS", "4")
+    done = typed("serve", "--check-config", "--models", "one")
+    assert "environment variable SIDECAR_TREADS; did you mean SIDECAR_THREADS?" in done.stderr
+    ports = ("--grpc-port", "0", "--http-port", "0", "--admin-port", "0")
+    logged, _ = sidecar("--log-level", "warning", "--models", "no-such-bundle", *ports).stderr.strip().splitlines()
+    line = orjson.loads(logged)
+    assert (line["name"], line["meant"]) == ("SIDECAR_TREADS", "SIDECAR_THREADS")
 
 
 def test_what_is_shown_can_be_read_again(tmp_path: Path) -> None:
