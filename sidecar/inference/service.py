@@ -172,7 +172,8 @@ class InferenceService:
             if name is None:
                 raise UnknownModel(f"No {kind} is served here.", field="model")
         if name not in self._models:
-            raise UnknownModel(f"No model called {name[:128]!r} is served here; list the models.", field="model")
+            # The name is the caller's own word, and not repeated.
+            raise UnknownModel(f"No such model. Served here: {', '.join(self._models)}.", field="model")
         found = self._models[name]
         if found.bundle.manifest.kind is not kind:
             raise WrongModelKind(f"Model {name} is a {found.bundle.manifest.kind}; a {kind} is needed.", field="model")

@@ -209,3 +209,27 @@ def test_any_bytes_are_json_or_a_typed_error(body: bytes) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=20))
 def test_sound_json_is_read_as_it_is(content: object) -> None:
     assert parse_json(orjson.dumps(content), Headers(JSON)) == content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"texts": ["cat"], "model": "SECRETTEXT"},
+        {"texts": ["cat"], "side": "SECRETTEXT"},
+        {"texts": ["cat"], "lane": "SECRETTEXT"},
+        {"texts": ["cat"], "windows": {"policy": "SECRETTEXT"}},
+        {"texts": ["cat"], "pruning": {"type": "SECRETTEXT", "value": 1}},
+        {"texts": ["cat"], "expected_fingerprint": "SECRETTEXT"},
+        {"texts": "SECRETTEXT"},
+        {"texts": ["cat"], "SECRETTEXT": 1},
+        {"texts": ["cat"], "a key with SECRETTEXT": "SECRETTEXT"},
+    ],
+)
+def test_no_value_that_was_sent_comes_back(http: httpx.Client, body: dict[str, object]) -> None:
+    response = http.post("/v1/encode", json=body)
+    assert 400 <= response.status_code < 500
+    assert "SECRETTEXT" not in response.text
+
+
+def test_an_unknown_key_is_named_where_it_looks_like_one(http: httpx.Client) -> None:
+    assert http.post("/v1/encode", json={"texts": ["cat"], "sides": "query"}).json()["field"] == "sides"
