@@ -22,7 +22,7 @@ where it runs out of files it tries, and complains, once for each."""
 
 
 def open_port(host: str, port: int, setting: str) -> socket.socket:
-    """Bind a TCP socket; 0 lets the system choose. Raises SettingsInvalid, naming the setting, where it can't."""
+    """Open a TCP port; 0 lets the system choose. Raises SettingsInvalid, naming the setting, where it can't."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -33,6 +33,8 @@ def open_port(host: str, port: int, setting: str) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
+        # A port two sockets are bound to is had by the one that listens first: the other would learn of it too late.
+        opened.listen(1)
     except OSError as error:
         opened.close()
         raise SettingsInvalid(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from sidecar.errors import SettingsInvalid
 from sidecar.server import connections as module
 from sidecar.server.listeners import HttpServer, open_port
 
@@ -160,3 +161,11 @@ async def test_no_more_wait_to_be_accepted_than_the_limit_bears(served: Served) 
     listener = open_port("127.0.0.1", 0, "http_port")
     assert HttpServer(Starlette(), listener, connections=10**6)._config.backlog == 128
     listener.close()
+
+
+def test_a_port_that_is_open_is_taken_before_anything_is_served_on_it() -> None:
+    first = open_port("127.0.0.1", 0, "http_port")
+    with pytest.raises(SettingsInvalid) as raised:
+        open_port("127.0.0.1", first.getsockname()[1], "admin_port")
+    assert raised.value.field == "admin_port"
+    first.close()
