@@ -8,11 +8,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from sidecar.engine import Engine
+from sidecar.engine import BulkAction, Engine
 from sidecar.server.process import SidecarProcess
 from tests.support.faults import faulty_proxy
 from tests.support.nodes import Node
 from tests.support.shell import Shell
+from tests.support.sidecars import StartSidecar
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -59,6 +60,92 @@ async def test_a_dry_run_sends_nothing_that_changes_anything(shell: Shell, opens
     async with faulty_proxy(opensearch.url) as proxy:
         await replace(shell, engine=proxy.url).run("setup", "--index", index_name, "--dry-run")
     assert {method for method, _ in proxy.requests} == {"GET"}
+
+
+async def test_a_teardown_that_would_be_refused_is_shown_all_the_same(
+    shell: Shell, engine: Engine, index_name: str
+) -> None:
+    await shell.run("setup", "--index", index_name)
+    await engine.bulk([BulkAction(index_name, "1", {"title": "a"})], refresh=True)
+    planned = await shell.run("teardown", "--index", index_name, "--dry-run")
+    assert planned.stdout == f"DELETE /{index_name}\n"
+    assert "holds 1 documents" in planned.stderr
+    assert "--delete-documents" in planned.stderr
+    refused = await shell.run("teardown", "--index", index_name, code=1)
+    assert "--delete-documents" in refused.stderr
+    planned = await shell.run("teardown", "--index", index_name, "--delete-documents", "--dry-run")
+    assert "refused" not in planned.stderr
+    assert await engine.count(index_name) == 1
+
+
+async def test_documents_of_other_fields_are_an_error(
+    shell: Shell, engine: Engine, index_name: str, tmp_path: Path
+) -> None:
+    await shell.run("setup", "--index", index_name)
+    lines = [{"_id": f"p{n}", "name": "a lamp", "description": "with a long arm"} for n in range(2)]
+    (tmp_path / "shop.jsonl").write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    done = await shell.run("index", "shop.jsonl", "--index", index_name, code=1)
+    told = " ".join(done.stderr.split())
+    assert "read 2, encoded 0, written 2 (without text 2)" in told
+    assert f"{index_name} reads title, text, the documents have name, description." in told
+    assert "--source-field" in told
+    assert await engine.count(index_name) == 2
+
+    with (tmp_path / "shop.jsonl").open("ab") as more:
+        more.write(b"\n{broken\n")
+    done = await shell.run("index", "shop.jsonl", "--index", index_name, "--dead-letters", "dead.jsonl", code=1)
+    assert "1 of 3 documents were not written: they are in dead.jsonl." in " ".join(done.stderr.split())
+
+    with (tmp_path / "more.jsonl").open("wb") as mixed:
+        mixed.write(orjson.dumps({"_id": "p9", "title": "a kettle"}) + b"\n" + orjson.dumps(lines[0]))
+    await shell.run("index", "more.jsonl", "--index", index_name)
+
+
+async def test_an_empty_file_is_told(shell: Shell, index_name: str, tmp_path: Path) -> None:
+    await shell.run("setup", "--index", index_name)
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    assert "read 0, encoded 0, written 0" in (await shell.run("index", "empty.jsonl", "--index", index_name)).stderr
+    told = await shell.run("index", "empty.jsonl", "--index", index_name, "--json")
+    assert orjson.loads(told.stdout)["read"] == 0
+    refused = await shell.run("index", "empty.jsonl", "--index", "test-nobody", code=1)
+    assert "read 0" not in refused.stderr
+
+
+async def test_a_search_shows_the_fields_that_are_encoded_first(shell: Shell, index_name: str, tmp_path: Path) -> None:
+    await shell.run("setup", "--index", index_name)
+    (tmp_path / "one.jsonl").write_text('{"_id": "d1", "sku": "L-7", "text": "with an arm", "title": "A lamp"}')
+    await shell.run("index", "one.jsonl", "--index", index_name)
+    where = ("--index", index_name, "--profile", "lexical")
+    assert "d1  A lamp with an arm L-7" in (await shell.run("search", "lamp", *where)).stdout
+    nothing = (await shell.run("search", "kettle", *where)).stdout
+    assert nothing.startswith("no hits\n")
+    assert "total" in nothing
+    assert orjson.loads((await shell.run("search", "kettle", *where, "--json")).stdout)["hits"] == []
+
+
+async def test_lines_that_could_not_be_read_are_mended_in_their_file(
+    shell: Shell, engine: Engine, index_name: str, tmp_path: Path
+) -> None:
+    await shell.run("setup", "--index", index_name)
+    (tmp_path / "a.jsonl").write_text('{"_id": "a1", "text": "the query"}\n')
+    (tmp_path / "b.jsonl").write_text('{"_id": "b1", "text": "the document"}\n{"text": "no id"}\n')
+    await shell.run("index", "a.jsonl", "b.jsonl", "--index", index_name, "--dead-letters", "dead.jsonl", code=3)
+    letter = orjson.loads((tmp_path / "dead.jsonl").read_bytes())
+    assert (letter["source"], letter["line"], letter["reason"]) == ("b.jsonl", 2, "MISSING_ID")
+    kept = await shell.run("retry", "dead.jsonl", code=3)
+    told = " ".join(kept.stderr.split())
+    assert "letters 1, resolved 0, failed 0, kept 1 (lines that could not be read: mend them in their file" in told
+    assert orjson.loads((tmp_path / "dead.jsonl").read_bytes()) == letter
+    (tmp_path / "b.jsonl").write_text('{"_id": "b1", "text": "the document"}\n{"_id": "b2", "text": "an id"}\n')
+    await shell.run("index", "b.jsonl", "--index", index_name)
+    assert await engine.count(index_name) == 3
+
+
+async def test_a_sidecar_is_no_cluster(shell: Shell, start_sidecar: StartSidecar, index_name: str) -> None:
+    sidecar = await start_sidecar()
+    done = await replace(shell, engine=sidecar.http_url).run("setup", "--index", index_name, code=1)
+    told = " ".join(done.stderr.split())
+    assert f"What answers at {sidecar.http_url} does not look like OpenSearch or Elasticsearch" in told
 
 
 @pytest.mark.parametrize(
