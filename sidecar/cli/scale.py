@@ -56,7 +56,10 @@ def encode_corpus(
     *,
     cluster: ClusterAddress,
 ) -> None:
-    """Encode a corpus with Ray Data into Parquet files or an index. Exit code 3: some are in the dead letters."""
+    """Encode a corpus with Ray Data into Parquet files or an index.
+
+    Exit code 3: some are in the dead letters; 1: it failed, or nothing that was written has a text.
+    """
     from sidecar.bundle import STARTER_SPARSE, find_bundle
     from sidecar.cluster import DeadLetters
     from sidecar.scale import ScalePlan
@@ -82,6 +85,18 @@ def encode_corpus(
         finally:
             if last:
                 _print(last[-1], as_json, console)
+    _require_text(last[-1], plan.source_fields, index)
+
+
+def _require_text(summary: ScaleSummary, source_fields: tuple[str, ...], index: str | None) -> None:
+    if not summary.written or summary.without_vector < summary.written:
+        return
+    read = f"in {', '.join(source_fields)}" if index is None else f"in the fields that {index} was set up for"
+    raise InvalidInput(
+        f"None of the {summary.written} documents has a text {read}: they are written without vectors. Name the fields"
+        f" of their text by --source-field{'' if index is None else ' of `sidecar setup`'}.",
+        field="source_fields",
+    )
 
 
 def _source(
