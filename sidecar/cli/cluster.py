@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,12 +19,13 @@ from sidecar.cli.options import (
     SummaryJsonOption,
 )
 from sidecar.cli.output import letters_path, print_json_line
+from sidecar.cli.running import StoppableSource, until_read
 from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.errors import DocumentsNotWritten, InvalidInput
 
 if TYPE_CHECKING:
     from sidecar.cluster import IndexOptions, IndexRun, IndexSummary
-    from sidecar.cluster.reading import RecordSource, SourceFormat
+    from sidecar.cluster.reading import SourceFormat
 
 __all__ = ["register"]
 
@@ -69,7 +71,9 @@ def index(
 
     letters = dead_letters or letters_path(index)
     options = IndexOptions(windows=Windows(long_texts), max_text_bytes=max_text_bytes)
-    with open_sources(documents, id_field, _format(kind)) as source:
+    stopped = threading.Event()
+    with open_sources(documents, id_field, _format(kind), stopped) as opened:
+        source = StoppableSource(opened, stopped)
         asyncio.run(_index(source, index, model, options, letters, cluster, encoder, frequencies, as_json))
 
 
@@ -82,7 +86,7 @@ def _format(name: str | None) -> SourceFormat | None:
 
 
 async def _index(
-    source: RecordSource,
+    source: StoppableSource,
     index: str,
     model: str | None,
     options: IndexOptions,
@@ -111,7 +115,7 @@ async def _index(
             )
             ended = False
             try:
-                await run.run()
+                await until_read(run.run(), source)
                 ended = True
                 if frequencies:
                     await refresh_where_useful(engine, client, index, model=model)

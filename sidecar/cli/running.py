@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rich.markup import escape
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress
 from sidecar.cli.output import print_json_line
+from sidecar.errors import DocumentsNotWritten
 
 if TYPE_CHECKING:
     from sidecar.client import AsyncSidecarClient
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from sidecar.cluster.reconcile import Progress, ReconcileSummary, Run
     from sidecar.engine import Engine
 
-__all__ = ["StoppableSource", "Tools", "equipped", "until_stopped"]
+__all__ = ["StoppableSource", "Tools", "equipped", "until_read", "until_stopped"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -73,11 +75,14 @@ async def equipped(letters: Path, cluster: ClusterAddress, encoder: SidecarAddre
 
 
 class StoppableSource:
-    """Documents to read until somebody calls `stop`: from then on the source is at its end."""
+    """Documents to read until somebody calls `stop`: from then on the source is at its end.
 
-    def __init__(self, source: RecordSource) -> None:
+    `stopped` is what the source was opened with, so that a pipe keeps nobody waiting either.
+    """
+
+    def __init__(self, source: RecordSource, stopped: threading.Event) -> None:
         self._source = source
-        self._stopped = False
+        self._stopped = stopped
         self.cut_short = False
         """Whether the end was said to be there before it was known to be."""
 
@@ -93,14 +98,33 @@ class StoppableSource:
 
     def stop(self) -> None:
         """Give no more documents."""
-        self._stopped = True
+        self._stopped.set()
 
     def take(self, count: int) -> list[Record | Unreadable]:
         """Read up to `count` documents; an empty list is the end."""
-        taken = [] if self._stopped else self._source.take(count)
-        if not taken and self._stopped:
+        taken = [] if self._stopped.is_set() else self._source.take(count)
+        if not taken and self._stopped.is_set():
             self.cut_short = self.size is None or self.position < self.size
         return taken
+
+
+async def until_read(run: Coroutine[object, object, object], source: StoppableSource) -> None:
+    """Let a run over `source` go to its end, or to the end of what it has read when a signal comes.
+
+    Raises what the run raises, and DocumentsNotWritten where the source was not read to its end.
+    """
+    letters = ""
+    try:
+        await until_stopped(run, source.stop)
+    except DocumentsNotWritten as error:
+        if not source.cut_short:
+            raise
+        letters = f" {error.message}"
+    if source.cut_short:
+        raise DocumentsNotWritten(
+            "The run was stopped before all documents were read; those that were read are done with. Run the same"
+            f" command again: it begins at the first one, ids are kept, and nothing is there twice.{letters}"
+        )
 
 
 async def until_stopped(work: Coroutine[object, object, object], stop: Callable[[], None]) -> None:

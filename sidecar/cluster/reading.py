@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -14,6 +15,7 @@ from typing import IO, Protocol
 
 import orjson
 
+from sidecar.cluster.waiting import endable
 from sidecar.domain import JsonObject
 from sidecar.errors import InvalidInput
 
@@ -154,17 +156,24 @@ def record_of(line: int, document: JsonObject, id_field: str, source: str | None
 
 
 @contextmanager
-def open_source(path: Path, id_field: str = METADATA_ID, kind: SourceFormat | None = None) -> Iterator[RecordSource]:
+def open_source(
+    path: Path,
+    id_field: str = METADATA_ID,
+    kind: SourceFormat | None = None,
+    ended: threading.Event | None = None,
+) -> Iterator[RecordSource]:
     """Open a file, a folder in BEIR's layout (`corpus.jsonl`), or standard input (`-`).
 
-    `kind` None goes by the file's ending; what has none that is known is JSON lines.
+    `kind` None goes by the file's ending; what has none that is known is JSON lines. Once `ended` is set, nobody waits
+    any more for what a pipe may bring.
     """
     file = path / "corpus.jsonl" if path.is_dir() else path
     kind = kind or _kind_of(file)
     if str(path) == STANDARD_INPUT:
         if kind is SourceFormat.PARQUET:
             raise InvalidInput("Parquet is read from a file: its table of contents is at the end.", field="format")
-        with _lines_or_rows(sys.stdin.buffer, id_field, None, kind, STANDARD_INPUT) as source:
+        arriving = sys.stdin.buffer if ended is None else endable(sys.stdin.buffer, ended)
+        with _lines_or_rows(arriving, id_field, None, kind, STANDARD_INPUT) as source:
             yield source
         return
     try:
@@ -179,24 +188,28 @@ def open_source(path: Path, id_field: str = METADATA_ID, kind: SourceFormat | No
                 yield table
             return
         size = file.stat().st_size if file.is_file() else None
-        with _lines_or_rows(stream, id_field, size, kind, str(file)) as source:
+        arriving = stream if ended is None or size is not None else endable(stream, ended)
+        with _lines_or_rows(arriving, id_field, size, kind, str(file)) as source:
             yield source
 
 
 @contextmanager
 def open_sources(
-    paths: Sequence[Path], id_field: str = METADATA_ID, kind: SourceFormat | None = None
+    paths: Sequence[Path],
+    id_field: str = METADATA_ID,
+    kind: SourceFormat | None = None,
+    ended: threading.Event | None = None,
 ) -> Iterator[RecordSource]:
     """Open several as if they were one, each when its turn comes; lines are counted in each of them anew."""
     missing = next((path for path in paths if str(path) != STANDARD_INPUT and not path.exists()), None)
     if missing is not None:
         raise InvalidInput(f"{missing} can't be read (no such file).", field="documents")
     if len(paths) == 1:
-        with open_source(paths[0], id_field, kind) as source:
+        with open_source(paths[0], id_field, kind, ended) as source:
             yield source
         return
     with ExitStack() as stack:
-        yield _Chain(stack, [partial(open_source, path, id_field, kind) for path in paths], _bytes_in(paths))
+        yield _Chain(stack, [partial(open_source, path, id_field, kind, ended) for path in paths], _bytes_in(paths))
 
 
 class _Chain:

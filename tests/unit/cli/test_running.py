@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import signal
+import threading
 from typing import cast
 
 import orjson
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 
 from sidecar.cli.output import letters_path, print_json, print_json_line, say
-from sidecar.cli.running import StoppableSource, Tools
+from sidecar.cli.running import StoppableSource, Tools, until_read
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters
 from sidecar.cluster.reading import Source
@@ -148,7 +149,7 @@ LINES = b'{"_id": "1"}\n{"_id": "2"}\n{"_id": "3"}\n'
 
 
 def documents(size: int | None = len(LINES)) -> StoppableSource:
-    return StoppableSource(Source(io.BytesIO(LINES), "_id", size))
+    return StoppableSource(Source(io.BytesIO(LINES), "_id", size), threading.Event())
 
 
 def test_a_source_that_nobody_stops_is_read_to_its_end() -> None:
@@ -175,6 +176,42 @@ def test_a_source_stopped_after_its_last_document_is_whole_if_its_size_is_known(
     source.stop()
     assert source.take(3) == []
     assert source.cut_short is cut_short
+
+
+async def test_a_run_over_a_source_that_was_stopped_says_how_to_go_on() -> None:
+    source = documents()
+
+    async def run() -> None:
+        assert len(source.take(1)) == 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.01)
+        assert source.take(1) == []
+
+    async def run_and_fail() -> None:
+        await run()
+        raise DocumentsNotWritten("1 of 1 documents were not written.")
+
+    with pytest.raises(DocumentsNotWritten, match=r"stopped before all documents were read.*nothing is there twice\.$"):
+        await until_read(run(), source)
+    source = documents()
+    with pytest.raises(DocumentsNotWritten, match=r"stopped before.* 1 of 1 documents were not written\.$"):
+        await until_read(run_and_fail(), source)
+
+
+async def test_a_run_over_a_whole_source_ends_as_it_ends() -> None:
+    source = documents()
+
+    async def run() -> None:
+        while source.take(2):
+            pass
+
+    await until_read(run(), source)
+
+    async def fail() -> None:
+        raise DocumentsNotWritten("1 of 1 documents were not written.")
+
+    with pytest.raises(DocumentsNotWritten, match=r"^1 of 1"):
+        await until_read(fail(), documents())
 
 
 def test_sentences_are_never_cut_and_never_coloured(capsys: pytest.CaptureFixture[str]) -> None:
