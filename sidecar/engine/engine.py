@@ -57,7 +57,7 @@ class Engine:
         timeout: float = 10.0,
         bulk: BulkPolicy | None = None,
     ) -> Engine:
-        """Connect and learn what answers; raise UnsupportedEngine where no dialect fits it.
+        """Connect and learn what answers; raise UnsupportedEngine where it is no cluster, or no dialect fits it.
 
         `url` may list several nodes, joined by commas. `timeout` is the seconds a request may take by default.
         """
@@ -74,7 +74,7 @@ class Engine:
             )
         )
         try:
-            info = ClusterInfo.parse(await transport.read("GET", "/"))
+            info = ClusterInfo.parse(await transport.root())
             return cls(transport, info, dialect_for(info), bulk or BulkPolicy(timeout=max(60.0, timeout)))
         except BaseException:
             await transport.close()

@@ -68,8 +68,9 @@ class Cause:
 def from_cause(cause: Cause, *, sent: JsonValue = None) -> EngineError:
     """Return the error of ours for a cluster's refusal. `sent` is the request's body, whose values are taken out."""
     what = " ".join(part for part in (cause.type, _without_values(cause.reason, sent)) if part)[:600].rstrip(".")
+    what = what or "no reason given"
     if cause.status == 429:
-        return EngineOverloaded(f"The cluster is overloaded (429): {what or 'no reason given'}.", retry_after=1.0)
+        return EngineOverloaded(f"The cluster is overloaded (429): {what}.", retry_after=1.0)
     if cause.status in RETRIABLE_STATUS:
         return EngineUnavailable(f"The cluster can't serve the request now ({cause.status}): {what}.", retry_after=1.0)
     if cause.status == 401:

@@ -16,7 +16,14 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.failures import from_exception
-from sidecar.errors import EngineOverloaded, EngineRejected, EngineUnavailable, InvalidInput, MalformedText
+from sidecar.errors import (
+    EngineOverloaded,
+    EngineRejected,
+    EngineUnavailable,
+    InvalidInput,
+    MalformedText,
+    UnsupportedEngine,
+)
 
 __all__ = ["Access", "Transport", "path_of", "to_json"]
 
@@ -127,6 +134,18 @@ class Transport:
                 return await attempts(self.send, method, path, body, parameters=parameters, timeout=limit + 5.0)
         except TimeoutError:
             raise EngineUnavailable(f"The cluster at {self.shown} did not answer within {limit:g} s.") from None
+
+    async def root(self) -> JsonObject:
+        """Return what a cluster says of itself; raise UnsupportedEngine where nothing is said, as by a sidecar."""
+        try:
+            return await self.read("GET", "/")
+        except EngineRejected as error:
+            if "(404)" in error.message or "(405)" in error.message:
+                raise UnsupportedEngine(
+                    f"What answers at {self.shown} does not look like OpenSearch or Elasticsearch: it refuses GET /."
+                    " Is that the cluster's address, and not the sidecar's?"
+                ) from error
+            raise
 
     async def close(self) -> None:
         """Close the connections."""

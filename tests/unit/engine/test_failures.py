@@ -47,6 +47,12 @@ def test_an_error_body_given_as_text_is_read_too() -> None:
     assert "no such index [a]" in found.message
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 429, 500, 503])
+def test_an_answer_without_a_reason_says_that(status: int) -> None:
+    found = from_exception(theirs.TransportError(status, "", {"detail": "Not Found"}), address="a")
+    assert found.message.endswith(f"({status}): no reason given.")
+
+
 def test_a_proxys_error_page_is_no_crash() -> None:
     found = from_exception(theirs.TransportError(503, "<html>Busy</html>", None), address="a")
     assert isinstance(found, EngineUnavailable)
