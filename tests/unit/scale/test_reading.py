@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,10 +45,22 @@ def test_a_bad_line_says_where_it_is(tmp_path: Path) -> None:
     file.write_bytes(b'{"_id": "a", "text": "one"}\n{broken\n{"text": "no id"}\n')
     whole = rows_of(FromFiles((file,)))
     assert [(row.line, row.reason) for row in whole] == [(1, ""), (2, "MALFORMED_LINE"), (3, "MISSING_ID")]
+    assert all(row.message.endswith(" (in corpus.jsonl)") for row in whole if row.reason)
     cut = rows_of(FromFiles((file,), part_bytes=10))
     assert [row.reason for row in cut] == ["", "MALFORMED_LINE", "MISSING_ID"]
     assert "from byte 28 on" in cut[1].message
     assert all(row.line is None for row in cut)
+
+
+@pytest.mark.parametrize("part_bytes", [2, 10, 30, 1_000])
+def test_a_byte_order_mark_costs_no_document_wherever_a_file_is_cut(tmp_path: Path, part_bytes: int) -> None:
+    file = tmp_path / "corpus.jsonl"
+    lines = [orjson.dumps({"_id": f"d{n}", "text": "one"}) + b"\n" for n in range(3)]
+    file.write_bytes(codecs.BOM_UTF8 + b"".join([*lines, b"{broken\n"]))
+    found = rows_of(FromFiles((file,), part_bytes=part_bytes))
+    assert [row.id for row in found] == ["d0", "d1", "d2", None]
+    start = len(codecs.BOM_UTF8 + b"".join(lines))
+    assert found[-1].line == 4 or f"from byte {start} on" in found[-1].message
 
 
 @pytest.mark.parametrize(("workers", "parts"), [(1, 4), (2, 6), (64, 6)])
