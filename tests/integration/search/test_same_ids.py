@@ -1,4 +1,4 @@
-"""Two indices behind one alias, in which the same ids stand for different documents."""
+"""Two indices in which the same ids stand for different documents: both behind one alias, and one after the other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sidecar.domain import JsonObject
 from sidecar.engine import Engine
 from sidecar.search import BUILT_IN, AsyncSearcher
 from tests.integration.search.conftest import World, put
@@ -91,3 +92,52 @@ async def test_what_is_fed_back_is_each_documents_own(twins, engine, client) -> 
     result = await AsyncSearcher(engine, client, profile, index=twins.index).search("wolf market")
     assert result.degraded is None
     assert {(hit.index, hit.id): hit.source["text"] for hit in result.hits} == expected(twins.index)
+
+
+class Moving(Engine):
+    """Points an alias to the other index right before it is asked for documents that the search found in the first."""
+
+    alias: str
+    moves: int
+
+    async def search(self, index, body, timeout=None):
+        if "'_index'" in str(body) and not self.moves:
+            self.moves += 1
+            await point(self, self.alias, "b", "a")
+        return await super().search(index, body, timeout)
+
+
+async def point(engine: Engine, alias: str, to: str, away: str) -> None:
+    origin = alias.removesuffix("-one")
+    actions: list[JsonObject] = [
+        {"add": {"index": f"{origin}-{to}", "alias": alias}},
+        {"remove": {"index": f"{origin}-{away}", "alias": alias, "must_exist": False}},
+    ]
+    await engine._transport.send("POST", "/_aliases", {"actions": actions})
+
+
+@pytest.fixture
+async def moving(twins):
+    async with await Moving.connect(twins.url) as engine:
+        engine.alias, engine.moves = f"{twins.index}-one", 0
+        await point(engine, engine.alias, "a", "b")
+        yield engine
+
+
+async def test_a_name_that_is_pointed_elsewhere_in_between_is_searched_again(twins, moving, client) -> None:
+    result = await AsyncSearcher(moving, client, "hybrid+rerank", index=moving.alias).search(QUERY)
+    assert moving.moves == 1
+    assert {(hit.index, hit.id): hit.source["text"] for hit in result.hits} == {
+        (f"{twins.index}-b", name): text for name, text in TEXTS["b"].items()
+    }
+    assert all(hit.rerank_score is not None for hit in result.hits)
+
+
+@pytest.mark.parametrize("profile", ["hybrid+rerank", "lexical+rerank"])
+async def test_a_body_is_executed_again_then_too(twins, moving, client, profile) -> None:
+    searcher = AsyncSearcher(moving, client, profile, index=moving.alias)
+    answer = await searcher.search_body({"query": {"match": {"text": QUERY}}})
+    hits = answer.response["hits"]["hits"]
+    assert moving.moves == 1
+    assert {(hit["_index"], hit["_id"]) for hit in hits} == {(f"{twins.index}-b", name) for name in TEXTS["b"]}
+    assert all("_rerank_score" in hit for hit in hits)
