@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,17 @@ def test_the_end_of_a_pipe_is_the_end() -> None:
     os.close(writing)
     with open(reading, "rb") as stream:
         assert list(endable(stream, threading.Event())) == [b"last\n"]
+
+
+def test_standard_input_can_be_ended(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    with open(pipe[0], closefd=False) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        with open_source(Path("-"), ended=ended) as source:
+            os.write(pipe[1], b'{"_id": "1"}\n')
+            assert len(source.take(1)) == 1
+            ended.set()
+            assert source.take(1) == []
 
 
 def test_a_stream_in_memory_is_left_as_it_is() -> None:
