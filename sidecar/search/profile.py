@@ -108,7 +108,7 @@ class Profile(_Frozen):
     )
     rerank: Rerank | None = None
     count_hits: bool = Field(
-        default=False, description="Count the matching documents (up to the cluster's limit); costs time."
+        default=False, description="Count the documents that the retrievers find together; costs time."
     )
     encode_timeout: float = Field(
         default=1.0, gt=0.0, le=600.0, description="Seconds to encode the query; then: lexical, and `degraded` is set."
