@@ -18,10 +18,16 @@ SECRET = "the text of a user"
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
+def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     levels = {name: logging.getLogger(name).level for name in ("uvicorn", "asyncio", "grpc")}
+    for name in ("uvicorn", "uvicorn.error"):
+        # Any uvicorn that another test started with its own log settings keeps these lines to itself.
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "level", logging.NOTSET)
     yield
     root.handlers = handlers
     root.setLevel(level)
