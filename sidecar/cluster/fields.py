@@ -7,11 +7,13 @@ from sidecar.cluster.templates import existing_template
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import Dialect, Engine
 from sidecar.engine.seismic import advised_ceiling
+from sidecar.engine.text_fields import TEXT_TYPES
 from sidecar.engine.versions import ClusterInfo
 from sidecar.errors import EngineRejected, InvalidInput
 
 __all__ = [
     "EXCLUDED_VECTORS",
+    "NAMED_FIELDS",
     "excludes_vectors",
     "files_of",
     "missing_properties",
@@ -21,9 +23,8 @@ __all__ = [
     "with_ceiling",
 ]
 
-TEXT_TYPES = frozenset({"text", "match_only_text", "annotated_text"})
 NAMED_FIELDS = 20
-"""Fields of an index that a message names, at most."""
+"""Fields of an index or of documents that a message names, at most."""
 
 EXCLUDED_VECTORS = "index.mapping.exclude_source_vectors"
 """Elasticsearch's, known and true from 9.2 on, and final: `sparse_vector` fields are not given out with documents."""

@@ -20,6 +20,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
+from sidecar.cluster.fields import NAMED_FIELDS
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write, filled
 from sidecar.cluster.reading import Record, RecordSource, Unreadable
@@ -35,9 +36,6 @@ from sidecar.errors import (
 )
 
 __all__ = ["IndexOptions", "IndexRun", "IndexSummary"]
-
-NAMED_FIELDS = 20
-"""Fields of documents without text that a message names, at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine.meta import IndexMeta
 
-__all__ = ["text_fields"]
+__all__ = ["TEXT_TYPES", "text_fields"]
 
 TEXT_TYPES = frozenset({"text", "match_only_text", "annotated_text", "search_as_you_type"})
+"""Types of field that are searched by words."""
 
 
 def text_fields(mappings: Mapping[str, JsonObject], meta: IndexMeta) -> frozenset[str]:

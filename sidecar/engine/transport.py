@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
 from opensearchpy import AsyncOpenSearch
-from opensearchpy.exceptions import ImproperlyConfigured, OpenSearchException
+from opensearchpy.exceptions import ImproperlyConfigured, OpenSearchException, TransportError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sidecar.domain import JsonObject, JsonValue
@@ -140,7 +140,8 @@ class Transport:
         try:
             return await self.read("GET", "/")
         except EngineRejected as error:
-            if "(404)" in error.message or "(405)" in error.message:
+            answer = error.__cause__
+            if isinstance(answer, TransportError) and answer.status_code in (404, 405):
                 raise UnsupportedEngine(
                     f"What answers at {self.shown} does not look like OpenSearch or Elasticsearch: it refuses GET /."
                     " Is that the cluster's address, and not the sidecar's?"
