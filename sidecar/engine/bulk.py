@@ -7,7 +7,7 @@ raises on errors. Here each item is retried for itself; what can't be written co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -198,7 +198,9 @@ class BulkWriter:
             still: list[_Prepared] = []
             for item, outcome in zip(pending, outcomes, strict=True):
                 if outcome.status == 0 or outcome.blocked or outcome.status in RETRIABLE_STATUS:
-                    last[item.position] = outcome
+                    before = last.get(item.position, outcome)
+                    # What was once not answered may have been done, whatever refused it later.
+                    last[item.position] = replace(before if before.unreachable else outcome, attempts=attempt)
                     still.append(item)
                 else:
                     answered[item.position] = outcome

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.engine import BulkAction, BulkOperation, BulkPolicy, Engine
@@ -44,6 +44,7 @@ def action(index: str, place: int, identifier: str, kind: str) -> BulkAction:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(wanted=[(0, "index")], script=[Cut.BEFORE, Cut.BEFORE, Cut.AFTER, Status(429)])
 @given(operations, st.lists(faults, max_size=12))
 async def test_every_action_is_answered_once_and_truly(
     opensearch: Node, wanted: list[tuple[int, str]], script: list[Fault]
