@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, Wait, send_all
+from sidecar.cluster.unstored import require_stored
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, dialect_of
 from sidecar.engine.transport import path_of
@@ -88,6 +89,8 @@ async def plan_teardown(
     models = [meta] if migration is None else [meta, migration.other]
     fields = [(*dialect_of(one).written_fields(one.vector_field), one.hash_field) for one in models]
     ours = tuple(field for of_model in fields for field in of_model)
+    if vectors:
+        require_stored(name, mapping, ours)
     for of_model in fields:
         if vectors:
             requests += _without_vectors(name, of_model)

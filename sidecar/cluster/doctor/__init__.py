@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     mapping.fields,
     mapping.positive_score_impact,
     mapping.vector_in_source,
+    mapping.whole_documents,
     mapping.read_only,
     documents.fingerprint,
     documents.migration,

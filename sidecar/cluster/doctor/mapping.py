@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from sidecar.cluster.doctor.evidence import Evidence, listed, nested
 from sidecar.cluster.doctor.findings import Finding, Severity
+from sidecar.cluster.unstored import unstored
 from sidecar.engine import META_KEY, dialect_of
 
-__all__ = ["fields", "positive_score_impact", "prepared", "read_only", "vector_in_source"]
+__all__ = ["fields", "positive_score_impact", "prepared", "read_only", "vector_in_source", "whole_documents"]
 
 
 def prepared(evidence: Evidence) -> Iterator[Finding]:
@@ -94,6 +95,23 @@ def vector_in_source(evidence: Evidence) -> Iterator[Finding]:
         "Keep the vector in _source (a new index), or write whole documents only and run `sidecar reconcile` after"
         " every partial update.",
     )
+
+
+def whole_documents(evidence: Evidence) -> Iterator[Finding]:
+    """Documents are kept whole in `_source`, but for their vectors: from there they are written anew."""
+    meta = evidence.meta
+    if meta is None:
+        return
+    lost = unstored(evidence.mapping, dialect_of(meta).written_fields(meta.vector_field))
+    if lost is not None:
+        yield Finding(
+            "whole_documents",
+            Severity.WARNING,
+            f"The index leaves {lost} out of _source.",
+            "Any partial _update silently drops that from the index; `sidecar reconcile` and `sidecar migrate` would do"
+            " the same to every document, and are refused.",
+            "Write whole documents only (`sidecar index`, SparseWriter), or make an index that keeps them whole.",
+        )
 
 
 def read_only(evidence: Evidence) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
+from sidecar.cluster.unstored import require_stored
 from sidecar.domain import JsonValue, ModelInfo, as_object
 from sidecar.engine import Engine, IndexMeta, MigrationRecord, MigrationState, dialect_named
 from sidecar.engine.transport import path_of
@@ -104,6 +105,7 @@ async def plan_start(engine: Engine, index: str, candidate: Candidate) -> StartP
     unsuitable = dialect.unsuitable_because(model.vocabulary_size)
     if unsuitable is not None:
         raise InvalidInput(unsuitable, field="model")
+    require_stored(found.index, found.mapping, dialect.written_fields(meta.vector_field))
     properties = as_object(found.mapping.get("properties"))
     missing = missing_properties(found.index, _spec(found, candidate, meta), dialect, properties)
     await require_fillable(engine, found.index, missing.get(meta.vector_field, properties.get(meta.vector_field)))

@@ -18,6 +18,7 @@ from sidecar.cluster.reconcile.own_writes import OwnWrites, read_shards
 from sidecar.cluster.reconcile.pages import PageSize
 from sidecar.cluster.reconcile.tally import PutOff
 from sidecar.cluster.reconcile.writing import Fate, VectorWriter
+from sidecar.cluster.unstored import require_stored
 from sidecar.domain import JsonObject
 from sidecar.engine import ScanSpec, StoredDocument, dialect_of
 
@@ -46,6 +47,8 @@ class ReconcileRun(VectorRun):
     async def _fill(self) -> None:
         """Find the documents without a vector of the model: the index knows them, few are read in vain."""
         target = await self._target()
+        for name, mapping in (await self.engine.mappings(self.index)).items():
+            require_stored(name, mapping, target.dialect.written_fields(target.meta.vector_field))
         self._own.begin(await read_shards(self.engine, self.index))
         query = incomplete_query(target.meta, target.dialect, self.options.where)
         await self._scan("filling", query, target, has_vector=False)

@@ -14,6 +14,7 @@ from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.setup import IN_CLUSTER_DIALECTS
 from sidecar.cluster.spec import IndexSpec
+from sidecar.cluster.unstored import unstored
 from sidecar.domain import JsonObject, ModelInfo, as_object
 from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_of
 from sidecar.engine.transport import path_of
@@ -161,14 +162,13 @@ async def _require_free(engine: Engine, into: str) -> None:
 
 
 def _require_whole_sources(found: Migrating) -> None:
-    """A document is copied from its `_source`: what is not in there would be lost."""
-    source = as_object(found.mapping.get("_source"))
-    excludes = source.get("excludes")
-    ours = {*dialect_of(found.active).written_fields(found.active.vector_field), found.active.hash_field}
-    others = [name for name in excludes if name not in ours] if isinstance(excludes, list | tuple) else []
-    if source.get("enabled") is False or source.get("includes") or others:
+    """A document is copied from its `_source`, and compared there: also a vector that is left out would be missed."""
+    lost = unstored(found.mapping)
+    if lost is not None:
         raise InvalidInput(
-            f"{found.index} does not keep whole documents in _source: a copy would lack the rest. Leave --into out.",
+            f"{found.index} does not keep whole documents in _source, which leaves {lost} out: a copy would lack that,"
+            " and a second model's vectors can't be added either. Make an index that keeps whole documents, and index"
+            " into it.",
             field="into",
         )
 

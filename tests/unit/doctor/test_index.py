@@ -80,10 +80,25 @@ def test_a_vector_that_is_not_in_the_source(source: dict) -> None:
     assert "reconcile" in finding.action
 
 
-@pytest.mark.parametrize("source", [{}, {"excludes": ["splade_hash", "image"]}, {"includes": ["*"]}])
+@pytest.mark.parametrize("source", [{}, {"excludes": []}, {"includes": ["*"]}])
 def test_a_source_that_keeps_the_vector(source: dict) -> None:
     evidence = healthy()
     assert examine(replace(evidence, mapping={**evidence.mapping, "_source": source})) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "lost"),
+    [
+        ({"excludes": ["splade_hash", "image"]}, "splade_hash, image"),
+        ({"includes": ["splade", "title"]}, "all but splade, title"),
+    ],
+)
+def test_documents_that_are_not_kept_whole(source: dict, lost: str) -> None:
+    evidence = healthy()
+    (finding,) = examine(replace(evidence, mapping={**evidence.mapping, "_source": source}))
+    assert (finding.check, finding.severity) == ("whole_documents", Severity.WARNING)
+    assert lost in finding.what
+    assert "reconcile" in finding.why
 
 
 def test_blocks() -> None:
