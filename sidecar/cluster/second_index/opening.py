@@ -12,6 +12,7 @@ from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.pipelines import beside_index, plan_search_pipeline
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, send_all
+from sidecar.cluster.second_index.inherited import INGEST_SETTINGS, NO_PIPELINE, read_inherited, take_aliases
 from sidecar.cluster.setup import IN_CLUSTER_DIALECTS
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.unstored import unstored
@@ -20,10 +21,7 @@ from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_of
 from sidecar.engine.transport import path_of
 from sidecar.errors import InvalidInput
 
-__all__ = ["INGEST_SETTINGS", "SecondIndexPlan", "plan_second_index", "start_second_index"]
-
-INGEST_SETTINGS = ("index.default_pipeline", "index.final_pipeline")
-"""What changes documents on their way in: it belongs to the index that is written to, and never runs on copies."""
+__all__ = ["SecondIndexPlan", "plan_second_index", "start_second_index"]
 
 OWN_SETTINGS = frozenset(
     {"index.creation_date", "index.uuid", "index.provided_name", "index.verified_before_close", *INGEST_SETTINGS}
@@ -64,6 +62,9 @@ class SecondIndexPlan:
         """Send the requests in order: the old index says what it is for before the new one is made."""
         await send_all(engine, self.requests)
         engine.forget(self.record.alias)
+        if self.requests:
+            # Of templates that this user may not see.
+            await take_aliases(engine, self.record.second)
 
 
 async def start_second_index(
@@ -104,7 +105,11 @@ async def plan_second_index(
             "pruning": _spec(found, into, model, largest_weight).meta(found.active.dialect).pruning,
         }
     )
+    inherited = await read_inherited(engine, into)
+    inherited.require_no_alias(into)
+    without = dict.fromkeys(inherited.pipelines, NO_PIPELINE)
     body, beside = await _body(engine, found, record, model, meta, largest_weight)
+    body = {**body, "settings": {**as_object(body["settings"]), **without}}
     requests = (*opening, Request("PUT", path_of(into), body), *beside)
     return SecondIndexPlan(record, found.active, meta, requests, _notes(found, record, model))
 

@@ -20,7 +20,7 @@ from sidecar.cluster.mirror.pair import Pair, Side, require_pair
 from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.reconcile.frame import Progress
 from sidecar.cluster.reconcile.summary import ReconcileOptions
-from sidecar.cluster.second_index.opening import INGEST_SETTINGS
+from sidecar.cluster.second_index.inherited import INGEST_SETTINGS, NO_PIPELINE
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import Engine
 from sidecar.engine.transport import path_of
@@ -164,7 +164,7 @@ async def _last_look(engine: Engine, run: CopyRun, source: Side, target: Side) -
 async def _move(engine: Engine, begun: SecondIndexRecord, source: Side, target: Side) -> None:
     """Let every alias of `source` stand for `target`, with its filter and routing: all of them, or none."""
     settings = await _settings(engine, source)
-    pipelines = {key: settings[key] for key in INGEST_SETTINGS if key in settings}
+    pipelines = {key: settings[key] for key in INGEST_SETTINGS if settings.get(key, NO_PIPELINE) != NO_PIPELINE}
     if pipelines:
         await _put_settings(engine, target.name, pipelines)
     # Without it, older clusters add the alias even where somebody took it away since it was looked for, just below.
