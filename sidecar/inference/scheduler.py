@@ -170,6 +170,10 @@ class Scheduler(Generic[Row]):
     def _check_deadline(self, call: Call[Row], own: int) -> None:
         if call.deadline is None:
             return
+        if not self._calls and self._throughput.outdated:
+            # Where every call is refused nothing is measured: one is let through, and shows how fast the model is now.
+            self._throughput.doubt()
+            return
         # Calls of one lane take turns, so each has at most as much ahead of this one's end as this one has itself.
         beside = sum(min(other.waiting_tokens, own) for other in self._calls if other.lane is call.lane)
         ahead = self._lanes.tokens_above(call.lane, own) + beside

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from sidecar.errors import DeadlineExceeded, Overloaded
 
@@ -16,6 +17,16 @@ FADING = 0.9
 HOPE = 2.0
 """How many times as fast as measured inference may turn out to be: only what even that can't save is refused early."""
 
+SURPRISE = 4.0
+"""How many times as long as expected a run may count: one that took longer was stopped with its process, or with its
+machine, and says little about the next."""
+
+DOUBTED_SECONDS = 1e-6
+"""What all runs so far weigh once they are doubted."""
+
+FRESH_SECONDS = 5.0
+"""How long what was measured is held against a call where nothing runs and nothing waits."""
+
 SHORTEST_RETRY, LONGEST_RETRY = 0.05, 60.0
 
 
@@ -25,11 +36,25 @@ class Throughput:
 
     tokens: float = 0.0
     seconds: float = 0.0
+    measured: float = field(default_factory=time.monotonic)
 
     def record(self, tokens: int, seconds: float) -> None:
-        """Take a run into the estimate."""
+        """Take a run into the estimate; of its `seconds` no more than SURPRISE times what was expected."""
+        if self.seconds:
+            seconds = min(seconds, SURPRISE * tokens / self.rate)
         self.tokens = FADING * self.tokens + tokens
         self.seconds = FADING * self.seconds + max(seconds, 1e-6)
+        self.measured = time.monotonic()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the last run was more than FRESH_SECONDS ago."""
+        return time.monotonic() - self.measured > FRESH_SECONDS
+
+    def doubt(self) -> None:
+        """Keep the rate, and believe the next run more than all before it."""
+        if self.seconds:
+            self.tokens, self.seconds = DOUBTED_SECONDS * self.rate, DOUBTED_SECONDS
 
     @property
     def rate(self) -> float:

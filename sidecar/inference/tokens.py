@@ -24,6 +24,10 @@ CHUNK_TEXTS = 64
 CHUNK_CHARACTERS = 1 << 20
 """Texts tokenised at once: their encodings hold offsets and strings, some hundred bytes a token."""
 
+SHORT_CHARACTERS = 2_048
+"""A text of more characters is tokenised as a batch of one: alone, it would keep every other thread of the process
+waiting until it is done, a megabyte for seconds. The library holds Python's lock there, and in batches it does not."""
+
 
 class TextTokenizer:
     """Text to ids and back, and the special tokens that a model wants around them."""
@@ -77,7 +81,11 @@ class TextTokenizer:
         Raises InferenceFailed where the tokenizer does not know what to do, as one without an unknown token.
         """
         with _failing_as_inference():
-            return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+            if len(text) <= SHORT_CHARACTERS:
+                encoding = self._tokenizer.encode(text, add_special_tokens=False)
+            else:
+                (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+            return np.asarray(encoding.ids, dtype=np.int32)
 
     def ids_of_all(self, texts: Sequence[str]) -> list[Ids]:
         """Return the own ids of every text."""

@@ -7,6 +7,7 @@ import pytest
 
 from sidecar.domain import Lane
 from sidecar.errors import DeadlineExceeded, Overloaded
+from sidecar.inference import throughput
 from tests.unit.inference.scheduling import Gate, collect, items, scheduler
 
 
@@ -52,6 +53,32 @@ async def test_a_short_call_does_not_wait_for_the_whole_of_a_long_one_of_its_lan
         gate.open.set()
         assert await short == {0: 64.0}
         await long
+
+
+async def test_a_throughput_that_was_once_bad_does_not_refuse_for_ever(monkeypatch):
+    with scheduler(Gate()) as made:
+        made.record(1, 1_000.0)
+        with pytest.raises(DeadlineExceeded):
+            await collect(made, items(64), deadline=time.monotonic() + 30.0)
+        monkeypatch.setattr(throughput, "FRESH_SECONDS", 0.0)
+        assert await collect(made, items(64), deadline=time.monotonic() + 30.0) == {0: 64.0}
+        monkeypatch.undo()
+        # What it showed is believed at once, not only after as many runs as were bad.
+        assert await collect(made, items(*[64] * 20), deadline=time.monotonic() + 30.0)
+
+
+async def test_an_old_throughput_still_counts_where_something_runs(monkeypatch):
+    gate = Gate()
+    with scheduler(gate) as made:
+        gate.open.clear()
+        first = asyncio.create_task(collect(made, items(64, mark=1)))
+        await gate.wait_entered()
+        made.record(1, 1_000.0)
+        monkeypatch.setattr(throughput, "FRESH_SECONDS", 0.0)
+        with pytest.raises(DeadlineExceeded):
+            await collect(made, items(64), deadline=time.monotonic() + 30.0)
+        gate.open.set()
+        await first
 
 
 async def test_nothing_is_refused_for_a_throughput_that_nobody_measured():

@@ -1,9 +1,18 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.errors import DeadlineExceeded, Overloaded
-from sidecar.inference.throughput import LONGEST_RETRY, SHORTEST_RETRY, UNMEASURED_RATE, Throughput, retry_seconds
+from sidecar.inference.throughput import (
+    FRESH_SECONDS,
+    LONGEST_RETRY,
+    SHORTEST_RETRY,
+    UNMEASURED_RATE,
+    Throughput,
+    retry_seconds,
+)
 
 POSITIVE = st.floats(0.01, 1_000.0)
 
@@ -28,6 +37,43 @@ def test_a_run_of_no_time_is_no_division_by_zero():
     found = Throughput()
     found.record(10, 0.0)
     assert found.rate > 0
+
+
+def test_a_run_that_was_stopped_for_an_hour_counts_as_four():
+    found = Throughput()
+    for _ in range(20):
+        found.record(1_000, 1.0)
+    before = found.rate
+    found.record(1_000, 3_600.0)
+    assert before / 2 < found.rate < before
+
+
+def test_a_machine_that_got_slow_for_good_is_found_out():
+    found = Throughput()
+    for _ in range(20):
+        found.record(1_000, 1.0)
+    for _ in range(60):
+        found.record(1_000, 50.0)
+    assert found.rate == pytest.approx(20, rel=0.1)
+
+
+def test_what_is_doubted_keeps_its_rate_until_the_next_run():
+    found = Throughput(tokens=10_000, seconds=1_000.0)
+    found.doubt()
+    assert found.rate == pytest.approx(10)
+    found.record(16, 0.016)
+    assert found.rate == pytest.approx(1_000, rel=0.01)
+    fresh = Throughput()
+    fresh.doubt()
+    assert fresh.rate == UNMEASURED_RATE
+
+
+def test_what_was_measured_gets_old():
+    assert not Throughput().outdated
+    found = Throughput(measured=time.monotonic() - FRESH_SECONDS - 1.0)
+    assert found.outdated
+    found.record(10, 1.0)
+    assert not found.outdated
 
 
 @given(left=POSITIVE, own=st.integers(1, 100_000), ahead=st.integers(0, 100_000), rate=st.floats(1.0, 1e6))

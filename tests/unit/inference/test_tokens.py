@@ -1,5 +1,6 @@
 """Tokenising against transformers' own tokenizers, over the same files."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from sidecar.errors import BundleCorrupt, InferenceFailed
-from sidecar.inference.tokens import CHUNK_TEXTS, TextTokenizer
+from sidecar.inference.tokens import CHUNK_TEXTS, SHORT_CHARACTERS, TextTokenizer
 from tests.unit.inference.graphs import SPECIALS, TERMS, term_id, write_tokenizer
 
 TEXTS = ["w1 w2", "w3", "unheard of w4!", "w5 " * 40, "W7 w8,w9", "[SEP] w1", "..."]
@@ -42,6 +43,25 @@ def test_the_files_own_truncation_and_padding_are_off(ours):
     assert len(ours.ids("w1 " * 100)) == 100
     assert len(ours.ids("w1")) == 1
     assert [len(ids) for ids in ours.ids_of_all(["w1 " * 9, "w2"])] == [9, 1]
+
+
+def test_a_long_text_has_the_ids_of_its_words(ours):
+    words = [f"w{number % 7}" for number in range(SHORT_CHARACTERS)]
+    for count in (SHORT_CHARACTERS // 3, SHORT_CHARACTERS):
+        text = " ".join(words[:count])
+        assert ours.ids(text).tolist() == [term_id(word) for word in words[:count]]
+
+
+def test_a_long_text_does_not_keep_the_other_threads_waiting(ours):
+    turns = 0
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(ours.ids, "w1 . " * 200_000)
+        while not reading.done():
+            time.sleep(0.001)
+            turns += 1
+    assert reading.result().size == 400_000
+    # With the interpreter's lock held all the while there are two or three: before, and after.
+    assert turns > 10
 
 
 @pytest.mark.parametrize("text", TEXTS)
