@@ -241,12 +241,13 @@ class IndexRun:
             else:
                 reason = item.error_type or "UNKNOWN"
                 self._fail(one.record, "write", reason, item.reason)
-        if any(item.unreachable for item in items):
+        away = next((item for item in items if item.unreachable), None)
+        if away is not None:
             raise EngineUnavailable(
-                f"The cluster went away: {self.summary.written} documents are written. Run the same command again when"
-                " it is back: ids are kept, nothing is written twice."
+                f"The cluster went away ({away.reason.rstrip('.')}): {self.summary.written} documents are written. Run"
+                " the same command again when it is back: ids are kept, nothing is written twice."
             )
-        refused = next((item for item in items if item.error_type == "EngineRejected"), None)
+        refused = next((item for item in items if item.request_refused), None)
         if refused is not None:
             raise EngineRejected(refused.reason)
 

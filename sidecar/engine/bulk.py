@@ -16,12 +16,15 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 from sidecar.domain import JsonObject
 from sidecar.engine.failures import RETRIABLE_STATUS, Cause
 from sidecar.engine.transport import to_json
-from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, InvalidInput
+from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, IndexNotFound, InvalidInput
 
 __all__ = ["BulkAction", "BulkItem", "BulkOperation", "BulkPolicy", "BulkWriter"]
 
 MAX_ID_BYTES = 512
 """The clusters' limit for `_id`."""
+
+_REFUSALS = frozenset({EngineRejected.__name__, IndexNotFound.__name__})
+"""Errors of a whole request, as an item's type; a cluster's own types are words in small letters."""
 
 
 class BulkOperation(StrEnum):
@@ -101,6 +104,11 @@ class BulkItem:
     def blocked(self) -> bool:
         """Whether the index refuses writes: while an alias is switched to another one, or until somebody lets them."""
         return self.status == 403 and self.error_type == "cluster_block_exception"
+
+    @property
+    def request_refused(self) -> bool:
+        """Whether the cluster refused the whole request that the action was in: it is not this document."""
+        return self.status == 400 and self.error_type in _REFUSALS
 
     @property
     def unreachable(self) -> bool:
@@ -197,11 +205,15 @@ class BulkWriter:
             outcomes = await self._send(pending, refresh, attempt)
             still: list[_Prepared] = []
             for item, outcome in zip(pending, outcomes, strict=True):
+                before = last.get(item.position, outcome)
                 if outcome.status == 0 or outcome.blocked or outcome.status in RETRIABLE_STATUS:
-                    before = last.get(item.position, outcome)
                     # What was once not answered may have been done, whatever refused it later.
                     last[item.position] = replace(before if before.unreachable else outcome, attempts=attempt)
                     still.append(item)
+                elif before.unreachable and (outcome.request_refused or outcome.status in {401, 403}):
+                    # Nobody has looked at the document this time: what was sent before may have been written.
+                    reason = f"{before.reason} Then: {outcome.reason}"
+                    answered[item.position] = replace(before, reason=reason, attempts=attempt)
                 else:
                     answered[item.position] = outcome
             pending = still
@@ -229,7 +241,9 @@ class BulkWriter:
         except EngineUnavailable as error:
             return _same(chunk, 0, error, attempt)
         except EngineRejected as error:
-            if len(chunk) > 1 and "(413)" in error.message:
+            if "(413)" in error.message:
+                if len(chunk) == 1:
+                    return [BulkItem(chunk[0].action, 413, "request_entity_too_large", error.message, attempt)]
                 half = len(chunk) // 2
                 first = await self._send(chunk[:half], refresh, attempt)
                 return first + await self._send(chunk[half:], refresh, attempt)

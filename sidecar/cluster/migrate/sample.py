@@ -48,26 +48,25 @@ async def compare_sample(
         return Sample()
     dialect = dialect_of(meta)
     fields = (*scanned_fields(meta), *dialect.written_fields(meta.vector_field))
-    differences: dict[str, float] = {}
+    differences: list[tuple[str, float]] = []
     for part in _parts(await _drawn(engine, index, meta, dialect, size)):
         present = [document for document in await engine.stored(part, fields) if document is not None]
-        texts = {document.id: source_text(document.id, document.source, meta) for document in present}
-        same = [
-            document for document in present if document.source.get(meta.hash_field) == text_hash(texts[document.id])
-        ]
+        read = [(document, source_text(document.id, document.source, meta)) for document in present]
+        same = [(document, text) for document, text in read if document.source.get(meta.hash_field) == text_hash(text)]
         if not same:
             continue
-        wanted = Texts(tuple(same), tuple(texts[document.id] for document in same))
+        wanted = Texts(tuple(document for document, _ in same), tuple(text for _, text in same))
         for one in await _encoded(sidecar, wanted, meta, model, windows):
             if one.error is not None:
                 raise one.error
             fresh = {} if one.vector is None else vector_fields(one.vector, meta, dialect)
-            differences[one.record.id] = difference(one.record.source, fresh)
-    worst = sorted(differences, key=lambda name: -differences[name])
+            differences.append((one.record.id, difference(one.record.source, fresh)))
+    # Behind different routings there may be several of one id.
+    worst = sorted(differences, key=lambda found: -found[1])
     return Sample(
-        len(differences),
-        max(differences.values(), default=0.0),
-        tuple(name for name in worst if differences[name] > allowed),
+        len(worst),
+        max((apart for _, apart in worst), default=0.0),
+        tuple(name for name, apart in worst if apart > allowed),
     )
 
 

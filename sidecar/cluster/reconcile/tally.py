@@ -6,7 +6,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.reconcile.finding import Finding, Reason
@@ -24,6 +24,9 @@ HOPELESS = 100
 """So many refused writes, and none that went through: it is not the documents."""
 
 Counted = Literal["scanned", "written", "without_vector", "truncated", "unneeded", "gone", "failed", "left"]
+
+_Key: TypeAlias = tuple[str, str, str | None]
+"""Index, id and routing: shards do not know of each other's ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ class Tally:
         self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._held_back = 0.0
-        self._put_off: OrderedDict[tuple[str, str], PutOff] = OrderedDict()
-        self._refused: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._put_off: OrderedDict[_Key, PutOff] = OrderedDict()
+        self._refused: OrderedDict[_Key, int] = OrderedDict()
 
     @property
     def summary(self) -> ReconcileSummary:
@@ -84,7 +87,7 @@ class Tally:
 
     def was_refused(self, document: StoredDocument) -> bool:
         """Whether this version is in the dead letters of this run: it would be refused again."""
-        return self._refused.get((document.index, document.id)) == document.seq_no
+        return self._refused.get(_key(document)) == document.seq_no
 
     def take_put_off(self) -> list[PutOff]:
         """Return what was put off, and forget it."""
@@ -123,7 +126,7 @@ class Tally:
 
     def put_off(self, document: PutOff) -> None:
         """Remember a document for later; beyond REMEMBERED it is only counted."""
-        key = (document.document.index, document.document.id)
+        key = _key(document.document)
         if key not in self._put_off:
             self._count("left")
             if len(self._put_off) < REMEMBERED:
@@ -146,7 +149,7 @@ class Tally:
         self._dead_letters.add(
             None, document.id, stage, reason, message, None, index=document.index, routing=document.routing
         )
-        self._refused[(document.index, document.id)] = document.seq_no
+        self._refused[_key(document)] = document.seq_no
         if len(self._refused) > REMEMBERED:
             self._refused.popitem(last=False)
         self._found(finding.reason, "failed")
@@ -161,3 +164,7 @@ class Tally:
     def _tell(self) -> None:
         if self._progress is not None:
             self._progress(self.summary)
+
+
+def _key(document: StoredDocument) -> _Key:
+    return (document.index, document.id, document.routing)

@@ -292,6 +292,25 @@ async def test_a_cluster_that_refuses_everything_is_not_asked_for_ever(
 
 
 @pytest.mark.faults
+async def test_a_document_that_no_request_can_hold_costs_only_itself(
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str, tmp_path: Path
+) -> None:
+    dead = tmp_path / "dead.jsonl"
+    documents = [*corpus(4)]
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url, bulk=FRUITLESS) as unlucky:
+        # All four, the first two of them, the first.
+        proxy.play([Status(413)] * 3)
+        with DeadLetters(dead) as letters:
+            one = IndexRun(unlucky, client, prepared, source(documents), letters)
+            with pytest.raises(DocumentsNotWritten, match="1 of 4"):
+                await one.run()
+    (letter,) = letters_in(dead)
+    assert (letter["stage"], letter["reason"]) == ("write", "request_entity_too_large")
+    assert one.summary.written == 3
+    assert await engine.count(prepared) == 3
+
+
+@pytest.mark.faults
 async def test_a_sidecar_that_goes_away_in_the_middle(
     engine: Engine, tiny_bundles: tuple[Path, ...], index_name: str
 ) -> None:

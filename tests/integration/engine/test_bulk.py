@@ -174,7 +174,8 @@ async def test_a_request_that_is_too_large_is_halved(opensearch: Node, engine: E
         assert len(proxy.requests) == 5
         proxy.play([Status(413)])
         (item,) = await unlucky.bulk([BulkAction(index_name, "big", {"n": 1})])
-        assert item.error_type == "EngineRejected"
+        assert (item.status, item.error_type) == (413, "request_entity_too_large")
+        assert not item.request_refused
 
 
 async def test_thousands_of_documents(engine: Engine, index_name: str) -> None:

@@ -71,6 +71,15 @@ def test_a_refused_version_is_known_and_a_newer_one_is_not() -> None:
     assert counting.was_refused(finding(5).document)
     assert not counting.was_refused(StoredDocument("articles", "d5", 6, 1))
     assert not counting.was_refused(StoredDocument("other", "d5", 5, 1))
+    assert not counting.was_refused(StoredDocument("articles", "d5", 5, 1, routing="a"))
+
+
+def test_two_documents_of_one_id_are_told_apart_by_their_routing() -> None:
+    counting = Tally(DeadLetters(None))
+    for routing in ("a", "b", "a"):
+        counting.put_off(PutOff(StoredDocument("articles", "d1", 1, 1, routing=routing), Reason.MISSING, None))
+    assert counting.summary.left == 2
+    assert [one.document.routing for one in counting.take_put_off()] == ["a", "b"]
 
 
 def test_a_cluster_that_refuses_everything_ends_the_run() -> None:

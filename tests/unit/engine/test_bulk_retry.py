@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sidecar.domain import JsonObject
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, BulkPolicy
 from sidecar.engine.bulk import BulkWriter
-from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable
+from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, IndexNotFound
 
 POLICY = BulkPolicy(attempts=4, first_wait=0.0, longest_wait=0.0, max_items=3)
 
@@ -130,6 +130,26 @@ async def test_a_request_that_is_refused_is_not_sent_again() -> None:
     assert [item.status for item in items] == [400, 400, 400, 200]
 
 
+@pytest.mark.parametrize("refusal", [EngineRejected("Not allowed (403)."), IndexNotFound("No such index.")])
+async def test_a_request_that_is_refused_after_one_without_an_answer_may_have_been_written(
+    refusal: EngineError,
+) -> None:
+    cluster = Cluster(errors=[EngineUnavailable("No cluster answers."), refusal])
+    (item,) = await write(cluster, actions("a"))
+    assert (item.status, item.unreachable, item.written, item.attempts) == (0, True, False, 2)
+    assert item.reason == f"No cluster answers. Then: {refusal.message}"
+    cluster = Cluster(errors=[EngineOverloaded("Overloaded (429).", retry_after=1.0), refusal])
+    (item,) = await write(cluster, actions("a"))
+    assert (item.status, item.request_refused, item.attempts) == (400, True, 2)
+
+
+@pytest.mark.parametrize(("status", "unsure"), [(403, True), (400, False), (409, False)])
+async def test_what_looks_at_the_document_itself_is_believed(status: int, unsure: bool) -> None:
+    cluster = Cluster({"a": [status]}, errors=[EngineUnavailable("No cluster answers.")])
+    (item,) = await write(cluster, actions("a"))
+    assert (item.status, item.unreachable) == ((0, True) if unsure else (status, False))
+
+
 async def test_a_write_that_is_blocked_while_an_alias_is_switched_is_tried_again() -> None:
     class Blocking(Cluster):
         def _item(self, operation: str, name: str) -> JsonObject:
@@ -154,7 +174,7 @@ async def test_a_request_that_is_too_large_is_halved_until_it_passes(largest: in
     for item in items:
         fits = sizes[item.action.id] <= largest
         assert item.written == fits
-        assert fits or (item.status == 400 and "(413)" in item.reason)
+        assert fits or (item.status == 413 and "(413)" in item.reason and not item.request_refused)
 
 
 @pytest.mark.parametrize(
