@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Self
@@ -9,7 +11,9 @@ from typing import Self
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
-from sidecar.client._channel import open_channel
+from sidecar.client._arguments import check_certificates, check_target, check_token
+from sidecar.client._channel import check_identity, open_channel
+from sidecar.client._forks import ADVICE, CHANNELS, check_not_cut_off
 from sidecar.client._retry import call_with_retry
 from sidecar.client._stream import Batches, StreamOutcome, StreamPlan, stream_outcomes
 from sidecar.contract.answers import read_encode_response, read_model, read_rerank_response
@@ -31,11 +35,13 @@ class AsyncSidecarClient:
 
     `target` is `host:port` or a gRPC name (`dns:///sidecar:50051` finds several and takes turns). `timeout` is how
     many seconds a call may take altogether, retries included, where the call itself does not say; None leaves it to
-    the server. `token` is the sidecar's bearer token. `root_certificates` (PEM) or `tls` switch TLS on.
+    the server. `token` is the sidecar's bearer token. `root_certificates` (PEM) or `tls` switch TLS on;
+    `certificate_chain` and `private_key` (PEM) are for sidecars that ask their clients for a certificate.
     An overloaded sidecar is asked again `overload_retries` times, after as long as it says, within the timeout.
 
     Every method raises the errors of `sidecar.errors` as the sidecar raised them; SidecarUnavailable where nobody
-    answers.
+    answers. InvalidInput: a target, token or certificate that can't be meant, a text that is no string, a client that
+    is used in another event loop than its first call, or in a process that was forked since.
 
     Usage:
         async with AsyncSidecarClient() as sidecar:
@@ -51,16 +57,26 @@ class AsyncSidecarClient:
         root_certificates: bytes | None = None,
         tls: bool = False,
         server_name: str | None = None,
+        certificate_chain: bytes | None = None,
+        private_key: bytes | None = None,
         overload_retries: int = 4,
     ) -> None:
+        check_target(target)
+        check_token(token)
+        check_certificates(root_certificates)
+        check_identity(certificate_chain, private_key)
         self._target = target
         self._metadata = ((AUTHORIZATION, bearer(token)),) if token is not None else ()
         self._timeout = timeout
         self._root_certificates = root_certificates
         self._tls = tls
         self._server_name = server_name
+        self._certificate_chain = certificate_chain
+        self._private_key = private_key
         self._overload_retries = overload_retries
         self._channel: aio.Channel | None = None
+        self._process = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     @property
@@ -79,9 +95,10 @@ class AsyncSidecarClient:
     async def close(self) -> None:
         """Close the channel; calls under way are cancelled."""
         self._closed = True
-        if self._channel is not None:
+        if self._channel is not None and self._process == os.getpid():
+            CHANNELS.discard(self._channel)
             await self._channel.close()
-            self._channel = None
+        self._channel = None
 
     async def encode(
         self,
@@ -162,7 +179,9 @@ class AsyncSidecarClient:
         timeout: float | None = None,
     ) -> RerankResult:
         """Score every document against the query; results come in descending order of score."""
-        call = RerankCall(query, _several(documents, "documents"), model, windows, lane, expected_fingerprint)
+        call = RerankCall(
+            _one(query, "query"), _several(documents, "documents"), model, windows, lane, expected_fingerprint
+        )
         request = write_rerank_request(call)
         stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
         response = await call_with_retry(
@@ -186,7 +205,9 @@ class AsyncSidecarClient:
         """Score several `(query, documents)` pairs in one call; results are in the order of the pairs."""
         request = pb.RerankBatchRequest()
         for query, documents in queries:
-            call = RerankCall(query, _several(documents, "documents"), model, windows, lane, expected_fingerprint)
+            call = RerankCall(
+                _one(query, "query"), _several(documents, "documents"), model, windows, lane, expected_fingerprint
+            )
             request.requests.append(write_rerank_request(call))
         stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
         response = await call_with_retry(
@@ -242,13 +263,26 @@ class AsyncSidecarClient:
     def _open(self) -> aio.Channel:
         if self._closed:
             raise SidecarUnavailable(f"This client of {self._target} is closed.")
+        running = asyncio.get_running_loop()
         if self._channel is None:
+            check_not_cut_off()
             # Not in __init__: a channel belongs to the event loop that is running when it is made.
             self._channel = open_channel(
                 self._target,
                 root_certificates=self._root_certificates,
                 tls=self._tls,
                 server_name=self._server_name,
+                certificate_chain=self._certificate_chain,
+                private_key=self._private_key,
+            )
+            self._process, self._loop = os.getpid(), running
+            CHANNELS.add(self._channel)
+        if self._process != os.getpid():
+            raise InvalidInput(f"This client of {self._target} was used before this process was forked: {ADVICE}")
+        if self._loop is not running:
+            raise InvalidInput(
+                f"This client of {self._target} belongs to another event loop, that of its first call: make a client in"
+                " each, or take a SidecarClient."
             )
         return self._channel
 
@@ -260,4 +294,10 @@ def _several(texts: Sequence[str], field: str) -> tuple[str, ...]:
     # A str is a sequence of str too, and one call per character is nobody's intention.
     if isinstance(texts, str):
         raise InvalidInput(f"{field} must be a sequence of texts, not one text: put it in a list.", field=field)
-    return tuple(texts)
+    return tuple(_one(text, f"{field}[{place}]") for place, text in enumerate(texts))
+
+
+def _one(text: str, field: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidInput(f"{field} is no string.", field=field)
+    return text

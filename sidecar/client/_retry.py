@@ -18,6 +18,9 @@ __all__ = ["call_with_retry"]
 JITTER = 0.5
 """A retry waits up to this share longer than asked for, so that callers turned away together do not return together."""
 
+LONGEST = 365 * 24 * 3600.0
+"""Seconds; gRPC takes a deadline that lies much farther off for one that has passed."""
+
 _Response = TypeVar("_Response")
 
 
@@ -32,7 +35,7 @@ async def call_with_retry(
 
     An overload is raised at once where the wait would pass the deadline. gRPC itself retries UNAVAILABLE.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = None if timeout is None else time.monotonic() + min(timeout, LONGEST)
     retries = 0
     while True:
         left = None if deadline is None else max(deadline - time.monotonic(), 0.0)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-from anyio.from_thread import BlockingPortalProvider
-
 from sidecar.client._async_client import DEFAULT_TARGET, DEFAULT_WINDOWS, AsyncSidecarClient
+from sidecar.client._portal import Portal
 from sidecar.client._stream import StreamOutcome
 from sidecar.domain import EncodeResult, Lane, ModelInfo, Pruning, RerankResult, Side, Windows
 
 __all__ = ["SidecarClient"]
-
-PORTALS = BlockingPortalProvider()
-"""One event loop thread for all synchronous clients of the process: gRPC's asyncio API dislikes several."""
 
 
 class SidecarClient:
@@ -40,6 +35,8 @@ class SidecarClient:
         root_certificates: bytes | None = None,
         tls: bool = False,
         server_name: str | None = None,
+        certificate_chain: bytes | None = None,
+        private_key: bytes | None = None,
         overload_retries: int = 4,
     ) -> None:
         self._client = AsyncSidecarClient(
@@ -49,11 +46,12 @@ class SidecarClient:
             root_certificates=root_certificates,
             tls=tls,
             server_name=server_name,
+            certificate_chain=certificate_chain,
+            private_key=private_key,
             overload_retries=overload_retries,
         )
-        self._resources = ExitStack()
-        self._portal = self._resources.enter_context(PORTALS)
-        self._resources.callback(lambda: self._portal.call(self._client.close))
+        self._portal = Portal(f"This client of {target}")
+        self._portal.at_close(self._client.close)
 
     @property
     def target(self) -> str:
@@ -70,7 +68,7 @@ class SidecarClient:
 
     def close(self) -> None:
         """Close the channel; calls under way in other threads are cancelled."""
-        self._resources.close()
+        self._portal.close()
 
     def encode(
         self,
@@ -152,7 +150,9 @@ class SidecarClient:
                 ahead -= 1
                 yield outcome
         finally:
-            self._portal.call(outcomes.aclose)
+            # Where the client was closed first, its calls are cancelled already.
+            if self._portal.usable:
+                self._portal.call(outcomes.aclose)
 
     def rerank(
         self,

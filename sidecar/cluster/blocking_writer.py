@@ -9,9 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from sidecar.client import AsyncSidecarClient
-
-# One event loop thread for all synchronous twins of the process: gRPC's asyncio API dislikes several.
-from sidecar.client._sync_client import PORTALS
+from sidecar.client._portal import Portal
 from sidecar.cluster.writer import AsyncSparseWriter, WriteMode, WriteOutcome, WriterOptions
 from sidecar.domain import Document
 from sidecar.engine import BulkOperation, Engine
@@ -40,13 +38,14 @@ class SparseWriter:
         model: str | None = None,
     ) -> None:
         client = AsyncSidecarClient(sidecar, timeout=60.0) if isinstance(sidecar, str) else sidecar
-        with ExitStack() as resources:
-            self._portal = resources.enter_context(PORTALS)
+        self._portal = Portal("This writer")
+        with ExitStack() as undone:
+            undone.callback(self._portal.close)
             connected = self._portal.call(_connected, engine)
-            resources.callback(self._portal.call, connected.close)
-            resources.callback(self._portal.call, client.close)
+            self._portal.at_close(connected.close)
+            self._portal.at_close(client.close)
             self._writer = AsyncSparseWriter(connected, client, index, options, model=model)
-            self._resources = resources.pop_all()
+            undone.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +57,7 @@ class SparseWriter:
 
     def close(self) -> None:
         """Close both connections."""
-        self._resources.close()
+        self._portal.close()
 
     def write(
         self, documents: Sequence[Document], *, mode: WriteMode = BulkOperation.INDEX, refresh: bool = False

@@ -9,9 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from sidecar.client import AsyncSidecarClient
-
-# One event loop thread for all synchronous twins of the process: gRPC's asyncio API dislikes several.
-from sidecar.client._sync_client import PORTALS
+from sidecar.client._portal import Portal
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine
 from sidecar.errors import InvalidInput
@@ -28,7 +26,8 @@ class Searcher:
 
     `engine` is an address, or what `Engine.connect` returns before it is awaited, where it needs credentials;
     `sidecar` an address, a client that was not used yet, or None for lexical profiles; `fingerprint` as there.
-    Safe to share between threads. Raises InvalidInput for an empty address, and what connecting raises.
+    Safe to share between threads, and of no use in a process that is forked later. Raises InvalidInput for an empty
+    address or index, and what connecting raises; SidecarUnavailable after `close`.
 
     Usage:
         with Searcher("http://127.0.0.1:9200", "127.0.0.1:50051", "hybrid+rerank", index="articles") as searcher:
@@ -49,14 +48,15 @@ class Searcher:
                 "The sidecar's address is empty: give host:port, or None for a lexical profile.", field="sidecar"
             )
         client = AsyncSidecarClient(sidecar) if isinstance(sidecar, str) else sidecar
-        with ExitStack() as resources:
-            self._portal = resources.enter_context(PORTALS)
+        self._portal = Portal("This searcher")
+        with ExitStack() as undone:
+            undone.callback(self._portal.close)
             connected = self._portal.call(_connected, engine)
-            resources.callback(self._portal.call, connected.close)
+            self._portal.at_close(connected.close)
             if client is not None:
-                resources.callback(self._portal.call, client.close)
+                self._portal.at_close(client.close)
             self._searcher = AsyncSearcher(connected, client, profile, index=index, fingerprint=fingerprint)
-            self._resources = resources.pop_all()
+            undone.pop_all()
 
     @property
     def profile(self) -> Profile:
@@ -73,7 +73,7 @@ class Searcher:
 
     def close(self) -> None:
         """Close both connections."""
-        self._resources.close()
+        self._portal.close()
 
     def search(
         self,

@@ -1,0 +1,152 @@
+"""The event loop thread behind all synchronous objects of the process: gRPC's asyncio API dislikes several loops."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from typing import TypeVar, TypeVarTuple, Unpack
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from sidecar.client._forks import ADVICE, in_child
+from sidecar.errors import InvalidInput, SidecarUnavailable
+
+__all__ = ["Portal"]
+
+_Answer = TypeVar("_Answer")
+_Arguments = TypeVarTuple("_Arguments")
+
+
+class _Thread:
+    """Runs an event loop for as long as somebody holds it, or until the process ends.
+
+    Not anyio's own provider: that one waits for its thread while the interpreter goes down, when the thread is frozen
+    already, so that a script that left a client open would never end.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._running: tuple[threading.Thread, BlockingPortal] | None = None
+
+    def hold(self) -> BlockingPortal:
+        """Return the loop's portal; the first holder starts the thread."""
+        with self._lock:
+            if self._running is None:
+                self._running = _started()
+            self._holders += 1
+            return self._running[1]
+
+    def release(self) -> None:
+        """Give it back; the last holder stops the thread, and waits for its end."""
+        with self._lock:
+            self._holders -= 1
+            running = None
+            if not self._holders:
+                running, self._running = self._running, None
+        _stop(running)
+
+    def stop(self) -> None:
+        """Stop the thread whoever holds it; what is under way is cancelled."""
+        with self._lock:
+            running, self._running = self._running, None
+        _stop(running, cancel_remaining=True)
+
+
+class Portal:
+    """By which one synchronous object calls into the loop, until it is closed. Safe to share between threads.
+
+    `what` is how errors call the object. Where nobody closed it, the end of the process does.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._process = os.getpid()
+        self._thread = _thread
+        self._closed = False
+        self._cleanups = ExitStack()
+        self._portal = self._thread.hold()
+        _open.add(self)
+
+    @property
+    def usable(self) -> bool:
+        """Whether `call` reaches the loop."""
+        return not self._closed and self._process == os.getpid()
+
+    def call(
+        self,
+        function: Callable[[Unpack[_Arguments]], Awaitable[_Answer] | _Answer],
+        *arguments: *_Arguments,
+    ) -> _Answer:
+        """Run `function` in the loop and return what it returns.
+
+        Raises SidecarUnavailable after `close`, and InvalidInput in a process that was forked since.
+        """
+        if self._process != os.getpid():
+            raise InvalidInput(f"{self._what} was made before this process was forked: {ADVICE}")
+        if self._closed:
+            raise SidecarUnavailable(f"{self._what} is closed.")
+        return self._portal.call(function, *arguments)
+
+    def at_close(self, cleanup: Callable[[], Awaitable[None]]) -> None:
+        """Have `cleanup` run in the loop by `close`; the last one comes first."""
+        self._cleanups.callback(lambda: self._portal.call(cleanup))
+
+    def close(self) -> None:
+        """Run the cleanups and let go of the loop; in a forked process there is nothing to be done."""
+        if self._closed:
+            return
+        self._closed = True
+        _open.discard(self)
+        if self._process == os.getpid():
+            try:
+                self._cleanups.close()
+            finally:
+                self._thread.release()
+
+
+_thread = _Thread()
+_open: weakref.WeakSet[Portal] = weakref.WeakSet()
+
+
+def _started() -> tuple[threading.Thread, BlockingPortal]:
+    ready: Future[BlockingPortal] = Future()
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    thread = threading.Thread(target=lambda: anyio.run(serve), name="sidecar-client", daemon=True)
+    thread.start()
+    return thread, ready.result()
+
+
+def _stop(running: tuple[threading.Thread, BlockingPortal] | None, *, cancel_remaining: bool = False) -> None:
+    if running is not None:
+        thread, portal = running
+        portal.call(portal.stop, cancel_remaining)
+        thread.join()
+
+
+@atexit.register
+def _at_exit() -> None:
+    # In time: as long as Python code runs. Threads are frozen after that, and whoever waits for one waits for ever.
+    for portal in list(_open):
+        with suppress(Exception):
+            portal.close()
+    _thread.stop()
+
+
+@in_child
+def _forget() -> None:
+    # The thread did not come along.
+    global _thread
+    _thread = _Thread()
+    _open.clear()
