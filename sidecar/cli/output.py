@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +27,18 @@ def print_json(value: object) -> None:
     """Print one indented JSON document."""
     import orjson
 
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONEncodeError:
+        # A document with a lone surrogate, for which JSON has an escape, and orjson has none.
+        text = json.dumps(value, indent=2, default=_fields)
+    typer.echo(text)
+
+
+def _fields(value: object) -> dict[str, object]:
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{type(value).__name__} can't be written as JSON.")
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def print_json_line(value: object) -> None:

@@ -75,6 +75,8 @@ def search(
     console = Console()
     if result.degraded is not None:
         console.print(f"[bold yellow]degraded:[/] {result.degraded} (without {result.degraded_stage})", highlight=False)
+    if result.partial:
+        console.print("[bold yellow]partial:[/] shards of the index were missing or late", highlight=False)
     console.print(_table(result, first) if result.hits else "no hits")
     times = result.timings
     matching = "" if result.total is None else f"{result.total:,} documents match · "
@@ -99,7 +101,11 @@ def _clause(text: str) -> JsonObject:
 
 
 def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
-    """Return the hits with their scores and texts, those of the fields `first` in front."""
+    """Return the hits with their scores and texts, those of the fields `first` in front.
+
+    Where they come from several indices, which one is said: one id may stand for several documents.
+    """
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -116,10 +122,14 @@ def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
     ]
     for title, _ in scores:
         table.add_column(title, justify="right", no_wrap=True)
+    several = len({hit.index for hit in result.hits}) > 1
+    if several:
+        table.add_column("index", overflow="fold")
     table.add_column("document", ratio=1)
     for row, hit in enumerate(result.hits):
         cells = ["" if values[row] is None else f"{values[row]:.3f}" for _, values in scores]
-        table.add_row(str(hit.rank), *cells, _document(hit, first))
+        places = [escape(hit.index)] if several else []
+        table.add_row(str(hit.rank), *cells, *places, _document(hit, first))
     return table
 
 
@@ -141,5 +151,7 @@ def _document(hit: SearchHit, first: Sequence[str] = ()) -> str:
 
 
 def _shortened(text: str) -> str:
-    whole = " ".join(text.split())
+    from sidecar.search.text import well_formed
+
+    whole = " ".join(well_formed(text).split())
     return whole if len(whole) <= SHOWN_CHARACTERS else whole[: SHOWN_CHARACTERS - 1] + "…"

@@ -13,6 +13,7 @@ timeout: 10
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -33,6 +34,9 @@ __all__ = ["Lexical", "Profile", "QueryPruning", "Retriever", "Sparse", "read_pr
 
 WHOLE = "profile"
 """What errors of the profile as a whole name as their place."""
+
+SWITCHES = frozenset({"count_hits", "calibrated"})
+"""The keys that are true or false."""
 
 MAX_TOLD = 10
 """How many errors of one profile are told."""
@@ -147,26 +151,63 @@ class Profile(_Frozen):
         The message begins with `called`.
         """
         try:
-            return cls.model_validate(data)
+            profile = cls.model_validate(data)
         except ValidationError as error:
             problems = invalid_values(error, cls)
             told = "; at ".join(f"{one.where or WHOLE}: {one.what}" for one in problems[:MAX_TOLD])
             more = len(problems) - MAX_TOLD
             rest = f"; and {more} more" if more > 0 else ""
             raise ProfileInvalid(f"{called} is invalid at {told}{rest}.", field=problems[0].where or WHOLE) from None
+        # `stop_early: true` and `depth: yes` would be 1: pydantic takes true and false for numbers.
+        for where in _switched(data):
+            raise ProfileInvalid(f"{called} is invalid at {where}: must be a number.", field=where)
+        return profile
 
 
 def read_profile(path: Path) -> Profile:
     """Read a profile from a YAML file; raise ProfileInvalid if it can't be read or is wrong."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileInvalid(f"The profile {path} can't be read: {error}.") from None
     except yaml.YAMLError as error:
         raise ProfileInvalid(f"The profile {path} is no valid YAML{_place(error)}.") from None
     if data is None:
         raise ProfileInvalid(f"The profile {path} is empty: it needs `name` and `retrievers`.", field=WHOLE)
+    for key in _repeated(node):
+        line = key.start_mark.line + 1
+        raise ProfileInvalid(
+            f"The profile {path} names {key.value} twice; the second time in line {line}.", field=key.value
+        )
     return Profile.parse(data, called=f"The profile {path}")
+
+
+def _switched(data: object, where: str = "") -> Iterator[str]:
+    """Yield the keys, dotted, whose values are true or false and should be something else."""
+    if isinstance(data, bool) and where.rpartition(".")[2] not in SWITCHES:
+        yield where
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _switched(value, f"{where}.{key}".lstrip("."))
+    elif isinstance(data, list | tuple):
+        for place, value in enumerate(data):
+            yield from _switched(value, f"{where}.{place}")
+
+
+def _repeated(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Yield the keys that stand a second time in their mapping: YAML would take the last one, silently."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    yield key
+                seen.add(key.value)
+            yield from _repeated(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _repeated(value)
 
 
 def _place(error: yaml.YAMLError) -> str:

@@ -11,6 +11,7 @@ from sidecar.errors import ProfileInvalid, SidecarError, UnknownModel, WrongMode
 from sidecar.search.degradation import Deadline, Degraded, degraded_by, within
 from sidecar.search.ports import Sidecar
 from sidecar.search.rerank import Rerank
+from sidecar.search.text import well_formed
 
 __all__ = ["Head", "Reranked", "Reranker"]
 
@@ -33,7 +34,8 @@ class Head:
     def text(self, fields: tuple[str, ...]) -> str:
         """Return what is read of the document."""
         whole = Document("", self.source).text(fields) if self.passage is None else self.passage
-        return whole[:MAX_CHARACTERS]
+        # One document with half a character in it must not cost the others their places.
+        return well_formed(whole[:MAX_CHARACTERS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Reranker:
         silent = [head[number].position for number, text in enumerate(texts) if not text]
         rest = [*silent, *range(len(head), length)]
         if not readable:
-            return Reranked(tuple(range(length)), {})
+            return Reranked(tuple(range(length)) if self._policy.cut_off is None else (), {})
         first_stage = [head[number].first_stage_score for number in readable]
         try:
             read = await self._read(

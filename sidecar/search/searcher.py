@@ -25,7 +25,7 @@ from sidecar.search.reranking import Head, Reranker
 from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchResult, StageTimings, raw_hits
 from sidecar.search.retrieval import FirstStage, Found, Question
 from sidecar.search.stopwatch import Stopwatch
-from sidecar.search.text import check_page, check_query
+from sidecar.search.text import check_index, check_page, check_query, checked_clauses
 
 __all__ = ["AsyncSearcher", "Filter"]
 
@@ -57,6 +57,7 @@ class AsyncSearcher:
         index: str,
         fingerprint: str | None = None,
     ) -> None:
+        check_index(index)
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.index = index
         self._engine = engine
@@ -101,6 +102,7 @@ class AsyncSearcher:
         """
         check_query(text)
         check_page(size, from_)
+        filters = checked_clauses(filter)
         watch, deadline = Stopwatch(), Deadline(self.profile.timeout)
         record = self._record.pinned()
         await record.get()
@@ -110,9 +112,9 @@ class AsyncSearcher:
             encode_ms += watch.lap()
             expansion = Expansion(vector)
             if vector is not None and self._expander is not None:
-                expansion = await self._expander.expand(vector, _filters(filter), record, deadline)
+                expansion = await self._expander.expand(vector, filters, record, deadline)
                 feedback_ms += watch.lap()
-            question = Question(text, expansion.vector, _filters(filter), await record.get())
+            question = Question(text, expansion.vector, filters, await record.get())
             head = self._head(from_, degraded)
             found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
             moved = vector is not None and await has_moved(
@@ -291,9 +293,3 @@ def _ranked(candidates: Sequence[Candidate], start: int) -> list[SearchHit]:
         )
         for rank, candidate in enumerate(candidates, start=start + 1)
     ]
-
-
-def _filters(given: Filter | None) -> tuple[JsonObject, ...]:
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, Mapping) else tuple(given)

@@ -14,6 +14,7 @@ from sidecar.search.collection_idf import adapted
 from sidecar.search.encoding import Record
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Sparse
+from sidecar.search.text import well_formed
 
 __all__ = ["TermWeights"]
 
@@ -45,7 +46,7 @@ class TermWeights:
         meta = await record.get()
         if not await self._looks_queries_up(meta.fingerprint, timeout):
             return None
-        asked = [_readable(text) for text in (*(text[:MAX_CHARACTERS] for text in texts), " ".join(terms))]
+        asked = [well_formed(text) for text in (*(text[:MAX_CHARACTERS] for text in texts), " ".join(terms))]
         asked = [text for text in asked if text.strip()]
         if not asked:
             return SparseVector()
@@ -72,11 +73,6 @@ class TermWeights:
         if fingerprint not in self._looks_up:
             raise UnknownModel("The sidecar does not list the model that encoded the index: serve it.")
         return self._looks_up[fingerprint]
-
-
-def _readable(text: str) -> str:
-    # A lone surrogate, which JSON allows, has no UTF-8 form.
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _merged(encodings: Sequence[Encoding]) -> SparseVector:

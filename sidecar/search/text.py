@@ -1,10 +1,11 @@
-"""Which query texts are refused before anything is asked."""
+"""Which query texts, pages and filters are refused before anything is asked."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from sidecar.domain import JsonObject
 from sidecar.errors import EmptyText, InvalidInput, MalformedText, TextTooLarge
 
 __all__ = [
@@ -12,9 +13,12 @@ __all__ = [
     "MAX_RESULT_WINDOW",
     "MAX_WORDS",
     "check_body",
+    "check_index",
     "check_page",
     "check_query",
+    "checked_clauses",
     "few_words",
+    "well_formed",
 ]
 
 MAX_QUERY_BYTES = 32_768
@@ -52,6 +56,11 @@ def few_words(text: str, limit: int = MAX_WORDS) -> str:
     return text if len(words) <= limit else " ".join(list(dict.fromkeys(word.lower() for word in words))[:limit])
 
 
+def well_formed(text: str) -> str:
+    """Return the text with a question mark for each lone surrogate: JSON allows them, UTF-8 has no form of them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def check_page(size: object, from_: object) -> None:
     """Raise InvalidInput where the cluster would refuse the page, and where it is not one of whole numbers."""
     if not isinstance(size, int) or isinstance(size, bool):
@@ -64,6 +73,23 @@ def check_page(size: object, from_: object) -> None:
         raise InvalidInput("from_ must be >= 0.", field="from_")
     if from_ + size > MAX_RESULT_WINDOW:
         raise InvalidInput(f"from_ + size must be <= {MAX_RESULT_WINDOW:,}.", field="from_")
+
+
+def check_index(index: str) -> None:
+    """Raise InvalidInput for an empty name, which the cluster would take for all indices."""
+    if not index.strip():
+        raise InvalidInput("The index is empty: name an index or an alias.", field="index")
+
+
+def checked_clauses(given: JsonObject | Sequence[JsonObject] | None) -> tuple[JsonObject, ...]:
+    """Return the clauses of a search's filter, one or several; raise InvalidInput for what are none."""
+    if given is None:
+        return ()
+    if isinstance(given, Mapping):
+        return (given,)
+    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(one, Mapping) for one in given):
+        raise InvalidInput("The filter must be a query clause (an object), or several of them.", field="filter")
+    return tuple(given)
 
 
 def check_body(body: object, text: object) -> None:

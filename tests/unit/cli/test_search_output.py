@@ -76,3 +76,14 @@ def test_a_long_text_is_cut_to_one_line_and_says_so(text: str) -> None:
     assert "\n" not in short
     whole = " ".join(text.split())
     assert short == whole or (short.endswith("…") and whole.startswith(short[:-1]))
+
+
+def test_half_a_character_is_shown_as_a_question_mark() -> None:
+    assert "a ? wing" in shown(SearchHit("a", 1, {"text": "a \ud800 wing"}))
+
+
+def test_hits_of_several_indices_say_which_one_they_are_of() -> None:
+    same = [SearchHit("7", rank, {"text": "fox"}, index=f"logs-{rank}") for rank in (1, 2)]
+    head, first, second = (" ".join(line.split()) for line in shown(*same).splitlines())
+    assert (head, first, second) == ("index document", "1 logs-1 7 fox", "2 logs-2 7 fox")
+    assert "logs-1" not in shown(same[0], same[0])

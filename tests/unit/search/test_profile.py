@@ -158,3 +158,48 @@ def test_only_an_unnormalised_sum_is_left_to_the_cluster() -> None:
     assert not base.model_copy(update={"fusion": LinearFusion()}).summed_in_cluster
     assert base.model_copy(update={"fusion": unscaled}).summed_in_cluster
     assert not BUILT_IN["sparse"].model_copy(update={"fusion": unscaled}).summed_in_cluster
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        ({"candidates": True}, "candidates"),
+        ({"rerank": {"depth": True}}, "rerank.depth"),
+        ({"rerank": {"depth": 9, "calibrated": True, "stop_early": True}}, "rerank.stop_early"),
+        ({"retrievers": ({"kind": "sparse", "feedback": {"documents": True}},)}, "retrievers.0.feedback.documents"),
+    ],
+)
+def test_true_is_not_one(data: dict[str, object], where: str) -> None:
+    with pytest.raises(ProfileInvalid) as caught:
+        Profile.parse({"name": "x", "retrievers": [{"kind": "sparse"}], **data})
+    assert caught.value.message == f"The profile is invalid at {where}: must be a number."
+    assert caught.value.field == where
+
+
+def test_what_is_true_or_false_may_be_so() -> None:
+    rerank = {"depth": 9, "calibrated": True}
+    profile = Profile.parse({"name": "x", "retrievers": [{"kind": "sparse"}], "rerank": rerank, "count_hits": False})
+    assert profile.rerank is not None
+    assert (profile.rerank.calibrated, profile.count_hits) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("name: x\nretrievers: [{kind: sparse}]\nname: y\n", "name", 3),
+        ("name: x\nretrievers:\n  - kind: sparse\n    weight: 1\n    weight: 2\n", "weight", 5),
+        ("name: x\nretrievers: [{kind: sparse}]\nrerank: {depth: 5, depth: 6}\n", "depth", 3),
+    ],
+)
+def test_a_key_that_stands_there_twice_is_no_choice(tmp_path: Path, text: str, key: str, line: int) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ProfileInvalid) as caught:
+        load_profile(path)
+    assert caught.value.message == f"The profile {path} names {key} twice; the second time in line {line}."
+
+
+def test_anchors_are_no_repetition(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: x\nretrievers:\n  - {kind: lexical, weight: &one 0.5}\n  - {kind: sparse, weight: *one}\n")
+    assert [retriever.weight for retriever in load_profile(path).retrievers] == [0.5, 0.5]

@@ -123,3 +123,18 @@ async def test_positions_are_never_lost_or_doubled(texts, tail, weight) -> None:
     assert sorted(answer.order) == list(range(length))
     assert list(answer.order[len(texts) :]) == list(range(len(texts), length))
     assert set(answer.scores) == {number for number, text in enumerate(texts) if text.strip()}
+
+
+async def test_half_a_character_in_one_document_costs_no_other_its_place() -> None:
+    sidecar = Lengths()
+    answer = await Reranker(sidecar, Rerank(weight=1.0)).rerank("q", _head("a", "aa \ud800"), 2, FIELDS, 1.0)
+    assert answer == Reranked((1, 0), {0: 1.0, 1: 4.0})
+    assert sidecar.sent[0][1] == ("a", "aa ?")
+
+
+async def test_a_cut_off_leaves_nothing_of_what_could_not_be_read() -> None:
+    sidecar = Lengths()
+    assert await Reranker(sidecar, Rerank(cut_off=0.5)).rerank("q", _head("", ""), 3, FIELDS, 1.0) == Reranked((), {})
+    assert await Reranker(sidecar, Rerank(weight=1.0, cut_off=1.5)).rerank(
+        "q", _head("a", "", "aa"), 4, FIELDS, 1.0
+    ) == Reranked((2,), {0: 1.0, 2: 2.0})

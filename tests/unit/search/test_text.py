@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from sidecar.errors import EmptyText, InvalidInput, MalformedText, TextTooLarge
-from sidecar.search.text import MAX_QUERY_BYTES, check_body, check_page, check_query
+from sidecar.search.text import (
+    MAX_QUERY_BYTES,
+    check_body,
+    check_index,
+    check_page,
+    check_query,
+    checked_clauses,
+    well_formed,
+)
 
 
 def test_usable_input_passes() -> None:
@@ -70,3 +78,30 @@ def test_unusable_bodies(body: object, text: object, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_body(body, text)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("index", ["", "  "])
+def test_no_index_is_not_all_indices(index: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        check_index(index)
+    assert raised.value.field == "index"
+    check_index("articles")
+
+
+@pytest.mark.parametrize("filter_", ["kind:report", ["kind:report"], 7, {"kind"}, [{"term": {"a": 1}}, "b"], [None]])
+def test_a_filter_that_is_no_clause(filter_: object) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        checked_clauses(filter_)  # type: ignore[arg-type]
+    assert raised.value.field == "filter"
+
+
+def test_one_clause_or_several() -> None:
+    one, other = {"term": {"a": 1}}, {"term": {"b": 2}}
+    assert checked_clauses(None) == ()
+    assert checked_clauses(one) == (one,)
+    assert checked_clauses([one, other]) == (one, other)
+
+
+def test_only_half_characters_are_replaced() -> None:
+    assert well_formed("whole ä 漢 🦊") == "whole ä 漢 🦊"
+    assert well_formed("a \ud800 b \udfff") == "a ? b ?"
