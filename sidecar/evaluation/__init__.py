@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.evaluation.collection import Collection, Judgements, read_collection
+from sidecar.evaluation.collection import Collection, Judgements, read_collection, read_collections
 from sidecar.evaluation.environment import Environment, environment
 from sidecar.evaluation.experiment import Experiment, Plan
 from sidecar.evaluation.measures import MEASURES, Effectiveness, measure
@@ -36,6 +36,7 @@ __all__ = [
     "latency",
     "measure",
     "read_collection",
+    "read_collections",
     "read_run",
     "write_run",
 ]

@@ -43,7 +43,8 @@ def measure(run: Run, judgements: Judgements) -> Effectiveness:
         for query, ranking in run.items()
         if query in judgements and ranking
     }
-    grades = {query: dict(documents) for query, documents in judgements.items()}
+    # Below 0 (spam, at TREC) is as irrelevant as 0, and trec_eval counts grades in an array: below -1 it ends the process.
+    grades = {query: {name: max(0, grade) for name, grade in known.items()} for query, known in judgements.items()}
     per_query = {query: dict.fromkeys(MEASURES, 0.0) for query in judgements}
     if ranks:
         names = {value: name for name, value in MEASURES.items()}

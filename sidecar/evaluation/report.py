@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -113,6 +114,16 @@ class EvaluationReport(_Frozen):
     def profiles(self) -> Sequence[str]:
         """Names of the profiles, in the order of the first collection."""
         return [found.profile for found in self.collections[0].profiles] if self.collections else []
+
+    @staticmethod
+    def check_writable(path: Path) -> None:
+        """Raise EvaluationError where `write` would: hours of work should not end there. Makes the folder."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EvaluationError(f"The report {path} can't be written: {error.strerror}.") from error
+        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            raise EvaluationError(f"The report {path} can't be written: it is a folder, or lies in one that is closed.")
 
     def write(self, path: Path) -> None:
         """Write the JSON file; raise EvaluationError where it can't be written."""

@@ -96,7 +96,8 @@ def read_queries(path: Path) -> tuple[Query, ...]:
     Raises EvaluationError with the line that is wrong.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a text may hold a line separator (U+2028) of its own.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"{path} can't be read: {error}.") from None
     numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]

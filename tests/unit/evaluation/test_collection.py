@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.domain import Document
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.collection import Collection, read_collection
+from sidecar.evaluation.collection import Collection, read_collection, read_collections
 
 CORPUS = [
     {"_id": "d1", "title": "Wings", "text": "of swept planform"},
@@ -104,3 +104,68 @@ def test_missing_parts(tmp_path: Path) -> None:
 
 def test_text_of_a_document_is_title_and_text() -> None:
     assert Collection.text_of(Document("x", {"title": " A ", "text": "b\n"})) == "A b"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("queries.jsonl", '{"_id": "q1", "text": "x"}\n{"_id": "q2", "text": " "}\n', "query 'q2' is judged"),
+        ("queries.jsonl", '{"_id": "q1", "text": "x"}\n{"_id": "q1", "text": "y"}\n', "the query 'q1' twice"),
+        ("queries.jsonl", '{"_id": "q1", "text": "x"}\n{"_id": "q2", "text": "\\ud800"}\n', "line 2: a lone surrogate"),
+        ("corpus.jsonl", '{"_id": "d1", "text": "a \\ud800"}\n', "line 1: a lone surrogate"),
+        ("corpus.jsonl", '{"_id": "", "text": "a"}\n', "has 0 bytes"),
+        ("corpus.jsonl", json.dumps({"_id": "ä" * 257, "text": "a"}), "has 514 bytes"),
+        ("qrels/test.tsv", "q1\td1\t1\nq2\td1\t1000001\n", "line 2: a grade is at most 1,000,000"),
+        ("qrels/test.tsv", "q1\td1\t1\nq2\td1\t1\nq1\td1\t0\n", "line 3: 'd1' has another grade for 'q1' above"),
+    ],
+)
+def test_what_no_search_could_measure_is_refused_before_anything_is_done(
+    tmp_path: Path, file: str, content: str, says: str
+) -> None:
+    folder = _write(tmp_path)
+    (folder / file).write_text(content)
+    with pytest.raises(EvaluationError) as caught:
+        read_collection(folder)
+    assert says in str(caught.value)
+    assert Path(file).name in str(caught.value)
+
+
+def test_a_query_that_is_too_large_is_named(tmp_path: Path) -> None:
+    folder = _write(tmp_path, queries=[QUERIES[0], {"_id": "q2", "text": "long " * 8_000}])
+    with pytest.raises(EvaluationError, match=r"'q2' is judged, and can't be asked: .* 40,000 bytes"):
+        read_collection(folder)
+
+
+def test_a_query_that_nobody_judged_may_be_blank(tmp_path: Path) -> None:
+    folder = _write(tmp_path, queries=[*QUERIES[:2], {"_id": "q3", "text": ""}])
+    assert [query.id for query in read_collection(folder).queries] == ["q1", "q2"]
+
+
+def test_the_same_judgement_twice_is_one(tmp_path: Path) -> None:
+    folder = _write(tmp_path, qrels=QRELS + "q1\td1\t2\n")
+    assert read_collection(folder).judgements["q1"] == {"d1": 2, "d2": 0}
+
+
+def test_byte_order_marks_and_windows_line_ends_are_no_part_of_what_is_read(tmp_path: Path) -> None:
+    plain = read_collection(_write(tmp_path / "one" / "c"))
+    folder = _write(tmp_path / "two" / "c")
+    for path in (folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / "test.tsv"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_collection(folder) == plain
+
+
+def test_packed_files_are_seen(tmp_path: Path) -> None:
+    folder = _write(tmp_path)
+    (folder / "corpus.jsonl").rename(folder / "corpus.jsonl.gz")
+    with pytest.raises(EvaluationError, match=r"There is corpus\.jsonl\.gz: unpack it"):
+        read_collection(folder)
+    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "test.tsv.gz")
+    with pytest.raises(EvaluationError, match=r"There is test\.tsv\.gz: unpack it"):
+        read_collection(folder)
+
+
+def test_two_collections_of_one_name_would_be_one_in_the_report(tmp_path: Path) -> None:
+    folders = [_write(tmp_path / "a" / "same"), _write(tmp_path / "b" / "same"), _write(tmp_path / "other")]
+    assert [one.name for one in read_collections(folders[1:])] == ["same", "other"]
+    with pytest.raises(EvaluationError, match="Two collections are called same"):
+        read_collections(folders)

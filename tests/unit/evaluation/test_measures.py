@@ -45,6 +45,14 @@ def test_answers_to_unjudged_queries_are_left_out() -> None:
     assert measure(_run(q="a", other="b"), {"q": {"a": 1}}).means["nDCG@10"] == 1.0
 
 
+def test_grades_below_nothing_are_nothing() -> None:
+    """-1 and -2 are what TREC gives to junk and spam."""
+    as_zero = measure(_run(q="bac"), {"q": {"a": 2, "b": 0, "c": 1}})
+    for grade in (-1, -2, -1_000_000):
+        assert measure(_run(q="bac"), {"q": {"a": 2, "b": grade, "c": 1}}) == as_zero
+        assert measure(_run(q="b"), {"q": {"b": grade}}).means == {"nDCG@10": 0.0, "MRR@10": 0.0, "R@100": 0.0}
+
+
 def test_cut_offs() -> None:
     names = [f"d{number}" for number in range(120)]
     run = {"q": [Ranked(name, 0.0) for name in names]}

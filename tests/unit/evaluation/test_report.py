@@ -148,3 +148,13 @@ def test_one_profile_alone_is_compared_with_nothing(report) -> None:
 def test_a_p_below_what_the_test_can_tell_is_no_zero(report) -> None:
     small = report.model_copy(update={"collections": (_collection("a", 0.4, 0.5, 0.00005),)})
     assert "< 0.0001" in _shown(comparison_table(small))
+
+
+def test_where_it_can_not_be_written_is_known_before(tmp_path: Path) -> None:
+    EvaluationReport.check_writable(tmp_path / "new" / "report.json")
+    assert (tmp_path / "new").is_dir()
+    assert not (tmp_path / "new" / "report.json").exists()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "report.json", tmp_path / "new"):
+        with pytest.raises(EvaluationError, match="can't be written"):
+            EvaluationReport.check_writable(path)

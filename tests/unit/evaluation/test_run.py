@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.run import Ranked, read_run, write_run
+from sidecar.evaluation.run import Ranked, read_run, run_files, write_run
 
 names = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=8)
 
@@ -48,3 +48,38 @@ def test_broken_lines_are_named(tmp_path: Path, line: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="can't be read"):
         read_run(tmp_path / "no.trec")
+
+
+def test_a_tag_of_several_words_is_one_column(tmp_path: Path) -> None:
+    write_run({"q1": [Ranked("d9", 2.5)]}, tmp_path / "a.trec", " my  profile ")
+    assert (tmp_path / "a.trec").read_text() == "q1 Q0 d9 1 2.5 my-profile\n"
+
+
+def test_runs_of_other_tools_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.trec"
+    path.write_bytes("\ufeffq 0 a 1 2.0 my profile\r\nq 0 c 2 1.0\ta\u2028tag\n".encode())
+    assert read_run(path) == {"q": [Ranked("a", 2.0), Ranked("c", 1.0)]}
+
+
+@pytest.mark.parametrize("name", ["d 4", "d\u20284", "", "\t"])
+def test_an_id_that_is_no_column_is_refused(tmp_path: Path, name: str) -> None:
+    for run in ({"q": [Ranked(name, 1.0)]}, {name: [Ranked("d", 1.0)]}):
+        with pytest.raises(EvaluationError, match="no column of a TREC run file"):
+            write_run(run, tmp_path / "a.trec", "x")
+    assert not (tmp_path / "a.trec").exists()
+
+
+def test_a_run_that_can_not_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EvaluationError, match="can't be written"):
+        write_run({"q": [Ranked("d", 1.0)]}, tmp_path / "file" / "a.trec", "x")
+
+
+def test_every_collection_and_profile_has_a_file_of_its_own(tmp_path: Path) -> None:
+    files = run_files(tmp_path, ["a", "b"], ["hybrid+rerank", "my profile", "x/y", ".."])
+    assert len(set(files.values())) == len(files) == 8
+    assert files["a", "hybrid+rerank"] == tmp_path / "a" / "hybrid+rerank.trec"
+    assert files["b", "my profile"] == tmp_path / "b" / "my-profile.trec"
+    assert {path.parent for path in files.values()} == {tmp_path / "a", tmp_path / "b"}
+    with pytest.raises(EvaluationError, match="would be one"):
+        run_files(tmp_path, ["a"], ["x/y", "x y"])

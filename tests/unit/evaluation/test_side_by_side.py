@@ -113,3 +113,12 @@ def test_judgements_are_read_from_any_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.tsv"
     path.write_text("query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\n")
     assert read_judgements(path) == {"q1": {"d1": 2, "d2": 0}}
+
+
+def test_a_line_ends_where_a_line_ends(tmp_path: Path) -> None:
+    beir = tmp_path / "queries.jsonl"
+    beir.write_bytes('\ufeff{"_id": "q9", "text": "lion\u2028tamer\x85x"}\r\n{"_id": "q10", "text": "a"}\r\n'.encode())
+    assert read_queries(beir) == (Query("q9", "lion\u2028tamer\x85x"), Query("q10", "a"))
+    lines = tmp_path / "queries.txt"
+    lines.write_text("lion\u2028tamer\nsecond\n", encoding="utf-8")
+    assert read_queries(lines) == (Query("1", "lion\u2028tamer"), Query("2", "second"))
