@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import NoReturn, Protocol, TypeVar, cast
 
 import grpc
@@ -17,6 +18,7 @@ from sidecar.contract.transport import AUTHORIZATION, SERVICES, bearer
 from sidecar.errors import MalformedText, SidecarError, TextTooLarge, Unauthenticated
 from sidecar.server.grpc.work import Context
 from sidecar.server.incidents import internal_error, note_refusal
+from sidecar.server.metrics import observe
 
 __all__ = ["Authentication", "Guard", "InFlight"]
 
@@ -74,10 +76,11 @@ class Authentication(aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[_Request, _Response] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[_Request, _Response] | None:
-        if handler_call_details.method.startswith(PREFIXES) and not self._knows(handler_call_details):
-            # As a stream whatever the method is: a stream's messages are read only when they are asked for.
-            return grpc.stream_stream_rpc_method_handler(_turn_away)
-        return await continuation(handler_call_details)
+        handler, method = await continuation(handler_call_details), handler_call_details.method
+        if handler is None or not method.startswith(PREFIXES) or self._knows(handler_call_details):
+            return handler
+        # As a stream whatever the method is: a stream's messages are read only when they are asked for.
+        return grpc.stream_stream_rpc_method_handler(partial(_turn_away, method))
 
     def _knows(self, details: grpc.HandlerCallDetails) -> bool:
         given = [value for key, value in details.invocation_metadata if key == AUTHORIZATION]
@@ -139,7 +142,8 @@ class Guard(aio.ServerInterceptor):
             with self._in_flight:
                 try:
                     if isinstance(request, SidecarError):
-                        raise request
+                        with observe(method):
+                            raise request
                     return await behavior(request, context)
                 except SidecarError as error:
                     note_refusal(error, method)
@@ -167,8 +171,11 @@ class Guard(aio.ServerInterceptor):
         return guarded
 
 
-async def _turn_away(requests: AsyncIterator[object], context: Context) -> None:
-    await _refuse(context, Unauthenticated("Send the sidecar's token as metadata `authorization: Bearer TOKEN`."))
+async def _turn_away(method: str, requests: AsyncIterator[object], context: Context) -> None:
+    error = Unauthenticated("Send the sidecar's token as metadata `authorization: Bearer TOKEN`.")
+    with observe(method) as call:
+        call.failed(error)
+    await _refuse(context, error)
 
 
 async def _refuse(context: Context, error: SidecarError, *, model: str = "", request_id: str | None = None) -> NoReturn:

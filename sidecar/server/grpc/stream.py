@@ -98,7 +98,8 @@ async def _next(requests: AsyncIterator[pb.EncodeStreamRequest]) -> pb.EncodeStr
     request: pb.EncodeStreamRequest | SidecarError | None = await anext(requests, None)
     # What the guard could not read stands in the stream as the error that says why.
     if isinstance(request, SidecarError):
-        raise request
+        with observe(METHOD):
+            raise request
     return request
 
 

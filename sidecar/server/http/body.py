@@ -48,10 +48,12 @@ def parse_json(body: bytes, headers: Headers) -> object:
     """Decode a JSON body; an empty one is None.
 
     Raises MalformedText for bytes that are not UTF-8 and for escapes of lone surrogates, InvalidInput for anything
-    else that is not JSON (NaN and Infinity are not), or is not declared as JSON.
+    else that is not JSON (NaN and Infinity are not), is compressed, or is not declared as JSON.
     """
     if not body:
         return None
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise InvalidInput("Send the body as it is: compressed ones are not read.", field="content-encoding")
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (
         media_type.startswith("application/") and media_type.endswith("+json")

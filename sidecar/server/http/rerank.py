@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
@@ -34,7 +35,7 @@ class RerankBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     query: StrictStr
-    documents: list[StrictStr | DocumentBody]
+    documents: Annotated[list[StrictStr | DocumentBody], Field(fail_fast=True)]
     top_n: StrictInt | None = Field(default=None, ge=1, description="Absent: all documents are returned.")
     return_documents: StrictBool = False
     model: StrictStr | None = Field(default=None, description="Absent: the default cross-encoder.")

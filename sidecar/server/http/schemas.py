@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from sidecar.domain import Lane, ModelInfo, ModelKind, Pruning, PruningType, Side, WindowPolicy, Windows
 
@@ -27,6 +27,15 @@ Texts = Annotated[list[StrictStr], Field(fail_fast=True)]
 
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown_key(cls, data: object) -> object:
+        # Each unknown key would become an error of its own, however many there are; one of them is told.
+        if not isinstance(data, dict) or len(data) <= len(cls.model_fields):
+            return data
+        unknown = next(key for key in data if key not in cls.model_fields)
+        return {key: value for key, value in data.items() if key in cls.model_fields or key == unknown}
 
 
 class PruningBody(_Body):

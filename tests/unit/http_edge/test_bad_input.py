@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import httpx
 import orjson
 import pytest
@@ -10,7 +14,9 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from sidecar.errors import InvalidInput, MalformedText
+from sidecar.server.http import route
 from sidecar.server.http.body import parse_json
+from sidecar.server.http.problems import invalid_request
 from tests.unit.http_edge.conftest import Serve
 
 JSON = {"content-type": "application/json"}
@@ -192,6 +198,52 @@ def test_a_hundred_thousand_wrong_items_are_told_once(http: httpx.Client) -> Non
     response = http.post("/v1/encode", json={"texts": list(range(100_000))})
     assert (response.status_code, response.json()["field"]) == (422, "texts[0]")
     assert len(response.content) < 500
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many errors each refused body had."""
+    counts: list[int] = []
+
+    def counting(errors: Iterable[Mapping[str, Any]]) -> InvalidInput:
+        found = list(errors)
+        counts.append(len(found))
+        return invalid_request(found)
+
+    monkeypatch.setattr(route, "invalid_request", counting)
+    return counts
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("item", ["1", "{}"])
+def test_wrong_items_are_looked_at_until_the_first(http: httpx.Client, path: str, item: str, told: list[int]) -> None:
+    body = (ROUTES[path] % SECRET).replace(f'{{"text": "{SECRET}"}}', f'"{SECRET}"')
+    body = body.replace(f'"{SECRET}"', ",".join([item] * 1_000))
+    response = http.post(path, content=body.encode(), headers=JSON)
+    assert response.status_code == 422
+    assert "[0]" in response.text or "Token ids" in response.text
+    # A union of shapes has one error for each of them.
+    assert max(told) <= 5
+
+
+def test_of_many_unknown_keys_one_is_told(http: httpx.Client, told: list[int]) -> None:
+    many = {f"key_{number}": number for number in range(10_000)}
+    response = http.post("/v1/encode", json={"texts": ["a cat"], **many})
+    assert (response.status_code, response.json()["field"]) == (422, "key_0")
+    nested = http.post("/v1/encode", json={"texts": ["a cat"], "windows": {"policy": "slide", **many}})
+    assert (nested.status_code, nested.json()["field"]) == (422, "windows.key_0")
+    assert told == [1, 1]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip"])
+def test_compressed_bodies_are_refused_by_name(http: httpx.Client, path: str, coding: str) -> None:
+    packed = gzip.compress((ROUTES[path] % "a cat").encode())
+    response = http.post(path, content=packed, headers={**JSON, "content-encoding": coding})
+    assert response.status_code == 422
+    assert "compressed" in message_of(path, response)
+    plain = (ROUTES[path] % "a cat").encode()
+    assert http.post(path, content=plain, headers={**JSON, "content-encoding": "Identity"}).status_code == 200
 
 
 @given(st.binary(max_size=200))

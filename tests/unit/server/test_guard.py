@@ -16,12 +16,17 @@ from grpc_status import rpc_status
 
 from sidecar.errors import Overloaded
 from sidecar.server import incidents
-from sidecar.server.grpc.guard import Guard, InFlight
+from sidecar.server.grpc.guard import Authentication, Guard, InFlight
+from sidecar.server.grpc.stream import EncodeStream
+from sidecar.server.metrics import REGISTRY, render
 from sidecar.server.repeats import Repeats
 from sidecar.v1 import sidecar_pb2 as pb
 from sidecar.v1 import sidecar_pb2_grpc as rpc
 
 SECRET = "the text of a user"
+
+READS = "reads"
+"""Metadata that makes `Failing` read a stream as the real service does."""
 
 
 class Failing(rpc.ModelsServicer, rpc.SparseEncoderServicer):
@@ -37,6 +42,8 @@ class Failing(rpc.ModelsServicer, rpc.SparseEncoderServicer):
         await asyncio.sleep(60)
 
     async def EncodeStream(self, request_iterator, context):
+        if READS in dict(context.invocation_metadata()):
+            await EncodeStream(work=None, draining=asyncio.Event(), deadline=None).run(request_iterator, context.write)
         await context.write(pb.EncodeStreamResponse(id="1"))
         raise ValueError(SECRET)
 
@@ -118,6 +125,45 @@ async def test_a_message_above_the_limit_is_refused_by_us(guarded) -> None:
     with pytest.raises(aio.AioRpcError) as raised:
         await rpc.ModelsStub(channel).Get(pb.GetModelRequest(name="x" * 2_000))
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def counted(method: str, code: str) -> float:
+    labels = {"model": "", "method": method, "lane": "", "code": code}
+    return REGISTRY.get_sample_value("sidecar_requests_total", labels) or 0.0
+
+
+async def test_messages_that_can_not_be_read_are_counted_under_their_method(guarded) -> None:
+    channel, _ = guarded
+    get, stream = "/sidecar.v1.Models/Get", "/sidecar.v1.SparseEncoder/EncodeStream"
+    before = counted(get, "INVALID_ARGUMENT"), counted(stream, "INVALID_ARGUMENT")
+    for message in (b"\xff\xff", b"\n\x02\xff\xff", b"\n\xe8\x07" + b"x" * 1_000):
+        with pytest.raises(aio.AioRpcError) as raised:
+            await channel.unary_unary(get)(message)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    call = channel.stream_stream(stream)(iter([b"\xff\xff"]), metadata=((READS, "1"),))
+    with pytest.raises(aio.AioRpcError) as raised:
+        await call.read()
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (counted(get, "INVALID_ARGUMENT"), counted(stream, "INVALID_ARGUMENT")) == (before[0] + 3, before[1] + 1)
+
+
+async def test_callers_without_the_token_are_counted_and_name_no_method_of_their_own() -> None:
+    server = aio.server(interceptors=[Authentication("secret"), Guard(InFlight(), 1_000)])
+    rpc.add_ModelsServicer_to_server(Failing(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    get = "/sidecar.v1.Models/Get"
+    before = counted(get, "UNAUTHENTICATED")
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(aio.AioRpcError) as raised:
+            await channel.unary_unary(get)(b"")
+        assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        with pytest.raises(aio.AioRpcError) as raised:
+            await channel.unary_unary("/sidecar.v1.Models/Xylophone")(b"")
+        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    await server.stop(0.5)
+    assert counted(get, "UNAUTHENTICATED") == before + 1
+    assert "Xylophone" not in render().decode()
 
 
 async def test_idle_is_when_the_last_call_has_ended(guarded) -> None:
