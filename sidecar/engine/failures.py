@@ -75,6 +75,13 @@ def from_cause(cause: Cause, *, sent: JsonValue = None) -> EngineError:
         return EngineUnavailable(f"The cluster can't serve the request now ({cause.status}): {what}.", retry_after=1.0)
     if cause.status == 401:
         return EngineRejected("The cluster refuses the credentials (401): give a user and password it knows.")
+    if cause.status == 403 and cause.type == "cluster_block_exception":
+        return EngineRejected(
+            f"The index refuses that, whoever asks (403): {what}. Take the block out, or free disk space where the"
+            " cluster set it: `sidecar doctor` tells which."
+        )
+    if cause.type == "index_closed_exception":
+        return EngineRejected(f"The index is closed ({cause.status}): open it by POST /INDEX/_open.")
     if cause.status == 403:
         return EngineRejected(f"The cluster does not allow this user to do that (403): {what}.")
     if cause.type == "index_not_found_exception":

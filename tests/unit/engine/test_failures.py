@@ -40,6 +40,23 @@ def test_every_status_has_its_error(status: int, kind: str, expected: type[Engin
     assert type(from_exception(raised, address="http://c:9200")) is expected
 
 
+def test_a_block_is_not_blamed_on_the_user() -> None:
+    reason = "index [ro] blocked by: [FORBIDDEN/5/index read-only (api)];"
+    raised = theirs.AuthorizationException(403, "x", body("cluster_block_exception", reason))
+    found = from_exception(raised, address="a")
+    assert isinstance(found, EngineRejected)
+    assert "whoever asks (403)" in found.message
+    assert "FORBIDDEN/5" in found.message
+    assert "user" not in found.message
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_closed_index_is_told_from_a_wrong_request(status: int) -> None:
+    found = from_exception(theirs.TransportError(status, "x", body("index_closed_exception", "closed")), address="a")
+    assert isinstance(found, EngineRejected)
+    assert found.message == f"The index is closed ({status}): open it by POST /INDEX/_open."
+
+
 def test_an_error_body_given_as_text_is_read_too() -> None:
     text = orjson.dumps(body("index_not_found_exception", "no such index [a]")).decode()
     found = from_exception(theirs.NotFoundError(404, text, None), address="a")
