@@ -90,6 +90,8 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
     where the cluster lacks what is asked for.
     """
     found = await _find(engine, spec.index)
+    if found.name is None or spec.template is not None:
+        spec.require_copies()
     index = found.name or spec.index
     cluster = await engine.cluster()
     choice = choose_dialect(cluster, spec.dialect or _recorded_dialect(found))

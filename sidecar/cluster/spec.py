@@ -60,17 +60,20 @@ class IndexSpec:
                 "Through a connector the cluster writes one vector per document: leave --passages or --connector out.",
                 field="passages",
             )
-        if len(self.source_fields) > 1 and (self.lexical_field or DEFAULT_LEXICAL_FIELD) in self.source_fields:
-            raise InvalidInput(
-                "The lexical field takes copies of all source fields and can't be one of several: give another"
-                " --lexical-field.",
-                field="lexical_field",
-            )
 
     @property
     def lexical(self) -> str:
         """The lexical field's name."""
         return self.lexical_field or DEFAULT_LEXICAL_FIELD
+
+    def require_copies(self) -> None:
+        """Raise InvalidInput where a new index could not copy all source fields into the lexical one."""
+        if len(self.source_fields) > 1 and self.lexical in self.source_fields:
+            raise InvalidInput(
+                "In a new index the lexical field takes copies of all source fields, and can't be one of several: give"
+                " another --lexical-field.",
+                field="lexical_field",
+            )
 
     def meta(self, dialect: str) -> IndexMeta:
         """Return the record that the index gets."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
+from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, Wait, send_all
 from sidecar.cluster.unstored import require_stored
@@ -62,7 +63,8 @@ async def plan_teardown(
     An index that setup made is deleted, with documents in it only if `delete_documents`: else the plan says why it is
     refused. From one that existed before, `vectors` also takes the vectors and hashes out of every document.
 
-    Raises IndexNotFound, IndexNotPrepared where setup did nothing to the index, InvalidInput for an alias of several.
+    Raises IndexNotFound, IndexNotPrepared where setup did nothing to the index, InvalidInput for an alias of several,
+    for an index that is migrated into another one, and where taking vectors out would lose what is not in `_source`.
     """
     mappings = await engine.mappings(index)
     if len(mappings) != 1:
@@ -70,10 +72,18 @@ async def plan_teardown(
     name, mapping = next(iter(mappings.items()))
     others = as_object(mapping.get("_meta"))
     meta = IndexMeta.parse(name, others.get(META_KEY))
+    second = SecondIndexRecord.parse(name, others)
+    if second is not None:
+        raise InvalidInput(
+            f"{second.alias} is being migrated from {second.first} into {second.second}: end that by `sidecar migrate"
+            " drop` or `abort` first.",
+            field="index",
+        )
     record = SetupRecord.parse(name, others)
     if record is None:
         raise IndexNotPrepared(
-            f"Index {name} was set up by a version that kept no record: run `sidecar setup` once more, then teardown."
+            f"Index {name} has no record of a setup: an index template made it, or a version that kept none. Run"
+            f" `sidecar setup --index {name}` once, then teardown."
         )
     requests, left = await _beside(engine, name, record)
     if record.created_index:

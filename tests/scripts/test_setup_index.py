@@ -16,6 +16,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import IndexSpec, pick_encoder, plan_setup, set_up, tear_down
 from sidecar.cluster.spec import PASSAGE_FIELD
 from sidecar.engine import BulkAction, Engine, PassageRule
+from sidecar.errors import InvalidInput
 from tests.support.nodes import Node
 from tests.support.sidecars import InProcess, StartSidecar
 from tests.support.state import cluster_state
@@ -199,8 +200,17 @@ async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str
     await engine.create_index(index_name, EXISTING)
     assert "--lexical-field" in await refused("setup-index")
     assert "no record" in await refused("teardown-index")
+    named = ("--lexical-field", "name")
+    await engine.bulk([BulkAction(index_name, "1", {"name": "a lamp"})], refresh=True)
+    missing = await refused("setup-index", *named, "--source-field", "name", "--source-field", "descripton")
+    assert "has no field descripton: name those" in missing
+    assert "It has name, price" in missing
+    assert "name each source field once" in await refused("setup-index", "--source-field", "a", "--source-field", "a")
+    assert "no dots" in await refused("setup-index", "--source-field", "a.b")
+    assert "names of their own" in await refused("setup-index", "--source-field", "splade")
     assert "index.sparse" in await refused("setup-index", "--dialect", "seismic")
     await engine.delete_index(index_name)
+    assert "one of several" in await refused("setup-index", "--lexical-field", "text")
     await ran("setup-index", opensearch, sidecar, index_name)
     assert "other fields" in await refused("setup-index", "--source-field", "body")
     assert "passages" in await refused("setup-index", "--passages")
@@ -208,6 +218,42 @@ async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str
     assert "--delete-documents" in await refused("teardown-index")
     await ran("teardown-index", opensearch, sidecar, index_name, "--delete-documents")
     assert not await engine.index_exists(index_name)
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "documents", "refused"),
+    [
+        ("true", 0, False),
+        ("true", 1, True),
+        ("false", 1, False),
+        ("strict", 0, True),
+        ("false_allow_templates", 1, False),
+    ],
+)
+async def test_a_source_field_may_still_come_where_the_mapping_lets_it(
+    dynamic: str,
+    documents: int,
+    refused: bool,
+    opensearch: Node,
+    engine: Engine,
+    index_name: str,
+    start_sidecar: StartSidecar,
+) -> None:
+    """As `sidecar setup` decides."""
+    sidecar = await start_sidecar()
+    mappings = {"dynamic": dynamic, "properties": {"name": {"type": "text"}}}
+    await engine.create_index(index_name, {"mappings": mappings})
+    await engine.bulk([BulkAction(index_name, str(n), {"name": "a lamp"}) for n in range(documents)], refresh=True)
+    wanted = await spec(sidecar, index_name, source_fields=("name", "later"), lexical_field="name")
+    options = ("--source-field", "name", "--source-field", "later", "--lexical-field", "name")
+    arguments = ("--index", index_name, "--engine", opensearch.url, "--http", sidecar.http_url, *options)
+    code, _, error = await run("setup-index", *arguments)
+    assert (code, "has no field later" in error) == (int(refused), refused), error
+    if refused:
+        with pytest.raises(InvalidInput, match="has no field later"):
+            await plan_setup(engine, wanted)
+    else:
+        assert (await plan_setup(engine, wanted)).requests == ()
 
 
 @pytest.mark.parametrize(("version", "kept"), [("9.1.4", None), ("9.2.0", False)])

@@ -54,7 +54,7 @@ async def read_inherited(engine: Engine, index: str) -> Inherited:
 
 async def take_aliases(engine: Engine, index: str) -> None:
     """Take away the aliases that a new index was born with, whoever gave them."""
-    answer = await engine.read("GET", path_of(index, "_alias"))
+    answer = await engine.find(path_of(index, "_alias")) or {}
     given = sorted(as_object(as_object(answer.get(index)).get("aliases")))
     actions: list[JsonValue] = [{"remove": {"index": index, "alias": alias}} for alias in given]
     if actions:

@@ -218,7 +218,13 @@ async def _body(
     kept = {name: value for name, value in properties.items() if name not in ours}
     added = missing_properties(record.second, _spec(found, record.second, model, largest_weight), dialect, kept)
     in_cluster = _has_search_pipeline(meta)
-    setup = SetupRecord(created_index=True, search_pipeline=beside_index(record.second) if in_cluster else None)
+    before = SetupRecord.parse(found.index, found.entries) or SetupRecord()
+    # What a teardown may delete with its documents is the same as before: an index of setup's own, and no other.
+    setup = SetupRecord(
+        created_index=before.created_index,
+        added_fields=() if before.created_index else tuple(added),
+        search_pipeline=beside_index(record.second) if in_cluster else None,
+    )
     theirs = {key: value for key, value in found.entries.items() if not key.startswith(META_KEY)}
     entries: JsonObject = {**theirs, **meta.to_mapping(), **setup.to_mapping(), **record.to_mapping()}
     mappings: JsonObject = {**found.mapping, "_meta": entries, "properties": {**kept, **added}}

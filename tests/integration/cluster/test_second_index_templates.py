@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.cluster import IndexSpec, set_up
-from sidecar.cluster.second_index import abort_second_index, opening, start_second_index
+from sidecar.cluster import IndexSpec, plan_teardown, set_up, tear_down
+from sidecar.cluster.second_index import abort_second_index, drop_first_index, opening, start_second_index
 from sidecar.cluster.second_index.inherited import Inherited, read_inherited
-from sidecar.domain import JsonObject
-from sidecar.engine import Engine
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine import BulkAction, Engine
 from sidecar.errors import InvalidInput
 from tests.support.dialects import any_model
 from tests.support.nodes import Node
@@ -87,6 +87,33 @@ async def test_copies_run_through_no_pipeline_of_a_template(engine: Engine, name
         await abort_second_index(engine, names.alias)
     finally:
         await engine.send("DELETE", path)
+
+
+@pytest.mark.parametrize("existed", [True, False])
+async def test_a_teardown_keeps_what_it_would_have_kept_before(engine: Engine, names: Names, existed: bool) -> None:
+    if existed:
+        text: JsonObject = {"type": "text"}
+        mappings: JsonObject = {"properties": {"title": text, "text": text, "content": text}}
+        await engine.create_index(names.first, {"mappings": mappings})
+    await prepare(engine, names)
+    await start_second_index(engine, names.alias, names.second, SUCCESSOR)
+    for index in (names.alias, names.second):
+        with pytest.raises(InvalidInput, match="is being migrated from"):
+            await plan_teardown(engine, index, delete_documents=True)
+    moved: list[JsonValue] = [
+        {"remove": {"index": names.first, "alias": names.alias}},
+        {"add": {"index": names.second, "alias": names.alias}},
+    ]
+    await engine.send("POST", "/_aliases", {"actions": moved})
+    await drop_first_index(engine, names.alias)
+    await engine.bulk([BulkAction(names.alias, "1", {"title": "a lamp"})], refresh=True)
+    if existed:
+        plan = await tear_down(engine, names.alias)
+        assert "splade, splade_hash" in plan.left[0]
+        assert await engine.count(names.alias) == 1
+    else:
+        with pytest.raises(InvalidInput, match="--delete-documents"):
+            await tear_down(engine, names.alias)
 
 
 async def test_elasticsearch_says_what_its_templates_give(elasticsearch: Node) -> None:

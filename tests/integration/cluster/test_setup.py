@@ -108,6 +108,20 @@ async def test_the_lexical_field_may_lie_deeper(engine: Engine, index_name: str,
     assert plan.meta.lexical_field == field
 
 
+async def test_one_of_the_source_fields_of_an_index_that_exists_may_be_the_lexical_one(
+    engine: Engine, index_name: str
+) -> None:
+    text = {"type": "text"}
+    wanted = IndexSpec(index_name, model(), lexical_field="text")
+    with pytest.raises(InvalidInput, match="one of several"):
+        await plan_setup(engine, wanted)
+    await engine.create_index(index_name, {"mappings": {"properties": {"title": text, "text": text}}})
+    with pytest.raises(InvalidInput, match="one of several"):
+        await plan_setup(engine, IndexSpec(index_name, model(), lexical_field="text", template=f"{index_name}-*"))
+    assert (await set_up(engine, wanted)).meta.lexical_field == "text"
+    assert (await set_up(engine, wanted)).requests == ()
+
+
 @pytest.mark.parametrize("field", [None, "price", "nobody", "name.exact", "details"])
 async def test_an_index_that_exists_needs_a_lexical_field(engine: Engine, index_name: str, field: str | None) -> None:
     await engine.create_index(index_name, EXISTING)

@@ -72,8 +72,6 @@ def test_the_record_follows_from_the_model() -> None:
         {"source_fields": ("a", "a")},
         {"source_fields": ("a.b",)},
         {"source_fields": ("splade",)},
-        {"source_fields": ("title", "content")},
-        {"source_fields": ("a", "b"), "lexical_field": "b"},
         {"lexical_field": "splade"},
         {"vector_field": "x", "hash_field": "x"},
         {"vector_field": "a.b"},
@@ -82,6 +80,14 @@ def test_the_record_follows_from_the_model() -> None:
 def test_a_wish_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         IndexSpec("articles", model(), **change)
+
+
+def test_the_lexical_field_of_a_new_index_is_none_of_several_source_fields() -> None:
+    IndexSpec("articles", model(), source_fields=("a",), lexical_field="a").require_copies()
+    IndexSpec("articles", model(), source_fields=("a", "b"), lexical_field="c").require_copies()
+    for fields, lexical in ((("title", "content"), None), (("a", "b"), "b")):
+        with pytest.raises(InvalidInput, match="one of several"):
+            IndexSpec("articles", model(), source_fields=fields, lexical_field=lexical).require_copies()
 
 
 def test_an_index_is_set_up_for_a_sparse_encoder() -> None:
