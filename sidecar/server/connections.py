@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from sidecar.server.http.problems import Problem, problem_json
 from sidecar.server.repeats import Repeats
+from sidecar.server.stalls import StallWatch
 
 __all__ = ["HEADER_SECONDS", "Connection", "Connections"]
 
@@ -71,6 +72,13 @@ class Connections(ServerState):
             newcomer.refuse()
         self._close(oldest)
 
+    def note_stall(self, connection: Connection) -> None:
+        """A caller took nothing of its answer for so long that its connection was cut."""
+        left_out = self._repeats.worth_a_line("stalled")
+        if left_out is not None:
+            port = connection.server[1] if connection.server else None
+            log.warning("answers are not read: connections are cut", port=port, left_out=left_out)
+
     def _close(self, connection: Connection) -> None:
         self.leave(connection)
         self.connections.discard(connection)
@@ -97,6 +105,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self._stall = StallWatch(transport, self._on_stall)
         self.server_state.wait(self)
         self.server_state.make_room(self)
 
@@ -107,10 +116,20 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._stall.begin()
         if not self._has_request and not self.transport.is_closing():
             self.server_state.wait(self)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall.begin()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stall.begin()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._stall.end()
         self.server_state.leave(self)
         super().connection_lost(exc)
 
@@ -120,6 +139,9 @@ class Connection(H11Protocol):
         head = [b"HTTP/1.1 503 Service Unavailable", b"connection: close"]
         head.extend(name + b": " + value for name, value in response.raw_headers)
         self.transport.write(b"\r\n".join((*head, b"", bytes(response.body))))
+
+    def _on_stall(self) -> None:
+        self.server_state.note_stall(self)
 
     @property
     def _has_request(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -16,11 +17,15 @@ from starlette.routing import Route
 
 from sidecar.errors import SettingsInvalid
 from sidecar.server import connections as module
+from sidecar.server import stalls
 from sidecar.server.listeners import HttpServer, open_port
 
 LIMIT = 4
 
 REQUEST = b"GET /now HTTP/1.1\r\nhost: here\r\n\r\n"
+LARGE = 32 << 20
+"""Bytes of an answer that no socket's buffers hold."""
+
 SLOW = b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n"
 
 
@@ -63,7 +68,10 @@ async def served() -> AsyncIterator[Served]:
         await running.answer.wait()
         return PlainTextResponse("at last")
 
-    app = Starlette(routes=[Route("/now", now), Route("/slow", slow)])
+    async def large(request: Request) -> Response:
+        return Response(bytes(LARGE))
+
+    app = Starlette(routes=[Route("/now", now), Route("/slow", slow), Route("/large", large)])
     running = Served(HttpServer(app, open_port("127.0.0.1", 0, "http_port"), connections=LIMIT))
     await running.server.start()
     yield running
@@ -154,6 +162,45 @@ async def test_a_connection_is_used_again_and_leaves_nothing_behind(served: Serv
     assert len(state_of(served)._waiting) == 1
     writer.close()
     await served.until(lambda: not state_of(served).connections and not state_of(served)._waiting)
+
+
+@pytest.mark.parametrize("asked", [1, 3])
+async def test_who_asks_and_never_reads_is_cut_off(served: Served, asked: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(stalls, "STALL_SECONDS", 0.2)
+    transports: list[asyncio.Transport] = []
+    made = module.Connection.connection_made
+
+    def connection_made(self: module.Connection, transport: asyncio.Transport) -> None:
+        transports.append(transport)
+        made(self, transport)
+
+    monkeypatch.setattr(module.Connection, "connection_made", connection_made)
+    with structlog.testing.capture_logs() as logged, socket.create_connection(("127.0.0.1", served.server.port)) as own:
+        own.sendall(b"GET /large HTTP/1.1\r\nhost: here\r\n\r\n" * asked)
+        await served.until(lambda: bool(transports) and transports[0].get_write_buffer_size() > 0)
+        # What was written and not sent is gone with it.
+        await served.until(lambda: not state_of(served).connections and not transports[0].get_write_buffer_size())
+        await served.until(lambda: bool(logged))
+        assert (await served.ask()).startswith(b"HTTP/1.1 200")
+    (line,) = logged
+    assert (line["log_level"], line["event"]) == ("warning", "answers are not read: connections are cut")
+    assert (line["port"], line["left_out"]) == (served.server.port, 0)
+
+
+async def test_who_reads_slowly_gets_everything(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(stalls, "STALL_SECONDS", 1.0)
+    reader, writer = await served.connect()
+    writer.write(b"GET /large HTTP/1.1\r\nhost: here\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    read = 0
+    while read < LARGE:
+        await asyncio.sleep(0.05)
+        read += len(await reader.readexactly(min(1 << 20, LARGE - read)))
+    # The time for the next request began long ago; what was asked for came all the same.
+    assert await reader.read() == b""
+    writer.close()
 
 
 async def test_no_more_wait_to_be_accepted_than_the_limit_bears(served: Served) -> None:
