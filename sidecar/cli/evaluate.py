@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,13 +33,18 @@ from sidecar.cli.passage_options import (
     passage_rule,
 )
 from sidecar.domain import WHOLE_TEXT, WindowPolicy, Windows
+from sidecar.errors import EvaluationError
 
 if TYPE_CHECKING:
     from sidecar.evaluation import Collection, EvaluationReport, Experiment, Plan
+    from sidecar.search import Profile
 
 __all__ = ["register"]
 
 LOCAL = "local"
+
+RECALL_DEPTH = 100
+"""Hits that the deepest measure, R@100, looks at."""
 
 
 def register(app: typer.Typer) -> None:
@@ -100,13 +106,13 @@ def evaluate(
     sidecar_ca: SidecarCaOption = None,
 ) -> None:
     """Index each collection, run every profile on it, measure, and delete the index again."""
-    from sidecar.evaluation import MEASURES, Plan, read_collection
+    from sidecar.evaluation import MEASURES, Plan, read_collections
     from sidecar.evaluation.table import comparison_table, effectiveness_table, index_table, latency_table
     from sidecar.search import load_profile
 
     rule = passage_rule(passages, passage_words, passage_stride, passage_limit)
     chosen = tuple(load_profile(name.strip()) for name in profiles.split(",") if name.strip())
-    collections = [read_collection(folder, split) for folder in collection]
+    collections = read_collections(collection, split)
     plan = Plan(
         chosen,
         baseline=baseline,
@@ -117,16 +123,20 @@ def evaluate(
         model=model[0] if model and sidecar != LOCAL else None,
         per_query=per_query,
     )
+    files = _Files(json_, runs)
+    files.check(collections, chosen)
     errors = Console(stderr=True)
     for one in collections:
         _warn_of_missing(one, errors)
+    if depth < RECALL_DEPTH:
+        _warn(f"with --depth {depth}, R@{RECALL_DEPTH} is the recall of the first {depth} hits.", errors)
     with ExitStack() as resources:
         url = _local_engine(resources, errors) if engine == LOCAL else engine
         target = _local_sidecar(resources, errors, model or []) if sidecar == LOCAL else sidecar
         cluster = ClusterAddress(url, user, password, ca, insecure)
         encoder = SidecarAddress(target, token, sidecar_ca)
         say = resources.enter_context(_progress(errors))
-        report = asyncio.run(_evaluate(collections, plan, cluster, encoder, say, _Files(json_, runs)))
+        report = asyncio.run(_until_terminated(_evaluate(collections, plan, cluster, encoder, say, files)))
     console = Console()
     for measure in MEASURES:
         console.print(effectiveness_table(report, measure))
@@ -139,14 +149,40 @@ def evaluate(
 
 def _warn_of_missing(collection: Collection, console: Console) -> None:
     if collection.missing_documents:
-        console.print(
-            f"[bold yellow]warning:[/] {escape(collection.name)}: corpus.jsonl lacks"
+        _warn(
+            f"{escape(collection.name)}: corpus.jsonl lacks"
             f" {collection.missing_documents:,} of the judged documents; for"
             f" {collection.queries_missing_relevant:,} of {len(collection.queries):,} queries"
             " one of them is relevant and counts as not found.",
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
+
+
+def _warn(sentence: str, console: Console) -> None:
+    console.print(f"[bold yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True)
+
+
+async def _until_terminated(work: Coroutine[object, object, EvaluationReport]) -> EvaluationReport:
+    """Do the work; SIGTERM cancels it, as Ctrl-C does, so that its index is deleted, and raises typer.Exit."""
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    terminated = False
+
+    def terminate() -> None:
+        nonlocal terminated
+        terminated = True
+        # A second signal ends the process on the spot.
+        loop.remove_signal_handler(signal.SIGTERM)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if terminated:
+            raise typer.Exit(128 + signal.SIGTERM) from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def _evaluate(
@@ -187,14 +223,35 @@ class _Files:
     report: Path | None
     runs: Path | None
 
+    def check(self, collections: Sequence[Collection], profiles: Sequence[Profile]) -> None:
+        """Raise EvaluationError, before anything is measured, where `write` would."""
+        from sidecar.evaluation import EvaluationReport
+        from sidecar.evaluation.run import check_columns, run_files
+
+        if self.report is not None:
+            EvaluationReport.check_writable(self.report)
+        if self.runs is None:
+            return
+        for collection in collections:
+            check_columns([*(one.id for one in collection.documents), *(one.id for one in collection.queries)])
+        files = run_files(self.runs, [one.name for one in collections], [one.name for one in profiles])
+        for folder in {path.parent for path in files.values()}:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise EvaluationError(f"The runs can't be written to {folder}: {error.strerror}.") from error
+
     def write(self, report: EvaluationReport, experiment: Experiment) -> None:
         from sidecar.evaluation import write_run
+        from sidecar.evaluation.run import run_files
 
         if self.report is not None:
             report.write(self.report)
         if self.runs is not None:
+            done = [one.collection for one in report.collections]
+            files = run_files(self.runs, done, report.profiles)
             for (collection, profile), run in experiment.runs.items():
-                write_run(run, self.runs / collection / f"{Path(profile).name}.trec", profile)
+                write_run(run, files[collection, profile], profile)
 
 
 def _local_engine(resources: ExitStack, console: Console) -> str:
