@@ -17,9 +17,9 @@ _TOKEN = re.compile(r"[\x20-\x7e]*")
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-def check_target(target: str) -> None:
+def check_target(target: object) -> None:
     """Raise InvalidInput for an address that is empty, a URL, or has a port that does not exist."""
-    if not target.strip():
+    if not isinstance(target, str) or not target.strip():
         raise InvalidInput("The sidecar's address is empty: give host:port.", field="target")
     if _URL.match(target):
         raise InvalidInput(

@@ -43,7 +43,7 @@ def measure(run: Run, judgements: Judgements) -> Effectiveness:
         for query, ranking in run.items()
         if query in judgements and ranking
     }
-    # Below 0 (spam, at TREC) is as irrelevant as 0, and trec_eval counts grades in an array: below -1 it ends the process.
+    # Below 0 (spam, at TREC) is as irrelevant as 0; trec_eval counts grades in an array, and ends the process below -1.
     grades = {query: {name: max(0, grade) for name, grade in known.items()} for query, known in judgements.items()}
     per_query = {query: dict.fromkeys(MEASURES, 0.0) for query in judgements}
     if ranks:

@@ -71,6 +71,7 @@ def run_files(folder: Path, collections: Sequence[str], profiles: Sequence[str])
 def read_run(path: Path) -> Run:
     """Read a TREC run file, sorted by descending score, ties by rank as listed; raise EvaluationError."""
     found: dict[str, list[tuple[float, int, str]]] = {}
+    seen: set[tuple[str, str]] = set()
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -86,6 +87,9 @@ def read_run(path: Path) -> Run:
             raise EvaluationError(f"{path}, line {number}: six columns of a TREC run are expected.") from None
         if not math.isfinite(entry[0]):
             raise EvaluationError(f"{path}, line {number}: the score is no finite number.")
+        if (query, document) in seen:
+            raise EvaluationError(f"{path}, line {number}: {document!r} is there twice for {query!r}.")
+        seen.add((query, document))
         found.setdefault(query, []).append(entry)
     return {
         query: [Ranked(document, -negative) for negative, _, document in sorted(entries)]

@@ -8,7 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from sidecar.client import AsyncSidecarClient
+from sidecar.client import AsyncSidecarClient, SidecarClient
 from sidecar.client._portal import Portal
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine
@@ -46,6 +46,12 @@ class Searcher:
         if isinstance(sidecar, str) and not sidecar.strip():
             raise InvalidInput(
                 "The sidecar's address is empty: give host:port, or None for a lexical profile.", field="sidecar"
+            )
+        if isinstance(sidecar, SidecarClient):
+            raise InvalidInput(
+                "The searcher runs its client in its own loop: give an AsyncSidecarClient that was not used yet, or the"
+                " sidecar's address.",
+                field="sidecar",
             )
         client = AsyncSidecarClient(sidecar) if isinstance(sidecar, str) else sidecar
         self._portal = Portal("This searcher")

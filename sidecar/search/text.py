@@ -75,9 +75,9 @@ def check_page(size: object, from_: object) -> None:
         raise InvalidInput(f"from_ + size must be <= {MAX_RESULT_WINDOW:,}.", field="from_")
 
 
-def check_index(index: str) -> None:
-    """Raise InvalidInput for an empty name, which the cluster would take for all indices."""
-    if not index.strip():
+def check_index(index: object) -> None:
+    """Raise InvalidInput for an empty name, which the cluster would take for all indices, and for none at all."""
+    if not isinstance(index, str) or not index.strip():
         raise InvalidInput("The index is empty: name an index or an alias.", field="index")
 
 

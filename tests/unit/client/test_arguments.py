@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sidecar.client import AsyncSidecarClient, SidecarClient
@@ -15,13 +17,14 @@ PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
     [
         ("", "empty"),
         ("  ", "empty"),
+        (None, "empty"),
         ("http://127.0.0.1:50051", "without http://"),
         ("HTTPS://sidecar:50051", "without http://"),
         ("grpc://sidecar:50051", "without http://"),
         ("sidecar:99999", "port beyond 65,535"),
     ],
 )
-def test_a_target_that_is_none(target: str, says: str) -> None:
+def test_a_target_that_is_none(target: Any, says: str) -> None:
     for client in (AsyncSidecarClient, SidecarClient):
         with pytest.raises(InvalidInput, match=says) as raised:
             client(target)

@@ -45,6 +45,13 @@ def test_broken_lines_are_named(tmp_path: Path, line: str) -> None:
         read_run(path)
 
 
+def test_a_document_that_is_there_twice_has_no_rank(tmp_path: Path) -> None:
+    path = tmp_path / "a.trec"
+    path.write_text("q 0 a 1 7 x\nother 0 a 1 7 x\nq 0 b 2 6 x\nq 0 a 3 5 x\n")
+    with pytest.raises(EvaluationError, match="line 4: 'a' is there twice for 'q'"):
+        read_run(path)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="can't be read"):
         read_run(tmp_path / "no.trec")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from sidecar.client import SidecarClient
 from sidecar.errors import EmptyText, InvalidInput, MalformedText, TextTooLarge
+from sidecar.search import Searcher
 from sidecar.search.text import (
     MAX_QUERY_BYTES,
     check_body,
@@ -80,8 +84,8 @@ def test_unusable_bodies(body: object, text: object, field: str) -> None:
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("index", ["", "  "])
-def test_no_index_is_not_all_indices(index: str) -> None:
+@pytest.mark.parametrize("index", ["", "  ", None])
+def test_no_index_is_not_all_indices(index: object) -> None:
     with pytest.raises(InvalidInput) as raised:
         check_index(index)
     assert raised.value.field == "index"
@@ -105,3 +109,13 @@ def test_one_clause_or_several() -> None:
 def test_only_half_characters_are_replaced() -> None:
     assert well_formed("whole ä 漢 🦊") == "whole ä 漢 🦊"
     assert well_formed("a \ud800 b \udfff") == "a ? b ?"
+
+
+def test_a_client_for_threads_is_none_for_a_searchers_loop() -> None:
+    client: Any = SidecarClient("127.0.0.1:1")
+    try:
+        with pytest.raises(InvalidInput, match="give an AsyncSidecarClient") as raised:
+            Searcher("http://127.0.0.1:1", client, "hybrid", index="articles")
+    finally:
+        client.close()
+    assert raised.value.field == "sidecar"
