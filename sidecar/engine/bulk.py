@@ -214,6 +214,9 @@ class BulkWriter:
                     # Nobody has looked at the document this time: what was sent before may have been written.
                     reason = f"{before.reason} Then: {outcome.reason}"
                     answered[item.position] = replace(before, reason=reason, attempts=attempt)
+                elif before.unreachable and outcome.conflict:
+                    reason = f"{outcome.reason} (An earlier attempt had no answer: what is there may be its.)"
+                    answered[item.position] = replace(outcome, reason=reason)
                 else:
                     answered[item.position] = outcome
             pending = still

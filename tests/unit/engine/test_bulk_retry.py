@@ -150,6 +150,15 @@ async def test_what_looks_at_the_document_itself_is_believed(status: int, unsure
     assert (item.status, item.unreachable) == ((0, True) if unsure else (status, False))
 
 
+async def test_a_conflict_with_an_attempt_that_was_not_answered_is_told_as_what_it_may_be() -> None:
+    cluster = Cluster({"a": [409]}, errors=[EngineUnavailable("No cluster answers.")])
+    (item,) = await write(cluster, actions("a"))
+    assert (item.conflict, item.unreachable, item.attempts) == (True, False, 2)
+    assert item.reason == "because (An earlier attempt had no answer: what is there may be its.)"
+    (item,) = await write(Cluster({"a": [409]}), actions("a"))
+    assert item.reason == "because"
+
+
 async def test_a_write_that_is_blocked_while_an_alias_is_switched_is_tried_again() -> None:
     class Blocking(Cluster):
         def _item(self, operation: str, name: str) -> JsonObject:
