@@ -38,13 +38,16 @@ Provider: TypeAlias = Literal["cpu", "cuda", "openvino"]
 
 PREFIX = "SIDECAR_"
 
+TLS_VERSIONS = ("1.2", "1.3")
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 READ_ELSEWHERE = frozenset(
     f"{PREFIX}{name}"
     for name in (
-        *("BENCH_ENGINE", "BUNDLES", "CA", "CACHE", "CHECKPOINTS", "COLLECTIONS", "CONFIG", "CONNECTOR_TOKEN"),
-        *("ENGINE", "ENGINE_CA", "ENGINE_PASSWORD", "ENGINE_USER", "TARGET"),
+        *("BENCH_ENGINE", "BUNDLES", "CA", "CACHE", "CHECKPOINTS", "CLIENT_CERT", "CLIENT_KEY", "COLLECTIONS"),
+        *("CONFIG", "CONNECTOR_TOKEN", "ENGINE", "ENGINE_CA", "ENGINE_PASSWORD", "ENGINE_USER"),
+        *("SERVER_NAME", "TARGET", "TLS"),
     )
 )
 """Environment variables of the prefix that are no settings: other commands and the benchmarks read them."""
@@ -68,6 +71,19 @@ class Settings(BaseSettings):
         default=(), description="Bundles to serve: folders, zip files or names; comma-separated. Empty: the starters."
     )
     auth_token: SecretStr | None = Field(default=None, description="Bearer token required on both data ports.")
+    tls_certificate: Path | None = Field(
+        default=None, description="Certificate and chain (PEM): both data ports speak TLS, and nothing else."
+    )
+    tls_key: Path | None = Field(default=None, description="Its private key (PEM, not encrypted).")
+    tls_client_ca: Path | None = Field(
+        default=None, description="Authorities (PEM) of clients, who then have to show a certificate of theirs."
+    )
+    tls_http_mutual: bool = Field(
+        default=True, description="Client certificates on the HTTP port too; off: for callers that can't have one."
+    )
+    tls_min_version: str = Field(
+        default="1.2", description="Oldest TLS of the HTTP port: 1.2 or 1.3; gRPC's library always takes both."
+    )
     reflection: bool = Field(default=True, description="gRPC server reflection; off hides the schema.")
     threads: int = Field(
         default=0,
@@ -113,6 +129,29 @@ class Settings(BaseSettings):
         if token is not None and not token.get_secret_value().strip():
             raise ValueError("must not be empty")
         return token
+
+    @field_validator("tls_min_version", mode="before")
+    @classmethod
+    def _version_is_known(cls, version: object) -> str:
+        # 1.2 is a number in YAML.
+        if str(version) not in TLS_VERSIONS:
+            raise ValueError(f"must be one of {', '.join(TLS_VERSIONS)}")
+        return str(version)
+
+    @field_validator("tls_key")
+    @classmethod
+    def _certificate_has_key(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        # A certificate that was refused itself is not there at all.
+        if "tls_certificate" in info.data and (key is None) != (info.data["tls_certificate"] is None):
+            raise ValueError("tls_certificate and tls_key go together: set both, or none")
+        return key
+
+    @field_validator("tls_client_ca")
+    @classmethod
+    def _client_ca_has_certificate(cls, authorities: Path | None, info: ValidationInfo) -> Path | None:
+        if authorities is not None and info.data.get("tls_certificate", authorities) is None:
+            raise ValueError("clients show a certificate over TLS only: set tls_certificate and tls_key")
+        return authorities
 
     @field_validator("http_port", "admin_port")
     @classmethod

@@ -48,7 +48,9 @@ def register(app: typer.Typer) -> None:
             run(settings)
 
     config = typer.Option(None, "--config", help="YAML file with settings.", metavar="FILE")
-    check = typer.Option(False, "--check-config", help="Print the settings in force, open the bundles, and end.")
+    check = typer.Option(
+        False, "--check-config", help="Print the settings in force, check certificates and bundles, and end."
+    )
     parameters = [_parameter(name, field) for name, field in Settings.model_fields.items()]
     parameters.extend((_option("config", Path | None, config), _option("check_config", bool, check)))
     # typer reads a function's signature; this one is as long as the settings are.
@@ -59,6 +61,8 @@ def register(app: typer.Typer) -> None:
 
 def run(settings: Settings) -> None:
     """Serve, and end the process if a thread is still busy with a model that nobody waits for any more."""
+    # gRPC writes a line of its own, not JSON, for every stranger whose handshake fails; it reads this as it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     import structlog
 
     from sidecar.server.app import Ending, serve
@@ -75,13 +79,19 @@ def run(settings: Settings) -> None:
 
 
 def require_usable(settings: Settings) -> None:
-    """Open every bundle, its files compared with their hashes, and look for the providers; no graph is loaded.
+    """Check the certificates, open every bundle, its files compared with their hashes, and look for the providers.
+
+    No graph is loaded.
 
     Raises what serving would: BundleError, SettingsInvalid.
     """
     from sidecar.inference.providers import runtime_providers
     from sidecar.server.lifecycle import open_bundles
+    from sidecar.server.tls import TlsFiles
 
+    files = TlsFiles.of(settings)
+    if files is not None:
+        files.load()
     runtime_providers(settings.providers)
     open_bundles(settings)
 

@@ -11,6 +11,7 @@ from sidecar.inference import InferenceService
 from sidecar.server import metrics
 from sidecar.server.http.answers import json_response
 from sidecar.server.state import ServerState
+from sidecar.server.tls import posture
 from sidecar.settings import Settings
 
 __all__ = ["create_admin_app"]
@@ -39,7 +40,8 @@ def create_admin_app(service: InferenceService | None, settings: Settings, state
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
     async def buildinfo(request: Request) -> Response:
-        return json_response({**state.build_info(), "token_required": settings.auth_token is not None})
+        access = {"token_required": settings.auth_token is not None, "tls": posture(settings)}
+        return json_response({**state.build_info(), **access})
 
     routes = {
         "/livez": livez,

@@ -14,7 +14,8 @@ from sidecar import __version__
 from sidecar.server.files import raise_file_limit
 from sidecar.server.lifecycle import Lifecycle
 from sidecar.server.logs import log_loop_errors
-from sidecar.settings import LOOPBACK, Settings
+from sidecar.server.tls import warnings
+from sidecar.settings import Settings
 
 __all__ = ["Ending", "serve"]
 
@@ -43,8 +44,8 @@ async def serve(settings: Settings) -> Ending:
         loop.add_signal_handler(number, _on_signal, number, asked)
     log.info("starting", version=__version__, pid=os.getpid())
     raise_file_limit()
-    if settings.bind not in LOOPBACK and settings.auth_token is None:
-        log.warning("open to the network without a token", address=settings.bind)
+    for warning in warnings(settings):
+        log.warning(warning, address=settings.bind)
     lifecycle = Lifecycle(settings)
     starting = asyncio.create_task(lifecycle.start())
     leaving = asyncio.create_task(asked.wait())

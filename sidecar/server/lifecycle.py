@@ -1,7 +1,7 @@
 """The order in which a sidecar comes up and goes down.
 
-Up: ports and ready file tried out - admin port (live, not ready) - bundles verified - models loaded - warmed up - gRPC
-and HTTP ports - ready.
+Up: ports, ready file and certificates tried out - admin port (live, not ready) - bundles verified - models loaded -
+warmed up - gRPC and HTTP ports - ready.
 Down: not ready, health NOT_SERVING - `drain_delay` of serving on - no new calls, `drain_grace` for those under way -
 schedulers drained, models closed.
 """
@@ -30,6 +30,7 @@ from sidecar.server.incidents import whereabouts
 from sidecar.server.listeners import HttpServer, check_port, open_port
 from sidecar.server.ready_file import ReadyFile
 from sidecar.server.state import ServerState
+from sidecar.server.tls import Tls, posture
 from sidecar.settings import Settings
 
 __all__ = ["Lifecycle", "Ports"]
@@ -70,12 +71,13 @@ class Lifecycle:
         self._admin: HttpServer | None = None
         self._http: HttpServer | None = None
         self._grpc: GrpcServer | None = None
+        self._tls: Tls | None = None
 
     async def start(self) -> Ports:
         """Come up; what was begun is undone if it fails.
 
-        Raises SettingsInvalid (a port in use, a ready file that can't be written), BundleNotFound, ManifestInvalid,
-        BundleCorrupt, InferenceFailed.
+        Raises SettingsInvalid (a port in use, a ready file that can't be written, a certificate that is of no use),
+        BundleNotFound, ManifestInvalid, BundleCorrupt, InferenceFailed.
         """
         try:
             return await self._start()
@@ -96,6 +98,7 @@ class Lifecycle:
                     log.error("could not be stopped", server=type(server).__name__, **whereabouts(error))
         if self._service is not None:
             self._service.close()
+        self._close_tls()
         self._grpc, self._http, self._admin, self._service = None, None, None, None
 
     async def stop(self) -> None:
@@ -116,6 +119,7 @@ class Lifecycle:
         left = max(settings.drain_grace - (time.monotonic() - begin), 0.0)
         if self._service is not None:
             await _in_thread(partial(self._service.close, left))
+        self._close_tls()
         if self._admin is not None:
             await self._admin.stop(ADMIN_GRACE_SECONDS)
         self._grpc, self._http, self._admin, self._service = None, None, None, None
@@ -126,6 +130,7 @@ class Lifecycle:
         check_port(settings.bind, settings.grpc_port, "grpc_port")
         check_port(settings.bind, settings.http_port, "http_port")
         self._ready_file.check()
+        await self._open_tls()
         admin_port = open_port(settings.admin_bind, settings.admin_port, "admin_port")
         self._admin = HttpServer(
             create_admin_app(None, settings, self.state), admin_port, connections=connections_within(ADMIN_SHARE)
@@ -150,8 +155,10 @@ class Lifecycle:
             create_http_app(service, settings, self.state),
             open_port(settings.bind, settings.http_port, "http_port"),
             connections=connections,
+            tls=None if self._tls is None else self._tls.http,
         )
-        self._grpc = GrpcServer(service, settings, connections=connections)
+        credentials = None if self._tls is None else self._tls.grpc_credentials()
+        self._grpc = GrpcServer(service, settings, connections=connections, credentials=credentials)
         self.state.become_ready(service.models(), threads=service.threads, providers=service.providers)
         grpc_port = await self._grpc.start()
         await self._http.start()
@@ -159,6 +166,17 @@ class Lifecycle:
         self._ready_file.write(orjson.dumps(asdict(ports)))
         log.info("ready", address=settings.bind, **asdict(ports))
         return ports
+
+    async def _open_tls(self) -> None:
+        self._tls = await _in_thread(lambda: Tls.load(self.settings))
+        log.info("tls", **posture(self.settings), **({} if self._tls is None else self._tls.facts()))
+        if self._tls is not None:
+            self._tls.watch()
+
+    def _close_tls(self) -> None:
+        if self._tls is not None:
+            self._tls.close()
+            self._tls = None
 
 
 def open_bundles(settings: Settings) -> tuple[Bundle, ...]:

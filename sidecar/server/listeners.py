@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from sidecar.errors import SettingsInvalid
 from sidecar.server.connections import Connection, Connections
+from sidecar.server.tls import Handshake
 
 __all__ = ["HttpServer", "check_port", "open_port"]
 
@@ -52,17 +55,26 @@ def check_port(host: str, port: int, setting: str) -> None:
 class HttpServer:
     """One ASGI application on one socket, in the running event loop; see `Connections` for their limit.
 
+    With `tls`, nothing but TLS is spoken; it is asked for the context of every new connection.
+
     Usage:
         server = HttpServer(app, open_port("127.0.0.1", 0, "http_port"), connections=100)
         await server.start()
         await server.stop(grace=20.0)
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, *, connections: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        connections: int,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
         self._listener = listener
         self._config = uvicorn.Config(
             app,
-            http=Connection,
+            http=Connection if tls is None else partial(Handshake, tls),  # type: ignore[arg-type]  # called, no more
             ws="none",
             log_config=None,
             access_log=False,

@@ -44,6 +44,7 @@ __all__ = [
     "REGISTRY",
     "Call",
     "Figures",
+    "describe_certificates",
     "describe_models",
     "observe",
     "render",
@@ -116,6 +117,12 @@ MODEL_INFO = Gauge(
     registry=REGISTRY,
 )
 BUILD_INFO = Gauge("sidecar_build_info", "1, labelled with what runs.", ("version", "python"), registry=REGISTRY)
+CERTIFICATE_EXPIRY = Gauge(
+    "sidecar_tls_certificate_expiration_timestamp_seconds",
+    "When a certificate in force expires, in seconds since the epoch.",
+    ("certificate",),
+    registry=REGISTRY,
+)
 BUILD_INFO.labels(__version__, platform.python_version()).set(1)
 
 ProcessCollector(registry=REGISTRY)
@@ -227,6 +234,13 @@ def describe_models(models: Iterable[ModelInfo]) -> None:
     MODEL_INFO.clear()
     for model in models:
         MODEL_INFO.labels(model.name, str(model.kind), model.fingerprint, model.quantization).set(1)
+
+
+def describe_certificates(expiry: Mapping[str, float]) -> None:
+    """Publish when each certificate in force expires, in place of what was published before."""
+    CERTIFICATE_EXPIRY.clear()
+    for certificate, at in expiry.items():
+        CERTIFICATE_EXPIRY.labels(certificate).set(at)
 
 
 class _Schedulers(Collector):

@@ -82,7 +82,8 @@ class SidecarProcess:
     @property
     def http_url(self) -> str:
         """Base of the HTTP routes, without a slash at the end."""
-        return f"http://127.0.0.1:{self._port('http_port')}"
+        scheme = "https" if "tls_certificate" in self._settings else "http"
+        return f"{scheme}://127.0.0.1:{self._port('http_port')}"
 
     @property
     def admin_url(self) -> str:
@@ -102,7 +103,8 @@ class SidecarProcess:
         """Start the process, and return when it is ready."""
         self._folder = tempfile.TemporaryDirectory(prefix="sidecar-")
         environment = {
-            **os.environ,
+            # Certificates in the environment are those of a sidecar that others call.
+            **{name: value for name, value in os.environ.items() if not name.upper().startswith("SIDECAR_TLS_")},
             **{f"SIDECAR_{name.upper()}": _text(value) for name, value in self._settings.items()},
             "SIDECAR_READY_FILE": str(self._ready_file),
         }

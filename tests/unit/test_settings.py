@@ -59,6 +59,10 @@ def test_models_from_the_environment_are_comma_separated(monkeypatch: pytest.Mon
         ({"drain_grace": 1e12}, "drain_grace"),
         ({"auth_token": ""}, "auth_token"),
         ({"auth_token": " \n"}, "auth_token"),
+        ({"tls_certificate": "c.pem"}, "tls_key"),
+        ({"tls_key": "k.pem"}, "tls_key"),
+        ({"tls_client_ca": "ca.pem"}, "tls_client_ca"),
+        ({"tls_min_version": "1.1"}, "tls_min_version"),
         ({"grpc_port": 7, "http_port": 7}, "http_port"),
         ({"grpc_port": 8_080}, "http_port"),
     ],
@@ -139,6 +143,15 @@ def test_every_variable_that_a_command_reads_is_known() -> None:
     wire_reasons = {"SIDECAR_UNAVAILABLE"}
     assert {"SIDECAR_ENGINE", "SIDECAR_BUNDLES", "SIDECAR_TARGET"} <= named
     assert named <= settings | settings_module.READ_ELSEWHERE | wire_reasons
+
+
+def test_a_version_of_tls_may_be_a_number_as_in_yaml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "sidecar.yaml"
+    file.write_text("tls_min_version: 1.3\ntls_certificate: c.pem\ntls_key: k.pem\ntls_client_ca: ca.pem\n")
+    monkeypatch.setenv("SIDECAR_CONFIG", str(file))
+    settings = load_settings()
+    assert settings.tls_min_version == "1.3"
+    assert (settings.tls_certificate, settings.tls_client_ca) == (Path("c.pem"), Path("ca.pem"))
 
 
 def test_a_queue_smaller_than_a_batch_is_refused() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnxruntime
 import orjson
 import pytest
+import trustme
 import yaml
 from typer.testing import CliRunner
 
@@ -18,6 +19,7 @@ from sidecar.cli.main import app
 from sidecar.errors import SettingsInvalid
 from sidecar.settings import Settings
 from tests.support.bundles import placeholder_bundle
+from tests.support.certificates import issued
 from tests.support.shell import typed
 
 runner = CliRunner()
@@ -70,6 +72,8 @@ def test_check_config_shows_every_setting() -> None:
         (["--ready-file", "/tmp/ready"], "ready_file", "/tmp/ready"),
         (["--models", "one, two"], "models", ["one", "two"]),
         (["--auth-token", "secret"], "auth_token", "**********"),
+        (["--no-tls-http-mutual"], "tls_http_mutual", False),
+        (["--tls-min-version", "1.3"], "tls_min_version", "1.3"),
         (["--no-reflection"], "reflection", False),
         (["--threads", "3"], "threads", 3),
         (["--max-batch-tokens", "99"], "max_batch_tokens", 99),
@@ -123,6 +127,19 @@ def test_check_config_opens_the_bundles_and_looks_for_the_providers(
     done = typed("serve", "--check-config", *arguments, code=1)
     assert said in done.stderr
     assert "grpc_port: 50051" in done.stdout, "what is in force is shown all the same"
+
+
+def test_check_config_looks_at_the_certificates(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate, key = issued(authority).write(tmp_path, "server")
+    flags = ("serve", "--check-config", "--models", "one", "--tls-certificate", str(certificate), "--tls-key")
+    assert f"tls_certificate: {certificate}" in typed(*flags, str(key)).stdout
+    _, other = issued(authority).write(tmp_path, "other")
+    refused = typed(*flags, str(other), code=1).stderr
+    assert "does not fit" in refused
+    assert "Traceback" not in refused
+    absent = typed(*flags, str(tmp_path / "absent.key"), code=1).stderr
+    assert "absent.key can't be read: No such file" in absent
 
 
 def test_a_variable_that_nothing_reads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
