@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -26,6 +27,10 @@ __all__ = [
     "PasswordOption",
     "SidecarAddress",
     "SidecarCaOption",
+    "SidecarCertOption",
+    "SidecarKeyOption",
+    "SidecarNameOption",
+    "SidecarTlsOption",
     "TokenOption",
     "UserOption",
     "with_addresses",
@@ -61,6 +66,24 @@ SidecarCaOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--sidecar-ca", envvar="SIDECAR_CA", help="Authority of the sidecar (PEM); switches TLS on."),
 ]
+SidecarTlsOption: TypeAlias = Annotated[
+    bool, typer.Option("--sidecar-tls", envvar="SIDECAR_TLS", help="TLS, with the authorities that gRPC trusts.")
+]
+SidecarNameOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--sidecar-name", envvar="SIDECAR_SERVER_NAME", help="Name in its certificate, where the address has another."
+    ),
+]
+SidecarCertOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--sidecar-cert", envvar="SIDECAR_CLIENT_CERT", help="Certificate to show the sidecar (PEM), for mutual TLS."
+    ),
+]
+SidecarKeyOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--sidecar-key", envvar="SIDECAR_CLIENT_KEY", help="The key of that certificate (PEM).")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +111,56 @@ class ClusterAddress:
 
 @dataclass(frozen=True, slots=True)
 class SidecarAddress:
-    """Where the sidecar is."""
+    """Where the sidecar is, how it is known, and who we are there."""
 
     target: str
     token: str | None = None
     ca: Path | None = None
+    tls: bool = False
+    name: str | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
     def client(self) -> AsyncSidecarClient:
         """Return a client; it connects with its first call."""
         from sidecar.client import AsyncSidecarClient
 
-        return AsyncSidecarClient(self.target, token=self.token, root_certificates=self._certificates())
+        return AsyncSidecarClient(
+            self.target,
+            token=self.token,
+            root_certificates=_content(self.ca, "sidecar_ca"),
+            tls=self.tls,
+            server_name=self.name,
+            certificate_chain=_content(self.cert, "sidecar_cert"),
+            private_key=_content(self.key, "sidecar_key"),
+        )
 
-    def _certificates(self) -> bytes | None:
-        if self.ca is None:
+    def https(self) -> ssl.SSLContext | None:
+        """Return how a call of its HTTP port is to be secured; None: as the system does it."""
+        if self.ca is None and self.cert is None:
             return None
+        authorities = _content(self.ca, "sidecar_ca")
         try:
-            return self.ca.read_bytes()
-        except OSError as error:
-            raise InvalidInput(f"{self.ca} can't be read ({error.strerror}).", field="sidecar_ca") from error
+            context = ssl.create_default_context(cadata=None if authorities is None else authorities.decode("ascii"))
+            if self.cert is not None:
+                # With a password given, OpenSSL never asks for one at the terminal.
+                context.load_cert_chain(self.cert, self.key, password="")
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise InvalidInput(
+                f"The sidecar's authority, or the certificate to show it, can't be used ({error}): each must be PEM,"
+                " the key that of the certificate and not encrypted.",
+                field="sidecar_ca" if self.cert is None else "sidecar_cert",
+            ) from error
+        return context
+
+
+def _content(path: Path | None, option: str) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path} can't be read ({error.strerror}).", field=option) from error
 
 
 def with_addresses(command: Callable[..., None]) -> Callable[..., None]:
@@ -153,9 +207,15 @@ def _cluster(
 
 
 def _encoder(
-    sidecar: SidecarOption = DEFAULT_SIDECAR, token: TokenOption = None, sidecar_ca: SidecarCaOption = None
+    sidecar: SidecarOption = DEFAULT_SIDECAR,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+    sidecar_tls: SidecarTlsOption = False,
+    sidecar_name: SidecarNameOption = None,
+    sidecar_cert: SidecarCertOption = None,
+    sidecar_key: SidecarKeyOption = None,
 ) -> SidecarAddress:
-    return SidecarAddress(sidecar, token, sidecar_ca)
+    return SidecarAddress(sidecar, token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
 
 
 _ADDRESSES: Mapping[str, Callable[..., ClusterAddress | SidecarAddress]] = {"cluster": _cluster, "encoder": _encoder}

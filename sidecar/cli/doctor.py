@@ -23,6 +23,10 @@ from sidecar.cli.connections import (
     PasswordOption,
     SidecarAddress,
     SidecarCaOption,
+    SidecarCertOption,
+    SidecarKeyOption,
+    SidecarNameOption,
+    SidecarTlsOption,
     TokenOption,
     UserOption,
 )
@@ -67,22 +71,29 @@ def doctor(
     insecure: InsecureOption = False,
     token: TokenOption = None,
     sidecar_ca: SidecarCaOption = None,
+    sidecar_tls: SidecarTlsOption = False,
+    sidecar_name: SidecarNameOption = None,
+    sidecar_cert: SidecarCertOption = None,
+    sidecar_key: SidecarKeyOption = None,
 ) -> None:
     """Warn of every known trap that an index is exposed to; changes nothing. Exit code 1: errors, 3: warnings."""
     from sidecar.cluster.doctor import check_routes, check_through_cluster, examine, gather, worst
 
     body = None if query is None else _body(query)
     cluster = ClusterAddress(engine, user, password, ca, insecure)
+    address = SidecarAddress(sidecar or "", token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
 
     async def run() -> tuple[Finding, ...]:
         served = None
         if sidecar is not None:
-            async with SidecarAddress(sidecar, token, sidecar_ca).client() as client:
+            async with address.client() as client:
                 served = await client.models()
         async with await cluster.connect() as connected:
             evidence = await gather(connected, index, served=served, query=body)
             called = await check_through_cluster(connected, evidence.index) if connector else ()
-        routes = await check_routes(http, token) if http is not None else ()
+        routes = (
+            await check_routes(http, token, tls=address.https(), server_name=sidecar_name) if http is not None else ()
+        )
         return (*routes, *called, *examine(evidence))
 
     findings = asyncio.run(run())

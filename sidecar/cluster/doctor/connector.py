@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 
 import aiohttp
@@ -23,8 +24,14 @@ TIMEOUT_SECONDS = 10.0
 CHECK = "connector"
 
 
-async def check_routes(endpoint: str, token: str | None = None) -> tuple[Finding, ...]:
-    """Send what a connector sends to the sidecar's HTTP port, for both sides, and look at the answers."""
+async def check_routes(
+    endpoint: str, token: str | None = None, *, tls: ssl.SSLContext | None = None, server_name: str | None = None
+) -> tuple[Finding, ...]:
+    """Send what a connector sends to the sidecar's HTTP port, for both sides, and look at the answers.
+
+    `tls` is how an https address is trusted (None: as the system does it), `server_name` the name in its certificate
+    where the address has another.
+    """
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
     found: list[Finding] = []
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
@@ -32,7 +39,9 @@ async def check_routes(endpoint: str, token: str | None = None) -> tuple[Finding
         for side in SIDES:
             url = f"{endpoint.rstrip('/')}/ml-commons/sparse/{side}"
             try:
-                async with session.post(url, data=orjson.dumps({"texts": [TEXT]})) as answer:
+                async with session.post(
+                    url, data=orjson.dumps({"texts": [TEXT]}), ssl=tls or True, server_hostname=server_name
+                ) as answer:
                     status, data = answer.status, await answer.read()
             except (aiohttp.ClientError, TimeoutError) as error:
                 found.append(_failed(side, f"{url} does not answer ({type(error).__name__})"))

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.main import app as whole
+from sidecar.errors import InvalidInput
 
-CREDENTIALS = ["user", "password", "ca", "insecure", "token", "sidecar_ca"]
+CREDENTIALS = ["user", "password", "ca", "insecure", "token"]
+CREDENTIALS += ["sidecar_ca", "sidecar_tls", "sidecar_name", "sidecar_cert", "sidecar_key"]
 given: list[tuple[str, ClusterAddress, SidecarAddress | None, bool]] = []
 
 
@@ -53,6 +55,35 @@ def test_a_command_gets_addresses(app: typer.Typer, tmp_path: Path) -> None:
     assert given == [("i", cluster, SidecarAddress("b:2", "t", Path("s.pem")), True)]
 
 
+def test_a_sidecar_may_want_a_certificate_and_have_another_name(app: typer.Typer) -> None:
+    wanted = SidecarAddress("b:2", None, Path("s.pem"), True, "other.test", Path("c.pem"), Path("k.pem"))
+    flags = ["--sidecar", "b:2", "--sidecar-ca", "s.pem", "--sidecar-tls", "--sidecar-name", "other.test"]
+    both = ["both", "--index", "i"]
+    assert CliRunner().invoke(app, [*both, *flags, "--sidecar-cert", "c.pem", "--sidecar-key", "k.pem"]).exit_code == 0
+    environment = {
+        "SIDECAR_TARGET": "b:2",
+        "SIDECAR_CA": "s.pem",
+        "SIDECAR_TLS": "true",
+        "SIDECAR_SERVER_NAME": "other.test",
+        "SIDECAR_CLIENT_CERT": "c.pem",
+        "SIDECAR_CLIENT_KEY": "k.pem",
+    }
+    assert CliRunner().invoke(app, both, env=environment).exit_code == 0
+    assert [encoder for _, _, encoder, _ in given] == [wanted, wanted]
+
+
+def test_files_for_the_sidecar_that_can_not_be_used_are_named(tmp_path: Path) -> None:
+    absent, nonsense = tmp_path / "absent.pem", tmp_path / "nonsense.pem"
+    nonsense.write_text("no PEM")
+    for address in (SidecarAddress("b:2", ca=absent), SidecarAddress("b:2", cert=absent, key=absent)):
+        with pytest.raises(InvalidInput, match=r"absent.pem can't be read"):
+            address.client()
+    for address in (SidecarAddress("b:2", ca=nonsense), SidecarAddress("b:2", cert=nonsense, key=nonsense)):
+        with pytest.raises(InvalidInput, match="can't be used"):
+            address.https()
+    assert SidecarAddress("b:2").https() is None
+
+
 def test_addresses_have_defaults_and_come_from_the_environment(app: typer.Typer) -> None:
     assert CliRunner().invoke(app, ["alone"]).exit_code == 0
     environment = {"SIDECAR_ENGINE": "http://e:1", "SIDECAR_TARGET": "s:2", "SIDECAR_AUTH_TOKEN": "secret"}
@@ -80,7 +111,7 @@ def test_a_sidecar_s_option_is_none_of_a_command_without_one(app: typer.Typer) -
 def test_every_command_at_a_cluster_ends_with_the_same_options(name: str) -> None:
     command = get_command(whole).commands[name]  # type: ignore[attr-defined]
     shown = [option.name for option in command.params]
-    assert shown[-6:] == CREDENTIALS
+    assert shown[-len(CREDENTIALS) :] == CREDENTIALS
     assert shown.index("engine") == shown.index("sidecar") - 1
     assert not {"cluster", "encoder"} & set(shown)
     assert inspect.signature(command.callback).return_annotation in {None, "None", inspect.Signature.empty}

@@ -8,9 +8,10 @@ import grpc
 import orjson
 import pytest
 
-from sidecar.client import SERVICE_CONFIG
+from sidecar.client import SERVICE_CONFIG, AsyncSidecarClient, SidecarClient
 from sidecar.client._channel import OPTIONS, open_channel
 from sidecar.contract.transport import KEEPALIVE_TIME_MS, MIN_PING_INTERVAL_MS, SERVICES
+from sidecar.errors import InvalidInput
 from sidecar.v1 import sidecar_pb2 as pb
 
 
@@ -59,3 +60,27 @@ async def test_a_channel_opens_without_a_server(tls: bool) -> None:
     channel = open_channel("127.0.0.1:1", root_certificates=None, tls=tls, server_name="name" if tls else None)
     assert channel.get_state() is grpc.ChannelConnectivity.IDLE
     await channel.close()
+
+
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+KEY = b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"
+ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n-----END ENCRYPTED PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize("client", [AsyncSidecarClient, SidecarClient])
+@pytest.mark.parametrize(
+    ("certificate", "key", "field"),
+    [
+        (CERTIFICATE, None, "private_key"),
+        (None, KEY, "certificate_chain"),
+        (KEY, KEY, "certificate_chain"),
+        (CERTIFICATE, CERTIFICATE, "private_key"),
+        (CERTIFICATE, ENCRYPTED, "private_key"),
+    ],
+)
+def test_half_an_identity_is_refused_when_the_client_is_made(
+    client: type[AsyncSidecarClient | SidecarClient], certificate: bytes | None, key: bytes | None, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        client("127.0.0.1:1", certificate_chain=certificate, private_key=key)
+    assert raised.value.field == field
