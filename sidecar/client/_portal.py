@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack, overload
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -79,11 +79,15 @@ class Portal:
         """Whether `call` reaches the loop."""
         return not self._closed and self._process == os.getpid()
 
+    @overload
     def call(
-        self,
-        function: Callable[[Unpack[_Arguments]], Awaitable[_Answer] | _Answer],
-        *arguments: *_Arguments,
-    ) -> _Answer:
+        self, function: Callable[[Unpack[_Arguments]], Awaitable[_Answer]], *arguments: *_Arguments
+    ) -> _Answer: ...
+
+    @overload
+    def call(self, function: Callable[[Unpack[_Arguments]], _Answer], *arguments: *_Arguments) -> _Answer: ...
+
+    def call(self, function: Callable[[Unpack[_Arguments]], object], *arguments: *_Arguments) -> object:
         """Run `function` in the loop and return what it returns.
 
         Raises SidecarUnavailable after `close`, and InvalidInput in a process that was forked since.

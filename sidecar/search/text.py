@@ -81,15 +81,15 @@ def check_index(index: object) -> None:
         raise InvalidInput("The index is empty: name an index or an alias.", field="index")
 
 
-def checked_clauses(given: JsonObject | Sequence[JsonObject] | None) -> tuple[JsonObject, ...]:
+def checked_clauses(given: object) -> tuple[JsonObject, ...]:
     """Return the clauses of a search's filter, one or several; raise InvalidInput for what are none."""
     if given is None:
         return ()
-    if isinstance(given, Mapping):
-        return (given,)
-    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(one, Mapping) for one in given):
+    several: Sequence[object] = given if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+    clauses = tuple(one for one in several if isinstance(one, Mapping))
+    if len(clauses) < len(several):
         raise InvalidInput("The filter must be a query clause (an object), or several of them.", field="filter")
-    return tuple(given)
+    return clauses
 
 
 def check_body(body: object, text: object) -> None:

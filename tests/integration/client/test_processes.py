@@ -20,7 +20,7 @@ from tests.support.nodes import Node
 
 pytestmark = pytest.mark.integration
 
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 240.0
 """A script that waits for a frozen thread waits for ever."""
 
 FORKING = """

@@ -95,7 +95,7 @@ def test_no_index_is_not_all_indices(index: object) -> None:
 @pytest.mark.parametrize("filter_", ["kind:report", ["kind:report"], 7, {"kind"}, [{"term": {"a": 1}}, "b"], [None]])
 def test_a_filter_that_is_no_clause(filter_: object) -> None:
     with pytest.raises(InvalidInput) as raised:
-        checked_clauses(filter_)  # type: ignore[arg-type]
+        checked_clauses(filter_)
     assert raised.value.field == "filter"
 
 
