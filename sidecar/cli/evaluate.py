@@ -22,6 +22,10 @@ from sidecar.cli.connections import (
     PasswordOption,
     SidecarAddress,
     SidecarCaOption,
+    SidecarCertOption,
+    SidecarKeyOption,
+    SidecarNameOption,
+    SidecarTlsOption,
     TokenOption,
     UserOption,
 )
@@ -104,6 +108,10 @@ def evaluate(
     insecure: InsecureOption = False,
     token: TokenOption = None,
     sidecar_ca: SidecarCaOption = None,
+    sidecar_tls: SidecarTlsOption = False,
+    sidecar_name: SidecarNameOption = None,
+    sidecar_cert: SidecarCertOption = None,
+    sidecar_key: SidecarKeyOption = None,
 ) -> None:
     """Index each collection, run every profile on it, measure, and delete the index again."""
     from sidecar.evaluation import MEASURES, Plan, read_collections
@@ -134,7 +142,9 @@ def evaluate(
         url = _local_engine(resources, errors) if engine == LOCAL else engine
         target = _local_sidecar(resources, errors, model or []) if sidecar == LOCAL else sidecar
         cluster = ClusterAddress(url, user, password, ca, insecure)
-        encoder = SidecarAddress(target, token, sidecar_ca)
+        encoder = SidecarAddress(target, token)
+        if sidecar != LOCAL:
+            encoder = SidecarAddress(target, token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
         say = resources.enter_context(_progress(errors))
         report = asyncio.run(_until_terminated(_evaluate(collections, plan, cluster, encoder, say, files)))
     console = Console()

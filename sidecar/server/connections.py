@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from typing import Protocol
 
 import structlog
 from uvicorn.config import Config
@@ -18,7 +19,7 @@ from sidecar.server.http.problems import Problem, problem_json
 from sidecar.server.repeats import Repeats
 from sidecar.server.stalls import StallWatch
 
-__all__ = ["HEADER_SECONDS", "Connection", "Connections"]
+__all__ = ["HEADER_SECONDS", "Connection", "Connections", "Waiting"]
 
 HEADER_SECONDS = 10.0
 """How long a connection may take to send the next request's whole header."""
@@ -35,6 +36,16 @@ NO_ROOM = Problem(
 log = structlog.get_logger(__name__)
 
 
+class Waiting(Protocol):
+    """Who may wait for a request: a connection, or one that is to be."""
+
+    transport: asyncio.Transport
+    server: tuple[str, int | None] | None
+
+    def refuse(self) -> None:
+        """Say that there is no room."""
+
+
 class Connections(ServerState):
     """All connections of one port, and which of them wait for a request, the longest first.
 
@@ -45,21 +56,21 @@ class Connections(ServerState):
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
-        self._waiting: OrderedDict[Connection, asyncio.TimerHandle] = OrderedDict()
+        self._waiting: OrderedDict[Waiting, asyncio.TimerHandle] = OrderedDict()
         self._repeats = Repeats(REPEAT_SECONDS)
 
-    def wait(self, connection: Connection) -> None:
+    def wait(self, connection: Waiting) -> None:
         """A connection is new, or has its answer: it may take HEADER_SECONDS to bring a request."""
         self.leave(connection)
         self._waiting[connection] = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._close, connection)
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Waiting) -> None:
         """A connection has brought a request, or is closed."""
         timer = self._waiting.pop(connection, None)
         if timer is not None:
             timer.cancel()
 
-    def make_room(self, newcomer: Connection) -> None:
+    def make_room(self, newcomer: Waiting) -> None:
         """Keep to the limit after `newcomer` came."""
         if len(self.connections) <= self._limit:
             return
@@ -72,14 +83,14 @@ class Connections(ServerState):
             newcomer.refuse()
         self._close(oldest)
 
-    def note_stall(self, connection: Connection) -> None:
+    def note_stall(self, connection: Waiting) -> None:
         """A caller took nothing of its answer for so long that its connection was cut."""
         left_out = self._repeats.worth_a_line("stalled")
         if left_out is not None:
             port = connection.server[1] if connection.server else None
             log.warning("answers are not read: connections are cut", port=port, left_out=left_out)
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: Waiting) -> None:
         self.leave(connection)
         self.connections.discard(connection)
         connection.transport.close()
