@@ -37,6 +37,9 @@ from sidecar.errors import (
 
 __all__ = ["IndexOptions", "IndexRun", "IndexSummary"]
 
+BLOCKED_BATCHES = 2
+"""So many batches that an index refuses altogether, one after the other: a switch of aliases is over by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
@@ -122,6 +125,7 @@ class IndexRun:
         self._started = time.monotonic()
         self._source_fields: tuple[str, ...] = ()
         self._other_fields: dict[str, None] = {}
+        self._blocked_batches = 0
 
     def textless_because(self) -> str | None:
         """Say why nothing that was written has a vector: none of it has a text. None: some has, or nothing is written.
@@ -246,6 +250,12 @@ class IndexRun:
             raise EngineUnavailable(
                 f"The cluster went away ({away.reason.rstrip('.')}): {self.summary.written} documents are written. Run"
                 " the same command again when it is back: ids are kept, nothing is written twice."
+            )
+        self._blocked_batches = self._blocked_batches + 1 if all(item.blocked for item in items) else 0
+        if self._blocked_batches == BLOCKED_BATCHES:
+            raise EngineRejected(
+                f"{self._index} refuses writes: {items[0].reason} {self.summary.written} documents are written. Take"
+                " the block out, or free disk space where the cluster set it, and run the same command again."
             )
         refused = next((item for item in items if item.request_refused), None)
         if refused is not None:

@@ -149,17 +149,18 @@ class Flow:
                     await self._write_part(writer, part)
 
     async def _write_part(self, writer: Writer, part: Sequence[Ready]) -> None:
-        overloaded = unreachable = False
+        overloaded, unreachable = False, ""
         async for group in writer.write(part):
             for settled in group:
                 self._tally.settle(settled)
                 overloaded |= settled.repeated or settled.fate is Fate.TURNED_AWAY
-                unreachable |= settled.fate is Fate.UNREACHABLE
+                if settled.fate is Fate.UNREACHABLE and not unreachable:
+                    unreachable = ": ".join(part for part in (settled.error_type, settled.reason) if part) or "unknown"
         self._pace.answered(overloaded=overloaded)
         if unreachable:
             raise EngineUnavailable(
-                "The cluster, or a shard of the index, went away. Run the same command again when it is back: what is"
-                " written is not written again."
+                f"The cluster, or a shard of the index, does not take writes ({unreachable.rstrip('.')}). Run the same"
+                " command again when it does: what is written is not written again."
             )
 
     async def _throttle(self, documents: int) -> None:

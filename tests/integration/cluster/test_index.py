@@ -291,6 +291,22 @@ async def test_a_cluster_that_refuses_everything_is_not_asked_for_ever(
         assert sum(path == "/_bulk" for _, path in proxy.requests) == 1
 
 
+async def test_an_index_that_refuses_writes_is_not_asked_for_ever(
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str, tmp_path: Path
+) -> None:
+    options = IndexOptions(batch_documents=4, write_documents=8, queued_batches=1)
+    dead = tmp_path / "dead.jsonl"
+    await engine.send("PUT", f"/{prepared}/_block/write")
+    async with await Engine.connect(opensearch.url, bulk=FRUITLESS) as unlucky:
+        with DeadLetters(dead) as letters:
+            one = IndexRun(unlucky, client, prepared, source([*corpus(300)]), letters, options)
+            with pytest.raises(EngineRejected, match=r"refuses writes: index \[.* 0 documents are written"):
+                await one.run()
+    assert 0 < one.summary.failed == len(letters_in(dead)) <= 16
+    await engine.send("PUT", f"/{prepared}/_settings", {"index.blocks.write": None})
+    assert (await run(engine, client, prepared, [*corpus(300)])).written == 300
+
+
 @pytest.mark.faults
 async def test_a_document_that_no_request_can_hold_costs_only_itself(
     opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str, tmp_path: Path

@@ -46,6 +46,17 @@ async def prepared(engine: Engine, client: AsyncSidecarClient, index_name: str) 
     return index_name
 
 
+async def test_texts_of_which_no_word_is_left_are_found_once(
+    engine: Engine, client: AsyncSidecarClient, prepared: str
+) -> None:
+    """Punctuation and characters that nobody sees are passages too, if with a sentinel alone."""
+    texts = ["...", "!?", "\u200b", "\u00ad\u200d\ufeff", "\x00\x01", "[PAD] [CLS]", "\ufffd", "\x1c\x85", " \u3000 "]
+    await put(engine, prepared, {f"p{place}": {"text": text} for place, text in enumerate(texts)})
+    first = await reconcile(engine, client, prepared)
+    assert (first.written, first.without_vector) == (len(texts), 2)
+    assert (await reconcile(engine, client, prepared)).found == 0
+
+
 async def test_indexing_writes_a_vector_for_each_passage(
     engine: Engine, client: AsyncSidecarClient, prepared: str
 ) -> None:

@@ -13,8 +13,8 @@ from sidecar.cluster import DeadLetters, IndexSpec, pick_encoder, set_up
 from sidecar.cluster.documents import text_hash
 from sidecar.cluster.reconcile import Limits, ReconcileOptions, ReconcileRun, ReconcileSummary
 from sidecar.domain import SparseVector
-from sidecar.engine import BulkAction, Engine
-from sidecar.errors import DocumentsNotWritten, EngineRejected, FingerprintMismatch, IndexNotPrepared
+from sidecar.engine import BulkAction, BulkPolicy, Engine
+from sidecar.errors import DocumentsNotWritten, EngineRejected, EngineUnavailable, FingerprintMismatch, IndexNotPrepared
 from tests.faults.audit import repeated_writes, require_right
 from tests.support.faults import Status, faulty_proxy
 from tests.support.nodes import Node
@@ -283,3 +283,16 @@ async def test_an_index_that_was_never_set_up(
     await fill(engine, index_name, 1)
     with pytest.raises(IndexNotPrepared):
         await reconcile(engine, starter_client, index_name)
+
+
+async def test_an_index_that_refuses_writes_says_so(
+    opensearch: Node, starter_client: AsyncSidecarClient, engine: Engine, bare_index: str
+) -> None:
+    await fill(engine, bare_index, 3)
+    await engine.send("PUT", f"/{bare_index}/_block/write")
+    fruitless = BulkPolicy(attempts=2, first_wait=0.01, longest_wait=0.02)
+    async with await Engine.connect(opensearch.url, bulk=fruitless) as refused:
+        with pytest.raises(EngineUnavailable, match=r"cluster_block_exception.*write \(api\)"):
+            await reconcile(refused, starter_client, bare_index, ReconcileOptions(patience=0.0))
+    await engine.send("PUT", f"/{bare_index}/_settings", {"index.blocks.write": None})
+    assert (await reconcile(engine, starter_client, bare_index)).written == 3
