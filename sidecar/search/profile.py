@@ -56,6 +56,11 @@ class QueryPruning(_Frozen):
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
+        # Half a rule would prune nothing, silently.
+        if "type" not in self.model_fields_set and self.value:
+            raise ValueError("a value needs its type: one of " + ", ".join(PruningType))
+        if "value" not in self.model_fields_set and self.type is not PruningType.NONE:
+            raise ValueError(f"{self.type} needs a value")
         try:
             self.to_domain()
         except InvalidPruning as error:

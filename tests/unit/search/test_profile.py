@@ -161,6 +161,18 @@ def test_only_an_unnormalised_sum_is_left_to_the_cluster() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pruning", "says"),
+    [({"type": "max_ratio"}, "max_ratio needs a value"), ({"value": 0.3}, "a value needs its type: one of none, ")],
+)
+def test_half_a_rule_of_pruning_is_none(pruning: dict[str, object], says: str) -> None:
+    with pytest.raises(ProfileInvalid, match=says) as caught:
+        Profile.parse({"name": "x", "retrievers": [{"kind": "sparse", "pruning": pruning}]})
+    assert caught.value.field == "retrievers.0.pruning"
+    for whole in ({}, {"type": "none"}, {"type": "none", "value": 0.0}, {"type": "max_ratio", "value": 0.0}):
+        Profile.parse({"name": "x", "retrievers": [{"kind": "sparse", "pruning": whole}]})
+
+
+@pytest.mark.parametrize(
     ("data", "where"),
     [
         ({"candidates": True}, "candidates"),
