@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.support.starter",
     "tests.support.migration",
     "tests.support.second_index",
+    "tests.support.helm",
 ]
 
 

@@ -1,0 +1,134 @@
+{{- define "splade-sidecar.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* At most 53 characters: the longest ending of an object's name is "-headless". */}}
+{{- define "splade-sidecar.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "splade-sidecar.name" . -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.selector" -}}
+app.kubernetes.io/name: {{ include "splade-sidecar.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "splade-sidecar.labels" -}}
+{{- $own := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/name" (include "splade-sidecar.name" .)
+  "app.kubernetes.io/instance" .Release.Name
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service
+  "app.kubernetes.io/part-of" "splade-sidecar" -}}
+{{- merge $own .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- define "splade-sidecar.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "splade-sidecar.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The settings file. Whole numbers are written as such: Helm's numbers are floats, and 1000000 would become 1e+06. */}}
+{{- define "splade-sidecar.settings" -}}
+{{- $settings := dict
+  "bind" "0.0.0.0"
+  "admin_bind" "0.0.0.0"
+  "grpc_port" .Values.ports.grpc
+  "http_port" .Values.ports.http
+  "admin_port" .Values.ports.admin
+  "drain_delay" .Values.drain.delaySeconds
+  "drain_grace" .Values.drain.graceSeconds -}}
+{{- if .Values.models.names -}}
+{{- $_ := set $settings "models" .Values.models.names -}}
+{{- end -}}
+{{- if include "splade-sidecar.tlsSecret" . -}}
+{{- $_ := set $settings "tls_certificate" (printf "/etc/splade-sidecar-tls/%s" .Values.tls.certificateKey) -}}
+{{- $_ := set $settings "tls_key" (printf "/etc/splade-sidecar-tls/%s" .Values.tls.privateKeyKey) -}}
+{{- $_ := set $settings "tls_min_version" .Values.tls.minVersion -}}
+{{- if .Values.tls.clientCAKey -}}
+{{- $_ := set $settings "tls_client_ca" (printf "/etc/splade-sidecar-tls/%s%s" (ternary "clients/" "" (ne .Values.tls.clientCASecret "")) .Values.tls.clientCAKey) -}}
+{{- $_ := set $settings "tls_http_mutual" .Values.tls.httpMutual -}}
+{{- end -}}
+{{- end -}}
+{{- $settings = merge $settings (deepCopy .Values.settings) -}}
+{{- range $name, $value := $settings -}}
+{{- if and (kindIs "float64" $value) (eq (floor $value) $value) -}}
+{{- $_ := set $settings $name (int64 $value) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{/* How long a pod may take to end: before SIGTERM, draining, and 10 seconds to close. */}}
+{{- define "splade-sidecar.terminationGrace" -}}
+{{- $least := ceil (addf .Values.preStopSleepSeconds .Values.drain.delaySeconds .Values.drain.graceSeconds) | int -}}
+{{- $given := .Values.terminationGracePeriodSeconds -}}
+{{- if kindIs "invalid" $given -}}
+{{- add $least 10 -}}
+{{- else if le (int $given) $least -}}
+{{- fail (printf "terminationGracePeriodSeconds (%d) must be above preStopSleepSeconds + drain.delaySeconds + drain.graceSeconds (%d): calls under way would be cut off." (int $given) $least) -}}
+{{- else -}}
+{{- int $given -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.checkDrain" -}}
+{{- $unnoticed := mul .Values.readinessProbe.periodSeconds .Values.readinessProbe.failureThreshold -}}
+{{- if le (float64 .Values.drain.delaySeconds) (float64 $unnoticed) -}}
+{{- fail (printf "drain.delaySeconds (%v) must be above readinessProbe.periodSeconds × failureThreshold (%d): the pod would stop taking calls before anybody knows." .Values.drain.delaySeconds $unnoticed) -}}
+{{- end -}}
+{{- $longest := default 25 .Values.settings.request_timeout -}}
+{{- if lt (float64 .Values.drain.graceSeconds) (float64 $longest) -}}
+{{- fail (printf "drain.graceSeconds (%v) must not be below settings.request_timeout (%v): calls under way would be cut off." .Values.drain.graceSeconds $longest) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.tlsSecret" -}}
+{{- if and .Values.tls.certManager.enabled .Values.tls.existingSecret -}}
+{{- fail "tls.existingSecret and tls.certManager.enabled exclude each other: cert-manager makes the secret." -}}
+{{- else if .Values.tls.certManager.enabled -}}
+{{- printf "%s-tls" (include "splade-sidecar.fullname" .) -}}
+{{- else -}}
+{{- .Values.tls.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.probe" -}}
+httpGet:
+  path: {{ .path }}
+  port: admin
+  scheme: HTTP
+{{ toYaml .probe }}
+{{- end -}}
+
+{{- define "splade-sidecar.replicated" -}}
+{{- if or (and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) 1)) (and (not .Values.autoscaling.enabled) (gt (int .Values.replicaCount) 1)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.tokenVariable" -}}
+{{- if .Values.auth.existingSecret -}}
+- name: SIDECAR_AUTH_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.auth.existingSecret }}
+      key: {{ .Values.auth.secretKey }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,438 @@
+"""What Helm makes of the chart: objects that Kubernetes takes, and that fit the sidecar."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from sidecar import __version__
+from sidecar.settings import Settings, load_settings
+from tests.support.deployment import EXAMPLES, known_variable, stages
+from tests.support.documentation import REPOSITORY, blocks
+from tests.support.helm import CHART, Helm, HelmRefused, Object, Rendered
+from tests.support.shell import typed
+
+VALUES = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*-values.yaml"))}
+
+VERSIONS = ("1.27", "1.30", "1.33", "1.37")
+"""The oldest that Chart.yaml admits, the newest that there is a schema of, and two between."""
+
+ELSEWHERE = {"ServiceMonitor", "PrometheusRule", "Certificate"}
+"""Kinds of operators, which Kubernetes has no schema of."""
+
+RENDERED: dict[str, Rendered] = {}
+
+
+def values_of(name: str) -> dict[str, object]:
+    return yaml.safe_load(VALUES[name].read_text(encoding="utf-8"))
+
+
+def rendered(helm: Helm, name: str) -> Rendered:
+    if name not in RENDERED:
+        RENDERED[name] = helm.render(values_of(name))
+    return RENDERED[name]
+
+
+def pod_of(found: Rendered) -> Object:
+    return found.one("Deployment")["spec"]["template"]
+
+
+def container_of(found: Rendered) -> Object:
+    return next(each for each in pod_of(found)["spec"]["containers"] if each["name"] == "sidecar")
+
+
+def settings_file(found: Rendered) -> dict[str, object]:
+    maps = [each for each in found.of("ConfigMap") if "settings.yaml" in each["data"]]
+    assert len(maps) == 1
+    return yaml.safe_load(maps[0]["data"]["settings.yaml"])
+
+
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+@cache
+def chart_file() -> dict[str, object]:
+    return yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+
+
+every_values = pytest.mark.parametrize("name", VALUES)
+
+
+def test_helm_lint_finds_nothing(helm: Helm) -> None:
+    for name in VALUES:
+        assert helm.lint(values_of(name)) == [], name
+
+
+def test_the_archive_holds_the_chart_and_no_test_values(helm: Helm, tmp_path: Path) -> None:
+    files = {name.removeprefix("splade-sidecar/") for name in helm.package(tmp_path)}
+    assert {"Chart.yaml", "README.md", "CHANGELOG.md", "values.yaml", "values.schema.json", "files/check.py"} <= files
+    assert not [name for name in files if name.startswith("ci/")]
+
+
+@every_values
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_every_object(helm: Helm, name: str, version: str) -> None:
+    checked = [each for each in rendered(helm, name).objects if each["kind"] not in ELSEWHERE]
+    assert len(checked) >= 3
+    for found in checked:
+        kubernetes_validate.validate(found, version, strict=True)
+
+
+def test_a_wrong_object_would_be_seen(helm: Helm) -> None:
+    found = helm.render().one("Deployment")
+    found["spec"]["template"]["spec"]["containers"][0]["livenessProb"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(found, VERSIONS[-1], strict=True)
+
+
+@every_values
+def test_no_object_is_there_twice_and_each_says_whose_it_is(helm: Helm, name: str) -> None:
+    found = rendered(helm, name).objects
+    names = [(each["kind"], each["metadata"]["name"]) for each in found]
+    assert len(names) == len(set(names))
+    for each in found:
+        if not each["metadata"]["name"].endswith("-extra"):
+            assert each["metadata"]["namespace"] == "encoders"
+            assert each["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+
+
+def test_what_is_on_by_default(helm: Helm) -> None:
+    kinds = sorted(each["kind"] for each in rendered(helm, "default").objects)
+    assert kinds == [
+        *("ConfigMap", "Deployment", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"),
+    ]
+
+
+def test_what_can_be_left_out(helm: Helm) -> None:
+    kinds = sorted(each["kind"] for each in rendered(helm, "one-pod").objects)
+    assert kinds == ["ConfigMap", "Deployment", "Service"]
+
+
+def test_everything_that_can_be_asked_for(helm: Helm) -> None:
+    kinds = {each["kind"] for each in rendered(helm, "everything").objects}
+    assert {"HorizontalPodAutoscaler", "NetworkPolicy", "ServiceMonitor", "PrometheusRule"} <= kinds
+    assert rendered(helm, "mutual-tls").one("Certificate")["spec"]["secretName"] == "search-splade-sidecar-tls"
+
+
+@every_values
+def test_the_settings_file_is_one_that_serve_reads(
+    helm: Helm, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = rendered(helm, name)
+    written = settings_file(found)
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(written), encoding="utf-8")
+    monkeypatch.setenv("SIDECAR_CONFIG", str(file))
+    settings = load_settings()
+
+    assert written.keys() <= Settings.model_fields.keys()
+    ports = {each["name"]: each["containerPort"] for each in container_of(found)["ports"]}
+    assert ports == {"grpc": settings.grpc_port, "http": settings.http_port, "admin": settings.admin_port}
+    assert (settings.bind, settings.admin_bind) == ("0.0.0.0", "0.0.0.0")
+
+
+def test_check_config_takes_the_default_settings_and_the_starters(
+    helm: Helm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SIDECAR_CONFIG", raising=False)
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(settings_file(rendered(helm, "default"))), encoding="utf-8")
+    done = typed("serve", "--config", str(file), "--check-config")
+    assert yaml.safe_load(done.stdout)["drain_delay"] == 10.0
+    assert "nothing reads" not in done.stderr
+
+
+def test_whole_numbers_stay_whole(helm: Helm) -> None:
+    text = rendered(helm, "everything").one("ConfigMap", "encoder")["data"]["settings.yaml"]
+    assert "rerank_cache_bytes: 1000000\n" in text + "\n"
+    assert "max_request_bytes: 67108864\n" in text
+    assert "request_timeout: 20.5" in text
+
+
+@every_values
+def test_probes_ask_the_admin_port_in_plaintext(helm: Helm, name: str) -> None:
+    container = container_of(rendered(helm, name))
+    paths = {probe: container[probe]["httpGet"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert {probe: asked["path"] for probe, asked in paths.items()} == {
+        "startupProbe": "/startupz",
+        "readinessProbe": "/readyz",
+        "livenessProbe": "/livez",
+    }
+    assert {(asked["port"], asked["scheme"]) for asked in paths.values()} == {("admin", "HTTP")}
+
+
+@every_values
+def test_a_pod_gets_the_time_it_drains_in(helm: Helm, name: str) -> None:
+    found = rendered(helm, name)
+    settings, container = settings_file(found), container_of(found)
+    slept = int(container.get("lifecycle", {"preStop": {"exec": {"command": ["0"]}}})["preStop"]["exec"]["command"][-1])
+    took = slept + settings["drain_delay"] + settings["drain_grace"]
+    assert pod_of(found)["spec"]["terminationGracePeriodSeconds"] > took
+    readiness = container["readinessProbe"]
+    assert settings["drain_delay"] > readiness["periodSeconds"] * readiness["failureThreshold"]
+    assert settings["drain_grace"] >= settings.get("request_timeout", Settings.model_fields["request_timeout"].default)
+
+
+@every_values
+def test_pods_run_with_nothing_they_do_not_need(helm: Helm, name: str) -> None:
+    found = rendered(helm, name)
+    pods = [pod_of(found)["spec"], *(each["spec"] for each in found.of("Pod"))]
+    for pod in pods:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert pod["securityContext"]["runAsUser"] == 10_001
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        own = pod["containers"][0]
+        assert own["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"name": "tmp", "mountPath": "/tmp"} in own["volumeMounts"]
+        assert {mount["name"] for mount in own["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
+    for account in found.of("ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
+
+
+@every_values
+def test_services_lead_to_the_pods_and_to_no_other(helm: Helm, name: str) -> None:
+    found = rendered(helm, name)
+    labels = pod_of(found)["metadata"]["labels"]
+    ports = {each["name"]: each["containerPort"] for each in container_of(found)["ports"]}
+    assert selects(found.one("Deployment")["spec"]["selector"]["matchLabels"], labels)
+    for service in found.of("Service"):
+        assert selects(service["spec"]["selector"], labels)
+        # The pod of `helm test` answers nobody.
+        assert not [pod for pod in found.of("Pod") if selects(service["spec"]["selector"], pod["metadata"]["labels"])]
+        for port in service["spec"]["ports"]:
+            assert port["targetPort"] in ports
+            if service["spec"].get("clusterIP") == "None":
+                assert port["port"] == ports[port["targetPort"]]
+        only_metrics = service["metadata"]["name"].endswith("-metrics")
+        assert {port["name"] for port in service["spec"]["ports"]} == ({"admin"} if only_metrics else {"grpc", "http"})
+    for budget in found.of("PodDisruptionBudget"):
+        assert selects(budget["spec"]["selector"]["matchLabels"], labels)
+    for constraint in pod_of(found)["spec"].get("topologySpreadConstraints", ()):
+        assert selects(constraint["labelSelector"]["matchLabels"], labels)
+
+
+def test_prometheus_finds_the_metrics_service_alone(helm: Helm) -> None:
+    found = rendered(helm, "everything")
+    monitor = found.one("ServiceMonitor")["spec"]
+    chosen = [
+        each for each in found.of("Service") if selects(monitor["selector"]["matchLabels"], each["metadata"]["labels"])
+    ]
+    assert [each["metadata"]["name"] for each in chosen] == ["search-encoder-metrics"]
+    assert monitor["endpoints"][0]["port"] in {port["name"] for port in chosen[0]["spec"]["ports"]}
+    assert monitor["endpoints"][0]["path"] == "/metrics"
+    assert monitor["namespaceSelector"] == {"matchNames": ["encoders"]}
+
+
+def test_the_token_comes_from_the_secret_and_stands_nowhere_else(helm: Helm) -> None:
+    found = rendered(helm, "everything")
+    expected = {
+        "name": "SIDECAR_AUTH_TOKEN",
+        "valueFrom": {"secretKeyRef": {"name": "sidecar-token", "key": "bearer"}},
+    }
+    assert expected in container_of(found)["env"]
+    assert expected in found.one("Pod")["spec"]["containers"][0]["env"]
+    assert "auth_token" not in settings_file(found)
+    names = [each["name"] for each in container_of(rendered(helm, "default"))["env"]]
+    assert names == ["SIDECAR_CONFIG"]
+
+
+@every_values
+def test_every_variable_is_one_that_something_reads(helm: Helm, name: str) -> None:
+    found = rendered(helm, name)
+    containers = [container_of(found), *(each["spec"]["containers"][0] for each in found.of("Pod"))]
+    for container in containers:
+        for variable in container["env"]:
+            assert known_variable(variable["name"]), variable["name"]
+    # The image's own variables come before the file: they must not say otherwise.
+    for variable, value in stages()["runtime"].environment.items():
+        setting = variable.removeprefix("SIDECAR_").lower()
+        assert settings_file(found).get(setting, value) == value
+
+
+def test_the_image_is_that_of_the_sidecar_unless_said_otherwise(helm: Helm) -> None:
+    assert chart_file()["appVersion"] == __version__
+    assert container_of(rendered(helm, "default"))["image"] == f"splade-sidecar:{__version__}"
+    assert container_of(rendered(helm, "everything"))["image"].startswith("example/splade-sidecar@sha256:")
+    assert container_of(helm.render({"image": {"tag": "2"}}))["image"] == "splade-sidecar:2"
+
+
+def test_certificates_are_mounted_as_a_folder_and_named_in_the_settings(helm: Helm) -> None:
+    found = rendered(helm, "tls")
+    assert {name: value for name, value in settings_file(found).items() if name.startswith("tls_")} == {
+        "tls_certificate": "/etc/splade-sidecar-tls/tls.crt",
+        "tls_key": "/etc/splade-sidecar-tls/tls.key",
+        "tls_min_version": "1.2",
+    }
+    mount = next(each for each in container_of(found)["volumeMounts"] if each["name"] == "tls")
+    # With subPath, the file would stay what it was when the pod started.
+    assert mount == {"name": "tls", "mountPath": "/etc/splade-sidecar-tls", "readOnly": True}
+    test = found.one("Pod")["spec"]
+    assert {"name": "SIDECAR_CA", "value": "/etc/splade-sidecar-tls/issuer.pem"} in test["containers"][0]["env"]
+    # The one key that the test needs; it is no server.
+    assert next(each for each in test["volumes"] if each["name"] == "tls")["secret"]["items"] == [
+        {"key": "issuer.pem", "path": "issuer.pem"}
+    ]
+
+
+def test_clients_authorities_may_be_in_a_secret_of_their_own(helm: Helm) -> None:
+    found = rendered(helm, "mutual-tls")
+    settings = settings_file(found)
+    assert settings["tls_client_ca"] == "/etc/splade-sidecar-tls/clients/ca.crt"
+    assert (settings["tls_http_mutual"], settings["tls_min_version"]) == (False, "1.3")
+    volume = next(each for each in pod_of(found)["spec"]["volumes"] if each["name"] == "tls")
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "search-splade-sidecar-tls"}},
+        {"secret": {"name": "clients", "items": [{"key": "ca.crt", "path": "clients/ca.crt"}]}},
+    ]
+    assert found.of("Pod") == []
+    names = found.one("Certificate")["spec"]["dnsNames"]
+    for service in found.of("Service"):
+        assert f"{service['metadata']['name']}.encoders.svc" in names
+
+
+def test_other_settings_are_other_pods(helm: Helm) -> None:
+    def checksum(values: dict[str, object]) -> str:
+        return pod_of(helm.render(values))["metadata"]["annotations"]["checksum/settings"]
+
+    assert checksum({"settings": {"threads": 3}}) != checksum({}) == checksum({"podLabels": {"a": "b"}})
+
+
+def test_replicas_are_left_to_the_autoscaler(helm: Helm) -> None:
+    found = rendered(helm, "everything")
+    assert "replicas" not in found.one("Deployment")["spec"]
+    assert found.one("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "search-encoder"
+    alone = helm.render({"autoscaling": {"enabled": True, "minReplicas": 1}})
+    assert alone.of("PodDisruptionBudget") == []
+
+
+def test_the_network_policy_opens_no_port_but_those_asked_for(helm: Helm) -> None:
+    given = rendered(helm, "everything").one("NetworkPolicy")["spec"]
+    assert [[port["port"] for port in rule["ports"]] for rule in given["ingress"]] == [["grpc", "http"], ["admin"]]
+    found = helm.render({"networkPolicy": {"enabled": True}})
+    bare = found.one("NetworkPolicy")["spec"]
+    assert bare["policyTypes"] == ["Ingress", "Egress"]
+    assert bare["egress"] == []
+    assert [[port["port"] for port in rule["ports"]] for rule in bare["ingress"]] == [["grpc", "http"]]
+    assert bare["ingress"][0]["from"] == [{"namespaceSelector": {}}]
+    kubernetes_validate.validate(found.one("NetworkPolicy"), VERSIONS[-1], strict=True)
+
+
+def test_names_stay_within_what_kubernetes_takes(helm: Helm) -> None:
+    found = helm.render({"metrics": {"service": {"enabled": True}}}, release="r" * 53)
+    for each in found.of("Service"):
+        assert len(each["metadata"]["name"]) <= 63
+    assert len({each["metadata"]["name"] for each in found.of("Service")}) == 3
+    assert helm.render(release="splade-sidecar").one("Deployment")["metadata"]["name"] == "splade-sidecar"
+
+
+def test_the_notes_warn_of_what_is_open(helm: Helm) -> None:
+    open_to_all = rendered(helm, "default").notes
+    assert "there is no token" in open_to_all
+    assert "there is no network policy" in open_to_all
+    closed = rendered(helm, "everything").notes
+    assert "no token" not in closed
+    assert "no network policy" not in closed
+    assert "there is no TLS" in closed
+    over_tls = rendered(helm, "tls").notes
+    assert "https://search-splade-sidecar.encoders.svc:8080" in over_tls
+    assert r"{.data.issuer\.pem}" in over_tls
+    assert "WARNING" not in over_tls
+    assert "helm -n encoders test" not in rendered(helm, "mutual-tls").notes
+
+
+def test_the_notes_name_options_that_exist(helm: Helm) -> None:
+    options = typed("setup", "--help").stdout
+    named = set(re.findall(r"(?<= )--[a-z-]+", rendered(helm, "tls").notes.partition("sidecar setup")[2]))
+    assert named == {"--index", "--engine", "--sidecar", "--sidecar-ca", "--dry-run"}
+    assert all(option in options for option in named)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"drain": {"delaySeconds": 9}}, "readinessProbe.periodSeconds"),
+        ({"drain": {"graceSeconds": 20}}, "settings.request_timeout"),
+        ({"settings": {"request_timeout": 29}}, "settings.request_timeout"),
+        ({"terminationGracePeriodSeconds": 36}, "calls under way would be cut off"),
+        ({"terminationGracePeriodSeconds": 40, "preStopSleepSeconds": 5}, "calls under way would be cut off"),
+        ({"tls": {"existingSecret": "a", "certManager": {"enabled": True, "issuerRef": {"name": "b"}}}}, "exclude"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(helm: Helm, values: dict[str, object], said: str) -> None:
+    with pytest.raises(HelmRefused, match=re.escape(said)):
+        helm.render(values)
+
+
+def test_the_changelog_has_the_version() -> None:
+    assert f"## [{chart_file()['version']}]" in (CHART / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.37"])
+def test_the_example_of_one_pod_is_what_the_chart_does(helm: Helm, version: str) -> None:
+    example = yaml.safe_load((EXAMPLES / "same-pod.yaml").read_text(encoding="utf-8"))
+    kubernetes_validate.validate(example, version, strict=True)
+    pod = example["spec"]["template"]["spec"]
+    own = pod["initContainers"][0]
+    _check_beside(own, container_of(rendered(helm, "default")))
+    assert own["restartPolicy"] == "Always"
+    assert pod["enableServiceLinks"] is False
+    grace = next(float(each["value"]) for each in own["env"] if each["name"] == "SIDECAR_DRAIN_GRACE")
+    assert pod["terminationGracePeriodSeconds"] > grace
+
+
+def test_the_example_for_opensearchs_chart_is_what_the_chart_does(helm: Helm) -> None:
+    example = yaml.safe_load((EXAMPLES / "opensearch-values.yaml").read_text(encoding="utf-8"))
+    (own,) = example["extraContainers"]
+    _check_beside(own, container_of(rendered(helm, "default")))
+    deployment = helm.render().one("Deployment")
+    deployment["spec"]["template"]["spec"]["containers"].append(own)
+    deployment["spec"]["template"]["spec"]["volumes"].extend(example["extraVolumes"])
+    kubernetes_validate.validate(deployment, VERSIONS[-1], strict=True)
+
+
+def _check_beside(own: Object, charts: Object) -> None:
+    """A sidecar in a pod of others is opened to that pod only, and confined as the chart confines it."""
+    variables = {each["name"]: each["value"] for each in own["env"]}
+    assert variables["SIDECAR_BIND"] == "127.0.0.1"
+    assert "SIDECAR_ADMIN_BIND" not in variables
+    assert all(map(known_variable, variables))
+    assert own["image"] == charts["image"]
+    assert own["args"] == charts["args"]
+    assert own["securityContext"].items() >= charts["securityContext"].items()
+    assert own["securityContext"]["runAsUser"] == 10_001
+    for probe in ("startupProbe", "livenessProbe"):
+        assert own[probe]["httpGet"]["path"] == charts[probe]["httpGet"]["path"]
+        assert own[probe]["httpGet"]["port"] in {port["name"] for port in own["ports"]}
+
+
+def _documented_values() -> list[str]:
+    page = REPOSITORY / "docs" / "deploy.md"
+    return [block.code for block in blocks(page) if block.language == "yaml"]
+
+
+@pytest.mark.parametrize("values", _documented_values(), ids=lambda values: values.partition(":")[0])
+def test_the_documented_values_are_taken(helm: Helm, values: str) -> None:
+    found = helm.render(yaml.safe_load(values))
+    for each in found.objects:
+        if each["kind"] not in ELSEWHERE:
+            kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+
+
+def test_the_documented_alerts_are_those_of_the_chart(helm: Helm) -> None:
+    text = (REPOSITORY / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (group,) = rendered(helm, "tls").one("PrometheusRule")["spec"]["groups"]
+    assert set(re.findall(r"^\| `(SpladeSidecar\w+)`", text, re.MULTILINE)) == {
+        rule["alert"] for rule in group["rules"]
+    }
