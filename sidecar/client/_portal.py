@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, suppress
 from typing import TypeVar, TypeVarTuple, Unpack, overload
 
@@ -90,13 +90,19 @@ class Portal:
     def call(self, function: Callable[[Unpack[_Arguments]], object], *arguments: *_Arguments) -> object:
         """Run `function` in the loop and return what it returns.
 
-        Raises SidecarUnavailable after `close`, and InvalidInput in a process that was forked since.
+        Raises SidecarUnavailable after `close` and for what `close` cuts off, and InvalidInput in a process that was
+        forked since.
         """
         if self._process != os.getpid():
             raise InvalidInput(f"{self._what} was made before this process was forked: {ADVICE}")
         if self._closed:
             raise SidecarUnavailable(f"{self._what} is closed.")
-        return self._portal.call(function, *arguments)
+        try:
+            return self._portal.call(function, *arguments)
+        except CancelledError:
+            if not self._closed:
+                raise
+            raise SidecarUnavailable(f"{self._what} was closed before the answer was there.") from None
 
     def at_close(self, cleanup: Callable[[], Awaitable[None]]) -> None:
         """Have `cleanup` run in the loop by `close`; the last one comes first."""

@@ -67,7 +67,7 @@ class SidecarClient:
         self.close()
 
     def close(self) -> None:
-        """Close the channel; calls under way in other threads are cancelled."""
+        """Close the channel; calls under way in other threads end with SidecarUnavailable."""
         self._portal.close()
 
     def encode(

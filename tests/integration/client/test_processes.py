@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from textwrap import dedent
 
 import pytest
@@ -187,6 +189,19 @@ def test_what_is_closed_says_so(opensearch: Node, sidecar_process: SidecarProces
     writer.close()
     with pytest.raises(SidecarUnavailable, match=r"This writer is closed\."):
         writer.delete(["1"])
+
+
+def test_what_a_close_cuts_off_in_another_thread_says_so() -> None:
+    with socket.socket() as silent, ThreadPoolExecutor(1) as threads:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        client = SidecarClient(f"127.0.0.1:{silent.getsockname()[1]}")
+        outcome = threads.submit(client.health, timeout=PATIENCE_SECONDS)
+        connection, _ = silent.accept()
+        with connection:
+            client.close()
+            with pytest.raises(SidecarUnavailable, match="was closed before the answer was there"):
+                outcome.result(PATIENCE_SECONDS)
 
 
 def test_the_loop_ends_with_the_last_that_holds_it_and_begins_anew() -> None:
