@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from typing import Self
 
 import grpc
@@ -38,6 +39,7 @@ class Tls:
         self._current = files.load()
         self._failure: str | None = None
         self._told: str | None = None
+        self._expired: Credentials | None = None
         self._watching: asyncio.Task[None] | None = None
         self._publish()
 
@@ -93,6 +95,7 @@ class Tls:
 
     def look(self) -> None:
         """Take what the files hold now, if it is new and good; else stay with what is in force, and say so once."""
+        self._tell_expiry()
         try:
             if self._files.read() == self._current.contents:
                 self._failure = self._told = None
@@ -113,6 +116,11 @@ class Tls:
         self._current = loaded
         self._publish()
         log.info("certificate replaced", **self.facts())
+
+    def _tell_expiry(self) -> None:
+        if self._current.expires_at <= time.time() and self._expired is not self._current:
+            self._expired = self._current
+            log.error("the certificate in force has expired: clients refuse it", **self.facts())
 
     async def _watch(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 
 from sidecar.errors import SettingsInvalid
 from sidecar.server import metrics
-from sidecar.server.tls import Tls
+from sidecar.server.tls import Tls, rotation
 from sidecar.settings import Settings
 from tests.support.certificates import Identity, Secret, authority_pem, issued
 
@@ -111,6 +112,23 @@ def test_files_that_are_gone_change_nothing(tls: Tls, secret: Secret) -> None:
         tls.look()
     assert tls.current is before
     assert "can't be read" in logs[0]["reason"]
+
+
+def test_a_certificate_that_expires_under_way_is_said_once(
+    tls: Tls, secret: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later, capture_logs() as logs:
+        later.setattr(rotation, "time", SimpleNamespace(time=lambda: tls.current.expires_at))
+        tls.look()
+        tls.look()
+    assert [(line["event"].split(":")[0], line["log_level"]) for line in logs] == [
+        ("the certificate in force has expired", "error")
+    ]
+    secret.replace(issued(AUTHORITY), authority_pem(AUTHORITY))
+    with capture_logs() as logs:
+        tls.look()
+        tls.look()
+    assert [line["event"] for line in logs] == ["certificate replaced"]
 
 
 def test_a_bad_pair_at_the_start_is_an_error(secret: Secret) -> None:
