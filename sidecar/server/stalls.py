@@ -8,8 +8,8 @@ from collections.abc import Callable
 __all__ = ["STALL_SECONDS", "StallWatch"]
 
 STALL_SECONDS = 60.0
-"""How long a caller may take nothing of what waits to be sent. The system takes up to a megabyte at a time, so that this
-also says how slowly a caller may read: some 20 kB a second."""
+"""How long a caller may take nothing of what waits to be sent. The system takes up to a megabyte at a time, so that
+this also says how slowly a caller may read: some 20 kB a second."""
 
 
 class StallWatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +95,27 @@ def test_a_call_under_way_is_answered_while_the_process_drains(tiny_bundles: tup
             answer = _send_and_terminate(client, request, process)
         assert answer.status_code == 200, answer.text
         assert len(answer.json()["encodings"]) == 400
+
+
+@pytest.mark.parametrize("path", ["/v1/encode", "/embed_sparse"])
+def test_a_call_that_outlasts_the_grace_may_be_sent_elsewhere(tiny_bundles: tuple[Path, ...], path: str) -> None:
+    with SidecarProcess(tiny_bundles, settings={"threads": 1, "drain_grace": 0.2}) as process:
+        address = ("127.0.0.1", int(process.http_url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=60.0) as connection:
+            head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+            connection.sendall(head.encode() + b'{"te')
+            limit = time.monotonic() + 30
+            while f'sidecar_requests_in_flight{{method="{path}"}} 1.0' not in _metrics(process):
+                assert time.monotonic() < limit
+            os.kill(process.pid, signal.SIGTERM)
+            answer = b""
+            while received := connection.recv(1 << 16):
+                answer += received
+        head, _, body = answer.decode().partition("\r\n\r\n")
+        assert head.startswith("HTTP/1.1 503 "), answer
+        assert "retry-after: 1" in head
+        assert "shutting down" in body
+        assert process.wait(60.0) == 0
 
 
 def _send_and_terminate(client: httpx.Client, request: httpx.Request, process: SidecarProcess) -> httpx.Response:

@@ -28,6 +28,8 @@ __all__ = ["OPEN_TO_ALL", "EdgeRoute", "authenticate"]
 OPEN_TO_ALL: dict[str, Any] = {"security": []}
 """What routes of an `open_to_all` class add to their part of the OpenAPI document."""
 
+CUT_OFF = "The sidecar is shutting down, and the call took longer than it waits: send it elsewhere."
+
 _log = structlog.get_logger("sidecar.http")
 
 
@@ -51,6 +53,11 @@ class EdgeRoute(APIRoute):
                         authenticate(request, edge.settings.auth_token)
                         _check_phase(edge)
                     response = await _answer(request, edge, call, handler)
+                except asyncio.CancelledError:
+                    if edge.state.phase is not Phase.DRAINING:
+                        raise
+                    # The drain's grace is over. Let through, it would be answered with a plain 500.
+                    response = render(_describe(NotReady(CUT_OFF, retry_after=1.0), call, request))
                 except RequestValidationError as invalid:
                     response = render(_describe(invalid_request(invalid.errors()), call, request))
                 except Exception as error:
