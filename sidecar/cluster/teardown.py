@@ -12,7 +12,7 @@ from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
 from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
 from sidecar.cluster.requests import Request, Wait, send_all
-from sidecar.cluster.unstored import require_stored
+from sidecar.cluster.unstored import require_stored, unstored
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, dialect_of
 from sidecar.engine.transport import path_of
@@ -105,7 +105,14 @@ async def plan_teardown(
         if vectors:
             requests += _without_vectors(name, of_model)
         elif await engine.count(name, {"exists": {"field": of_model[-1]}}):
-            left.append(f"Documents of {name} still hold vectors: --vectors takes them out.")
+            left.append(
+                f"Documents of {name} still hold vectors: "
+                + (
+                    "--vectors takes them out, also later, after another `sidecar setup`."
+                    if unstored(mapping, ours) is None
+                    else "to take them out would lose what the index leaves out of _source."
+                )
+            )
     left.append(
         f"{name} keeps the definitions of {', '.join(ours)}: no cluster removes a field from a mapping; reindexing into"
         " an index without them does."

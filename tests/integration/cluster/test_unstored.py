@@ -49,7 +49,16 @@ async def test_what_is_not_in_the_source_is_found_afterwards(
     await engine.refresh(index_name)
     assert await engine.count(index_name, {"match": {"notes": "secret"}}) == 1
     assert await engine.count(index_name, {"exists": {"field": "splade_hash"}}) == 0
-    await tear_down(engine, index_name)
+    plan = await tear_down(engine, index_name)
+    assert not any("vectors" in sentence for sentence in plan.left)
+
+
+async def test_a_teardown_says_why_vectors_stay(
+    engine: Engine, starter_client: AsyncSidecarClient, index_name: str
+) -> None:
+    await prepare(engine, starter_client, index_name, ["notes"])
+    await engine.bulk([BulkAction(index_name, "1", {**DOCUMENT, "splade_hash": "x"})], refresh=True)
+    assert "would lose what the index leaves out" in (await tear_down(engine, index_name)).left[0]
 
 
 async def test_a_vector_out_of_the_source_is_written_by_one_model_and_not_beside_another(
