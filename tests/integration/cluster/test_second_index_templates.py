@@ -9,7 +9,7 @@ import pytest
 from sidecar.cluster import IndexSpec, plan_teardown, set_up, tear_down
 from sidecar.cluster.second_index import abort_second_index, drop_first_index, opening, start_second_index
 from sidecar.cluster.second_index.inherited import Inherited, read_inherited
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import BulkAction, Engine
 from sidecar.errors import InvalidInput
 from tests.support.dialects import any_model
@@ -82,7 +82,7 @@ async def test_copies_run_through_no_pipeline_of_a_template(engine: Engine, name
         assert await read_inherited(engine, names.second) == Inherited((), pipelines)
         await start_second_index(engine, names.alias, names.second, SUCCESSOR)
         answer = await engine.read("GET", f"/{names.second}/_settings", {"flat_settings": "true"})
-        settings = answer[names.second]["settings"]
+        settings = as_object(as_object(answer[names.second])["settings"])
         assert {key: settings[key] for key in pipelines} == dict.fromkeys(pipelines, "_none")
         await abort_second_index(engine, names.alias)
     finally:
