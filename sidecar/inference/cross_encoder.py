@@ -15,7 +15,7 @@ from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item
 from sidecar.inference.sessions import OnnxSession
 from sidecar.inference.tokens import TextTokenizer
-from sidecar.inference.windows import Cut, cut
+from sidecar.inference.windows import Allowance, Cut, cut
 
 __all__ = ["PairItems", "ScoreRows", "Scored", "Scores", "ranked", "sigmoid"]
 
@@ -59,7 +59,7 @@ class PairItems:
         """`max_tokens` counts the special tokens of a pair; the query gets half of the rest, or `query_max_tokens`.
 
         `positions` are the documents' places in the call, for errors; None: they are all of it. Raises TextTooLong
-        where the policy refuses to cut.
+        where the policy refuses to cut, InvalidInput where the windows overlap too far.
         """
         room = max_tokens - tokenizer.pair_specials
         share = max(1, min(room // 2, query_max_tokens or room))
@@ -72,8 +72,10 @@ class PairItems:
         buckets = Buckets(max_tokens)
         self.items: list[Item] = []
         self.cuts: list[Cut] = []
+        allowance = Allowance()
         for position, document in zip(positions or range(len(documents)), documents, strict=True):
             part = cut(len(document), room - len(query), windows, field=f"documents[{position}]")
+            allowance.take(part, beside=len(query))
             self.cuts.append(part)
             for start, end in part.spans or ((0, 0),):
                 ids, second = tokenizer.frame_pair(query, document[start:end])

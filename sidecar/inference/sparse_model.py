@@ -28,7 +28,7 @@ from sidecar.inference.query_encoder import TableQueryEncoder
 from sidecar.inference.scheduler import Scheduler
 from sidecar.inference.sparse_encoder import LOGIT_TOKENS, SparseRows
 from sidecar.inference.vectors import Columns, Encodings
-from sidecar.inference.windows import Cut, cut
+from sidecar.inference.windows import Allowance, Cut, cut
 from sidecar.inference.workers import Runners
 
 __all__ = ["SparseModel"]
@@ -86,7 +86,7 @@ class SparseModel:
 
         def work(left: threading.Event) -> tuple[Encodings, list[Item]]:
             ids = tokenise(self._tokenizer, texts, left)
-            cuts, items = self._items(ids, side, windows)
+            cuts, items = self._items(ids, side, windows, left)
             floors = None if floor is None else [floor(own) for own in ids]
             return Encodings(cuts, rule, self._tokenizer.terms if return_terms else None, floors), items
 
@@ -136,15 +136,23 @@ class SparseModel:
         watch.tokenised()
         return encodings, watch.timings(Waits())
 
-    def _items(self, ids: Sequence[Ids], side: Side, windows: Windows) -> tuple[list[Cut], list[Item]]:
+    def _items(
+        self, ids: Sequence[Ids], side: Side, windows: Windows, left: threading.Event
+    ) -> tuple[list[Cut], list[Item]]:
         manifest = self.bundle.manifest
         limit = manifest.max_tokens
         if side is Side.QUERY and manifest.query_max_tokens is not None:
             limit = min(limit, manifest.query_max_tokens)
         capacity = max(1, limit - self._tokenizer.single_specials)
-        cuts = [cut(len(own), capacity, windows, field=f"texts[{position}]") for position, own in enumerate(ids)]
+        cuts: list[Cut] = []
+        allowance = Allowance()
+        for position, own in enumerate(ids):
+            cuts.append(cut(len(own), capacity, windows, field=f"texts[{position}]"))
+            allowance.take(cuts[-1])
         items: list[Item] = []
         for own, part in zip(ids, cuts, strict=True):
+            if left.is_set():
+                raise Cancelled("The caller left.")
             for start, end in part.spans:
                 framed = self._tokenizer.frame(own[start:end])
                 items.append(Item(framed, len(items), self._buckets.of(len(framed)), len(framed)))

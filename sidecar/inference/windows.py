@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.domain import WindowPolicy, Windows
-from sidecar.errors import TextTooLong
+from sidecar.errors import InvalidInput, TextTooLong
 
-__all__ = ["Cut", "cut"]
+__all__ = ["Allowance", "Cut", "cut"]
+
+MOST_TOKENS = 1 << 27
+"""Tokens of all windows of one call: half a gigabyte of ids. Windows of the default stride need less for every request
+that is no larger than the default settings accept."""
+
+SPAN_TOKENS = 64
+"""What a window costs besides its tokens, in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,23 @@ class Cut:
     @property
     def tokens(self) -> int:
         return self.spans[-1][1] if self.spans else 0
+
+
+class Allowance:
+    """What may still be laid out for one call: windows that start at every token multiply a text by their length."""
+
+    def __init__(self) -> None:
+        self._left = MOST_TOKENS
+
+    def take(self, part: Cut, *, beside: int = 0) -> None:
+        """Count the windows of one more text, each with `beside` more tokens. Raises InvalidInput."""
+        self._left -= sum(end - start + beside + SPAN_TOKENS for start, end in part.spans)
+        if self._left < 0:
+            raise InvalidInput(
+                f"The windows of this call have more than {MOST_TOKENS:,} tokens in all: use a longer stride, fewer"
+                " windows of a text, or fewer texts.",
+                field="windows",
+            )
 
 
 def cut(length: int, capacity: int, windows: Windows, *, field: str) -> Cut:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from sidecar.bundle import ScoreActivation
 from sidecar.domain import WindowPolicy, Windows
-from sidecar.errors import InferenceFailed, TextTooLong
+from sidecar.errors import InferenceFailed, InvalidInput, TextTooLong
 from sidecar.inference.cross_encoder import PairItems, ScoreRows, Scores, sigmoid
 from sidecar.inference.sessions import OnnxSession
 from sidecar.inference.tokens import TextTokenizer
@@ -45,6 +45,14 @@ def test_short_pairs_are_whole(tokenizer):
     assert [item.second for item in made.items] == [3, 3]
     assert [item.tokens for item in made.items] == [8, 8]
     assert not made.query_cut
+
+
+def test_windows_that_overlap_too_far_are_refused_before_they_are_laid_out(tokenizer, monkeypatch):
+    monkeypatch.setattr("sidecar.inference.windows.MOST_TOKENS", 10_000)
+    monkeypatch.setattr(tokenizer, "frame_pair", lambda query, document: pytest.fail("laid out"))
+    with pytest.raises(InvalidInput) as caught:
+        pairs(tokenizer, "w1", ["w2 " * 2_000], windows=Windows(WindowPolicy.SLIDE, stride=1, max_windows=2_000))
+    assert caught.value.field == "windows"
 
 
 def test_the_document_is_cut_the_query_is_kept(tokenizer):

@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from sidecar.domain import WindowPolicy, Windows
-from sidecar.errors import TextTooLong
-from sidecar.inference.windows import cut
+from sidecar.errors import InvalidInput, TextTooLong
+from sidecar.inference import windows
+from sidecar.inference.windows import SPAN_TOKENS, Allowance, cut
 
 SLIDE = WindowPolicy.SLIDE
 
@@ -51,6 +52,27 @@ def test_what_lies_beyond_the_last_window_is_truncated():
 
 def test_a_stride_beyond_the_window_leaves_no_gap():
     assert cut(25, 10, Windows(SLIDE, stride=1_000), field="texts[0]").spans == ((0, 10), (10, 20), (20, 25))
+
+
+def test_an_allowance_is_of_all_windows_of_a_call(monkeypatch):
+    monkeypatch.setattr(windows, "MOST_TOKENS", 1_000)
+    allowance = Allowance()
+    part = cut(100, 10, Windows(SLIDE, stride=5, max_windows=3), field="texts[0]")
+    each = 3 * (10 + 20 + SPAN_TOKENS)
+    for _ in range(1_000 // each):
+        allowance.take(part, beside=20)
+    allowance.take(cut(0, 10, Windows(), field="texts[1]"))
+    with pytest.raises(InvalidInput, match="longer stride") as caught:
+        allowance.take(part, beside=20)
+    assert caught.value.field == "windows"
+
+
+def test_the_allowance_is_enough_for_the_largest_request_of_the_default_settings():
+    allowance = Allowance()
+    # 64 MiB of full stops, a token each, in texts of 1 MiB, read whole by a model of 512 tokens.
+    part = cut(1 << 20, 510, Windows(SLIDE, max_windows=1 << 20), field="texts[0]")
+    for _ in range(64):
+        allowance.take(part)
 
 
 @given(
