@@ -97,7 +97,8 @@ def test_what_the_image_does_is_done_here(tmp_path: Path) -> None:
     (tmp_path / "runtime.sh").write_text(runtime_script(found["runtime"]), encoding="utf-8")
     shutil.copy(CHART / "files" / "check.py", tmp_path)
 
-    unwanted = ("UV_", "VIRTUAL_ENV", "PYTHON", "SIDECAR_")
+    # What says where packages are had stays, the rest is the Dockerfile's own.
+    unwanted = ("UV_CACHE", "UV_PROJECT", "UV_PYTHON", "UV_FROZEN", "UV_LOCKED", "VIRTUAL_ENV", "PYTHON", "SIDECAR_")
     done = subprocess.run(
         ["unshare", "--mount", "bash", str(SCRIPT), str(tmp_path)],
         env={name: value for name, value in os.environ.items() if not name.startswith(unwanted)},

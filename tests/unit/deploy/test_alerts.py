@@ -1,7 +1,8 @@
-"""The alert rules: PromQL that parses, of metrics and labels that the sidecar has."""
+"""Alert rules and dashboard: PromQL that parses, of metrics and labels that the sidecar has."""
 
 from __future__ import annotations
 
+import json
 import re
 
 import promql_parser
@@ -17,6 +18,9 @@ from tests.support.helm import CHART, Helm
 
 OF_PROMETHEUS = {"namespace", "job", "pod"}
 """Labels that a ServiceMonitor's targets get."""
+
+ENDINGS = ("", "_total", "_bucket", "_sum", "_count")
+"""Of the series of one collector."""
 
 MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 
@@ -40,7 +44,7 @@ def series() -> dict[str, set[str]]:
             found[family.name + ending] = set()
     for collector, labels in labelled():
         for name in found:
-            if name.startswith(collector):
+            if name in {collector + ending for ending in ENDINGS}:
                 found[name] |= labels | ({"le"} if name.endswith("_bucket") else set())
     return found
 
@@ -59,19 +63,42 @@ def test_every_expression_parses(rules: list[Rule]) -> None:
         promql_parser.parse(rule["expr"])
 
 
-def test_every_metric_and_label_exists(rules: list[Rule]) -> None:
+def asked_for(expression: str) -> set[str]:
+    """Return the series that an expression asks for; fails where one, or one of its labels, does not exist."""
     known = series()
-    used: set[str] = set()
-    for rule in rules:
-        for name, matchers in re.findall(r"\b((?:sidecar|process)_\w+)\{([^}]*)\}", rule["expr"]):
-            assert name in known, f"{rule['alert']} asks for {name}"
-            labels = {label for label, _, _ in MATCHER.findall(matchers)}
-            assert labels <= known[name] | OF_PROMETHEUS, rule["alert"]
-            used.add(name)
-        by = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
-        asked = set().union(*(known[name] for name in re.findall(r"\b(?:sidecar|process)_\w+(?=\{)", rule["expr"])))
-        assert by <= asked | OF_PROMETHEUS, rule["alert"]
-    assert len(used) >= 8
+    found: set[str] = set()
+    for name, matchers in re.findall(r"\b((?:sidecar|process)_\w+)\{([^}]*)\}", expression):
+        assert name in known, expression
+        labels = {label for label, _, _ in MATCHER.findall(matchers)}
+        assert labels <= known[name] | OF_PROMETHEUS, expression
+        found.add(name)
+    assert found, expression
+    by = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", expression) for label in group.split(",")}
+    assert by <= set().union(*(known[name] for name in found)) | OF_PROMETHEUS, expression
+    return found
+
+
+def test_every_metric_and_label_of_a_rule_exists(rules: list[Rule]) -> None:
+    assert len(set().union(*(asked_for(rule["expr"]) for rule in rules))) >= 8
+
+
+def test_every_metric_and_label_of_the_dashboard_exists(helm: Helm) -> None:
+    found = helm.render({"metrics": {"dashboard": {"enabled": True}}}).one("ConfigMap", "-dashboard")
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    dashboard = json.loads(found["data"]["splade-sidecar.json"])
+    known = series()
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            promql_parser.parse(target["expr"].replace("$__rate_interval", "5m"))
+            asked = asked_for(target["expr"])
+            # The legend names labels that the expression leaves.
+            for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+                assert label in OF_PROMETHEUS.union(*(known[name] for name in asked)), panel["title"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) >= 12
+    for variable in dashboard["templating"]["list"][1:]:
+        name = re.search(r"label_values\((\w+)", variable["query"]["query"])
+        assert name is not None
+        assert name[1] in known
 
 
 def test_every_value_that_a_label_is_compared_with_occurs(rules: list[Rule]) -> None:

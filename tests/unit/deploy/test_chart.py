@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sidecar import __version__
+from sidecar.errors import SettingsInvalid
 from sidecar.settings import Settings, load_settings
 from tests.support.deployment import EXAMPLES, known_variable, stages
 from tests.support.documentation import REPOSITORY, blocks
@@ -116,6 +117,7 @@ def test_what_can_be_left_out(helm: Helm) -> None:
 
 def test_everything_that_can_be_asked_for(helm: Helm) -> None:
     kinds = {each["kind"] for each in rendered(helm, "everything").objects}
+    assert rendered(helm, "everything").one("ConfigMap", "-dashboard")
     assert {"HorizontalPodAutoscaler", "NetworkPolicy", "ServiceMonitor", "PrometheusRule"} <= kinds
     assert rendered(helm, "mutual-tls").one("Certificate")["spec"]["secretName"] == "search-splade-sidecar-tls"
 
@@ -259,6 +261,12 @@ def test_every_variable_is_one_that_something_reads(helm: Helm, name: str) -> No
     for variable, value in stages()["runtime"].environment.items():
         setting = variable.removeprefix("SIDECAR_").lower()
         assert settings_file(found).get(setting, value) == value
+
+
+def test_what_kubernetes_says_of_services_would_be_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_GRPC_PORT", "tcp://10.0.0.1:50051")
+    with pytest.raises(SettingsInvalid, match="grpc_port"):
+        load_settings()
 
 
 def test_the_image_is_that_of_the_sidecar_unless_said_otherwise(helm: Helm) -> None:
