@@ -71,6 +71,7 @@ class Portal:
         self._thread = _thread
         self._closed = False
         self._cleanups = ExitStack()
+        self._calls: set[Future[object]] = set()
         self._portal = self._thread.hold()
         _open.add(self)
 
@@ -97,24 +98,33 @@ class Portal:
             raise InvalidInput(f"{self._what} was made before this process was forked: {ADVICE}")
         if self._closed:
             raise SidecarUnavailable(f"{self._what} is closed.")
+        under_way = self._portal.start_task_soon(function, *arguments)
+        self._calls.add(under_way)
         try:
-            return self._portal.call(function, *arguments)
+            return under_way.result()
         except CancelledError:
             if not self._closed:
                 raise
             raise SidecarUnavailable(f"{self._what} was closed before the answer was there.") from None
+        finally:
+            # Ctrl-C ends the waiting: nobody wants the answer any more.
+            under_way.cancel()
+            self._calls.discard(under_way)
 
     def at_close(self, cleanup: Callable[[], Awaitable[None]]) -> None:
         """Have `cleanup` run in the loop by `close`; the last one comes first."""
         self._cleanups.callback(lambda: self._portal.call(cleanup))
 
     def close(self) -> None:
-        """Run the cleanups and let go of the loop; in a forked process there is nothing to be done."""
+        """Cancel what is under way, run the cleanups, let go of the loop; in a forked process do nothing."""
         if self._closed:
             return
         self._closed = True
         _open.discard(self)
         if self._process == os.getpid():
+            # First of all: a call that goes on would open again what is closed here.
+            for call in list(self._calls):
+                call.cancel()
             try:
                 self._cleanups.close()
             finally:

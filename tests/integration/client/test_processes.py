@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -52,6 +53,7 @@ def printed(script: str, *arguments: str) -> list[str]:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    assert "Unclosed" not in done.stderr or "os.fork" in script, done.stderr
     return done.stdout.splitlines()
 
 
@@ -202,6 +204,62 @@ def test_what_a_close_cuts_off_in_another_thread_says_so() -> None:
             client.close()
             with pytest.raises(SidecarUnavailable, match="was closed before the answer was there"):
                 outcome.result(PATIENCE_SECONDS)
+
+
+def test_a_searcher_that_is_closed_under_a_search_leaves_no_connection_open(
+    opensearch: Node, sidecar_process: SidecarProcess
+) -> None:
+    script = """
+        import sys, threading
+        from sidecar.errors import SidecarError
+        from sidecar.search import Searcher
+
+        searcher = Searcher(sys.argv[1], sys.argv[2], "hybrid", index="none-such")
+        begun, ended = threading.Barrier(5), []
+
+        def search():
+            begun.wait()
+            try:
+                while True:
+                    try:
+                        searcher.search("what")
+                    except SidecarError as error:
+                        if "closed" in str(error):
+                            raise
+            except SidecarError:
+                ended.append(True)
+
+        threads = [threading.Thread(target=search) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        begun.wait()
+        threading.Event().wait(0.2)
+        searcher.close()
+        for thread in threads:
+            thread.join()
+        print(len(ended))
+    """
+    assert printed(dedent(script), opensearch.url, sidecar_process.target) == ["4"]
+
+
+def test_an_interrupt_ends_the_call_and_not_only_the_waiting() -> None:
+    ended, main = threading.Event(), threading.main_thread().ident
+    assert main is not None
+
+    async def endless() -> None:
+        try:
+            signal.pthread_kill(main, signal.SIGINT)
+            await asyncio.sleep(PATIENCE_SECONDS)
+        finally:
+            ended.set()
+
+    portal = Portal("One")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            portal.call(endless)
+        assert ended.wait(PATIENCE_SECONDS)
+    finally:
+        portal.close()
 
 
 def test_the_loop_ends_with_the_last_that_holds_it_and_begins_anew() -> None:
