@@ -130,6 +130,14 @@ class Settings(BaseSettings):
             raise ValueError("must not be empty")
         return token
 
+    @field_validator("tls_certificate", "tls_key", "tls_client_ca", mode="before")
+    @classmethod
+    def _file_is_named(cls, path: object) -> object:
+        # An empty path would be the working folder.
+        if isinstance(path, str) and not path.strip():
+            raise ValueError("must not be empty: name a file, or leave it out")
+        return path
+
     @field_validator("tls_min_version", mode="before")
     @classmethod
     def _version_is_known(cls, version: object) -> str:

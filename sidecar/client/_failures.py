@@ -28,6 +28,10 @@ TOO_LARGE = "larger than max"
 BROKEN = ("Internal error from Core", "RST_STREAM", "Stream removed", "Socket closed")
 """How gRPC words that a connection broke under a call, with the codes INTERNAL or UNKNOWN."""
 
+UNSECURED = ("last error: UNAVAILABLE", "handshake", "Hostname Verification")
+"""How gRPC words that there was somebody, and no connection came of it: a server that wants TLS hangs up on who speaks
+plaintext, or shows no certificate."""
+
 
 def translate(failure: AioRpcError, target: str) -> SidecarError:
     """Rebuild the sidecar's error from the status details; without details, judge by the code alone."""
@@ -36,6 +40,11 @@ def translate(failure: AioRpcError, target: str) -> SidecarError:
         return described
     why = failure.details() or "no reason given"
     match failure.code():
+        case StatusCode.UNAVAILABLE if any(part in why for part in UNSECURED):
+            return SidecarUnavailable(
+                f"No connection to {target}: {why}. Do both ends speak TLS, or none? Is the authority that of its"
+                " certificate, the address one of the names in it? Does it ask for a client certificate?"
+            )
         case StatusCode.UNAVAILABLE:
             return SidecarUnavailable(f"No sidecar answers at {target}: {why}")
         case StatusCode.INTERNAL | StatusCode.UNKNOWN if any(part in why for part in BROKEN):

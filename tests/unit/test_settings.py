@@ -59,6 +59,7 @@ def test_models_from_the_environment_are_comma_separated(monkeypatch: pytest.Mon
         ({"drain_grace": 1e12}, "drain_grace"),
         ({"auth_token": ""}, "auth_token"),
         ({"auth_token": " \n"}, "auth_token"),
+        ({"tls_certificate": ""}, "tls_certificate"),
         ({"tls_certificate": "c.pem"}, "tls_key"),
         ({"tls_key": "k.pem"}, "tls_key"),
         ({"tls_client_ca": "ca.pem"}, "tls_client_ca"),

@@ -101,7 +101,7 @@ async def test_both_data_ports_speak_tls_and_nothing_else(
         AsyncSidecarClient(server.target, root_certificates=trusted, server_name="other.test", timeout=60.0),
     ):
         async with wrong:
-            with pytest.raises(SidecarUnavailable):
+            with pytest.raises(SidecarUnavailable, match="Do both ends speak TLS"):
                 await wrong.encode(TEXTS)
 
     context = trusting(authority)
@@ -147,7 +147,7 @@ async def test_mutual_tls_lets_in_who_shows_a_certificate_of_the_authority(
         ),
     ):
         async with refused:
-            with pytest.raises(SidecarUnavailable):
+            with pytest.raises(SidecarUnavailable, match="ask for a client certificate"):
                 await refused.encode(TEXTS)
 
     assert await asyncio.to_thread(http_status, server, trusting(authority, known, tmp_path)) == 200

@@ -55,6 +55,27 @@ def test_every_code_of_grpc_has_an_answer() -> None:
             assert isinstance(translate(failure(code), "host:1"), SidecarError)
 
 
+@pytest.mark.parametrize(
+    "details",
+    [
+        "connections to all backends failing; last error: UNAVAILABLE: ipv4:127.0.0.1:4: Socket closed",
+        "last error: UNKNOWN: ipv4:127.0.0.1:4: Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL",
+        "last error: UNKNOWN: ipv4:127.0.0.1:4: Custom verification check failed: Hostname Verification Check failed.",
+        "last error: UNKNOWN: ipv4:127.0.0.1:4: Failed to create security handshaker.",
+    ],
+)
+def test_where_somebody_is_but_no_connection_comes_of_it_tls_is_asked_about(details: str) -> None:
+    error = translate(failure(StatusCode.UNAVAILABLE, details), "host:1")
+    assert type(error) is SidecarUnavailable
+    assert "host:1" in error.message
+    assert "Do both ends speak TLS" in error.message
+
+
+def test_nobody_and_a_connection_that_breaks_have_nothing_to_do_with_tls() -> None:
+    for details in ("last error: UNKNOWN: ipv4:127.0.0.1:4: Connection refused", "Socket closed", "GOAWAY received"):
+        assert "TLS" not in translate(failure(StatusCode.UNAVAILABLE, details), "host:1").message
+
+
 def test_the_message_names_the_address() -> None:
     assert "host:1" in translate(failure(StatusCode.UNAVAILABLE), "host:1").message
 
