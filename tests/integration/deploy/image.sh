@@ -2,14 +2,14 @@
 # Builds what the Dockerfile builds, and runs it as a container would: every mount read-only but /tmp, no network but its own
 # loopback interface, process 1 of its own, user 10001 without a capability. In a mount namespace of its own, as root.
 #
-# Usage: unshare --mount image.sh FOLDER    (with build.sh, runtime.sh, check.py, cache/ and base/ of the test in it)
+# Usage: unshare --mount image.sh FOLDER    (with context/, cache/, build.sh, runtime.sh and check.py of the test in it)
 set -euo pipefail
 folder=$1
 . "$folder/runtime.sh"                      # prefix, environment, user, work, health, serve
 
 mount --make-rprivate /
 # The stand-in for the base image is this machine with its Python, which may lie where only root may look.
-hold=$(mktemp -d)
+hold=/mnt
 mount -t tmpfs tmpfs "$hold"
 mkdir "$hold/prefix" "$hold/folder"
 mount --bind "$prefix" "$hold/prefix"
