@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine.stored import StoredDocument, read_hits, source_of
 from sidecar.engine.transport import Transport, path_of
 from sidecar.engine.versions import ClusterInfo, Distribution
@@ -22,6 +22,9 @@ __all__ = ["Scan", "ScanSpec", "has_point_in_time"]
 
 KEEP_ALIVE = "10m"
 """How long a cluster keeps the state of a scan between two pages."""
+
+WINDOW = "index.max_result_window"
+"""The setting that bounds pages, those of a scan as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Scan:
         self._cluster = cluster
         self._point_in_time: str | None = None
         self._scrolls: set[str] = set()
+        self._most: int | None = None
 
     @property
     def by_point_in_time(self) -> bool:
@@ -94,6 +98,8 @@ class Scan:
     async def pages(self, part: int, size: Callable[[], int]) -> AsyncGenerator[list[StoredDocument], None]:
         """Yield the pages of slice `part`; `size` is asked before each (scrolling: once) for its number of documents.
 
+        A page never holds more than the index's `max_result_window`.
+
         Raises EngineUnavailable where the cluster lost the scan, or did not answer for all of its shards.
         """
         pages = self._pages_by_point_in_time if self.by_point_in_time else self._pages_by_scroll
@@ -106,15 +112,21 @@ class Scan:
     ) -> AsyncGenerator[list[StoredDocument], None]:
         after: JsonValue = None
         while True:
+            wanted = self._bounded(size())
             body: dict[str, JsonValue] = {
-                **self._body(part, size()),
+                **self._body(part, wanted),
                 "pit": {"id": self._point_in_time, "keep_alive": KEEP_ALIVE},
                 "sort": [{"_doc": "asc"}, {"_shard_doc": "asc"}],
                 "track_total_hits": False,
             }
             if after is not None:
                 body["search_after"] = after
-            answer = await self._read("/_search", body, {"allow_partial_search_results": "false"})
+            try:
+                answer = await self._read("/_search", body, {"allow_partial_search_results": "false"})
+            except EngineRejected as error:
+                if await self._has_narrowed(error, wanted):
+                    continue
+                raise
             renewed = answer.get("pit_id")
             if isinstance(renewed, str):
                 self._point_in_time = renewed
@@ -125,8 +137,7 @@ class Scan:
             yield _documents(hits)
 
     async def _pages_by_scroll(self, part: int, size: Callable[[], int]) -> AsyncGenerator[list[StoredDocument], None]:
-        body: JsonObject = {**self._body(part, size()), "sort": ["_doc"]}
-        answer = await self._read(path_of(self.spec.index, "_search"), body, {"scroll": KEEP_ALIVE})
+        answer = await self._first_of_scroll(part, size())
         while True:
             scroll = answer.get("_scroll_id")
             if isinstance(scroll, str):
@@ -136,6 +147,36 @@ class Scan:
                 return
             yield _documents(hits)
             answer = await self._read("/_search/scroll", {"scroll": KEEP_ALIVE, "scroll_id": scroll}, {})
+
+    async def _first_of_scroll(self, part: int, size: int) -> JsonObject:
+        while True:
+            wanted = self._bounded(size)
+            body: JsonObject = {**self._body(part, wanted), "sort": ["_doc"]}
+            try:
+                return await self._read(path_of(self.spec.index, "_search"), body, {"scroll": KEEP_ALIVE})
+            except EngineRejected as error:
+                if not await self._has_narrowed(error, wanted):
+                    raise
+
+    def _bounded(self, size: int) -> int:
+        return size if self._most is None else min(size, self._most)
+
+    async def _has_narrowed(self, error: EngineRejected, size: int) -> bool:
+        """Whether a page of `size` was refused as larger than the index's window; then pages keep within that."""
+        if WINDOW not in error.message:
+            return False
+        try:
+            answer = await self._transport.read(
+                "GET", path_of(self.spec.index, "_settings", WINDOW), parameters={"flat_settings": "true"}
+            )
+        except EngineError:
+            # Not allowed to this user: the cluster's own message names the setting.
+            return False
+        found = [as_object(as_object(one).get("settings")).get(WINDOW) for one in answer.values()]
+        windows = [int(window) for window in found if isinstance(window, str) and window.isdecimal()]
+        narrower = min(windows, default=size)
+        self._most = self._bounded(narrower)
+        return narrower < size
 
     def _body(self, part: int, size: int) -> dict[str, JsonValue]:
         body: dict[str, JsonValue] = {

@@ -28,6 +28,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     mapping.vector_in_source,
     mapping.whole_documents,
     mapping.read_only,
+    mapping.result_window,
     documents.fingerprint,
     documents.migration,
     documents.presence,

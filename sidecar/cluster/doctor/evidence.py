@@ -19,6 +19,9 @@ __all__ = ["Evidence", "Node", "Segment", "gather", "listed", "nested", "number"
 
 SAMPLED_DOCUMENTS = 200
 
+DEFAULT_WINDOW = 10_000
+"""`index.max_result_window` of an index that was left alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -66,6 +69,11 @@ class Evidence:
     query: JsonObject | None = None
     migration: OpenMigration | None = None
     unread: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def result_window(self) -> int:
+        """How many documents one search may fetch; what clusters have by default where the index does not say."""
+        return int(number(self.settings.get("index.max_result_window")) or DEFAULT_WINDOW)
 
     @property
     def meta(self) -> IndexMeta | None:
@@ -162,7 +170,8 @@ async def _with_documents(engine: Engine, evidence: Evidence) -> Evidence:
         hashed = {"exists": {"field": meta.hash_field}}
         there = dialect_of(meta).presence_filter(meta.vector_field, meta.fingerprint)
         empty: JsonObject = {"term": {meta.hash_field: text_hash("")}}
-        body: JsonObject = {"query": hashed, "size": SAMPLED_DOCUMENTS, "_source": [meta.vector_field]}
+        sampled = min(SAMPLED_DOCUMENTS, evidence.result_window)
+        body: JsonObject = {"query": hashed, "size": sampled, "_source": [meta.vector_field]}
         answer = await engine.read("POST", path_of(evidence.index, "_search"), body=body)
         hits = nested(answer, "hits", "hits")
         return replace(

@@ -9,7 +9,18 @@ from sidecar.cluster.doctor.findings import Finding, Severity
 from sidecar.cluster.unstored import unstored
 from sidecar.engine import META_KEY, dialect_of
 
-__all__ = ["fields", "positive_score_impact", "prepared", "read_only", "vector_in_source", "whole_documents"]
+__all__ = [
+    "fields",
+    "positive_score_impact",
+    "prepared",
+    "read_only",
+    "result_window",
+    "vector_in_source",
+    "whole_documents",
+]
+
+FETCHED = 200
+"""`candidates` of a profile that does not say."""
 
 
 def prepared(evidence: Evidence) -> Iterator[Finding]:
@@ -126,6 +137,19 @@ def read_only(evidence: Evidence) -> Iterator[Finding]:
                 "Vectors can't be written." + (" The cluster sets it when a disk is nearly full." if full else ""),
                 f"{'Free disk space, then set' if full else 'Set'} {key} to null.",
             )
+
+
+def result_window(evidence: Evidence) -> Iterator[Finding]:
+    """A search may fetch as many documents as profiles do."""
+    window = evidence.result_window
+    if window < FETCHED:
+        yield Finding(
+            "result_window",
+            Severity.WARNING,
+            f"index.max_result_window is {window}.",
+            f"A search that fetches more at once is refused: profiles have {FETCHED} candidates of each retriever.",
+            f"Set it to {FETCHED} or more, or give your profiles fewer `candidates` (and a lower `rerank.depth`).",
+        )
 
 
 def _covers(pattern: str, field: str) -> bool:

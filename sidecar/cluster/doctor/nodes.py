@@ -26,12 +26,15 @@ CLOCK_SECONDS = 5.0
 def readable(evidence: Evidence) -> Iterator[Finding]:
     """Everything could be looked at."""
     for what, why in evidence.unread:
+        forbidden = "(401)" in why or "(403)" in why
         yield Finding(
             "readable",
             Severity.NOTE,
             f"Not looked at: {what}. {why}",
             "What is not seen is not warned of.",
-            "Run doctor as a user that may read it (cluster:monitor, indices:monitor).",
+            "Run doctor as a user that may read it (cluster:monitor, indices:monitor)."
+            if forbidden
+            else "Mend what the cluster says, and run doctor again.",
         )
 
 

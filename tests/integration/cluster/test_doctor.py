@@ -52,6 +52,16 @@ async def test_a_sound_index(engine: Engine, index_name: str) -> None:
     assert [one for one in examine(evidence) if one.check not in {"disk", "heap"}] == []
 
 
+async def test_an_index_with_a_narrow_result_window(engine: Engine, index_name: str) -> None:
+    await sound(engine, index_name)
+    await engine._transport.send("PUT", f"/{index_name}/_settings", {"index": {"max_result_window": 15}})
+    evidence = await gather(engine, index_name, served=[any_model()])
+    assert evidence.unread == ()
+    assert len(evidence.vectors()) == 15
+    found = [one for one in examine(evidence) if one.check not in {"disk", "heap"}]
+    assert [(one.check, one.severity) for one in found] == [("result_window", Severity.WARNING)]
+
+
 async def test_it_changes_nothing(opensearch: Node, index_name: str) -> None:
     async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url) as engine:
         await sound(engine, index_name)

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.engine import BulkAction, BulkOperation, ClusterInfo, Distribution, Engine, ScanSpec, StoredDocument
 from sidecar.engine.scan import has_point_in_time
-from sidecar.errors import EngineUnavailable, IndexNotFound, InvalidInput
+from sidecar.errors import EngineRejected, EngineUnavailable, IndexNotFound, InvalidInput
 from tests.support.faults import Status, faulty_proxy
 from tests.support.nodes import Node
 
@@ -41,6 +41,26 @@ async def test_every_document_once(engine: Engine, filled: str, slices: int) -> 
     assert sorted(one.id for one in found) == sorted(f"d{n}" for n in range(COUNT))
     assert all(one.source == {"text": f"t{one.id[1:]}"} for one in found)
     assert {(one.index, one.primary_term) for one in found} == {(filled, 1)}
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+@pytest.mark.parametrize("scrolling", [False, True])
+async def test_pages_keep_within_the_result_window(
+    engine: Engine, filled: str, slices: int, scrolling: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine._transport.send("PUT", f"/{filled}/_settings", {"index": {"max_result_window": 50}})
+    if scrolling:
+        monkeypatch.setattr("sidecar.engine.scan.has_point_in_time", lambda cluster: False)
+    async with engine.scan(ScanSpec(filled, {"match_all": {}}, [], slices)) as scan:
+        assert scan.by_point_in_time is not scrolling
+        pages = [page for part in range(slices) async for page in scan.pages(part, lambda: 200)]
+    assert max(map(len, pages)) == 50
+    assert sorted(one.id for page in pages for one in page) == sorted(f"d{n}" for n in range(COUNT))
+
+
+async def test_another_refusal_is_no_question_of_size(engine: Engine, filled: str) -> None:
+    with pytest.raises(EngineRejected, match="unknown query"):
+        await read(engine, ScanSpec(filled, {"nonsense": {}}, []))
 
 
 async def test_only_what_matches_as_it_was_at_the_beginning(engine: Engine, filled: str) -> None:

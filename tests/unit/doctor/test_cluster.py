@@ -167,7 +167,11 @@ def test_a_plugin_of_another_version() -> None:
 
 
 def test_what_could_not_be_read_is_told() -> None:
-    assert "403" in said(healthy(unread=(("segments", "403"),)))["readable"].what
+    forbidden = said(healthy(unread=(("segments", "not allowed (403)"),)))["readable"]
+    assert "403" in forbidden.what
+    assert "as a user that may read it" in forbidden.action
+    refused = said(healthy(unread=(("documents", "The cluster refuses the request (400): too large."),)))["readable"]
+    assert "user" not in refused.action
 
 
 @pytest.mark.parametrize(

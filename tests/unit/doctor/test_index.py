@@ -8,7 +8,9 @@ import pytest
 
 from sidecar.cluster.doctor import CHECKS, Severity, examine, worst
 from sidecar.cluster.doctor.evidence import Segment
+from sidecar.cluster.doctor.mapping import FETCHED
 from sidecar.domain import ModelKind
+from sidecar.search.profile import Lexical, Profile
 from tests.support.dialects import any_model
 from tests.unit.doctor.evidence import MODEL, OPENSEARCH, healthy, said, with_mapping
 
@@ -180,3 +182,12 @@ def test_the_worst_comes_first() -> None:
     assert [finding.severity.value for finding in findings] == ["error", "warning", "note"]
     assert worst(findings) is Severity.ERROR
     assert worst(()) is None
+
+
+def test_a_narrow_result_window() -> None:
+    found = said(healthy(settings={"index.max_result_window": "100"}))["result_window"]
+    assert found.severity is Severity.WARNING
+    assert "is 100" in found.what
+    assert Profile(name="any", retrievers=(Lexical(),)).candidates == FETCHED
+    for settings in ({}, {"index.max_result_window": "200"}, {"index.max_result_window": "5000"}):
+        assert "result_window" not in said(healthy(settings=settings))
