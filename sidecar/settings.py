@@ -55,6 +55,9 @@ READ_ELSEWHERE = frozenset(
 SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 """What Kubernetes puts into every container's environment for a service whose name begins with the prefix."""
 
+SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
+"""How an address of a service begins in such a variable."""
+
 
 class Settings(BaseSettings):
     """What `sidecar serve` can be told. Every field's description states the consequence of changing it."""
@@ -222,7 +225,21 @@ def load_settings(**flags: object) -> Settings:
     except ValidationError as error:
         problem = invalid_values(error, Settings)[0]
         where = problem.where or "settings"
-        raise SettingsInvalid(f"Setting {where}: {problem.what}.", field=where) from None
+        hint = "" if where in given else _service_hint(where)
+        raise SettingsInvalid(f"Setting {where}: {problem.what}.{hint}", field=where) from None
+
+
+def _service_hint(setting: str) -> str:
+    """Return what to do about a setting that Kubernetes set; empty where it did not, or where there is no variable."""
+    names = [name for name in os.environ if name.upper() == f"{PREFIX}{setting}".upper()]
+    set_by = next((name for name in names if SERVICE_ADDRESS.match(os.environ[name])), None)
+    if set_by is None:
+        return ""
+    service = set_by.upper().removesuffix("_PORT").replace("_", "-").lower()
+    return (
+        f" {set_by} looks like a variable that Kubernetes sets for a Service called {service}: give the pod"
+        " `enableServiceLinks: false`, or the Service another name."
+    )
 
 
 def _check_file() -> None:

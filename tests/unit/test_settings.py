@@ -28,6 +28,33 @@ def test_the_defaults_listen_on_loopback_only() -> None:
     assert (settings.grpc_port, settings.http_port, settings.admin_port) == (50_051, 8_080, 9_090)
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize(("setting", "service"), [("grpc_port", "sidecar-grpc"), ("http_port", "sidecar-http")])
+def test_a_port_that_kubernetes_set_for_a_service_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, setting: str, service: str, protocol: str
+) -> None:
+    variable = f"SIDECAR_{setting.upper()}"
+    monkeypatch.setenv(variable, f"{protocol}://10.0.0.1:50051")
+    with pytest.raises(SettingsInvalid) as raised:
+        load_settings()
+    message = raised.value.message
+    assert raised.value.field == setting
+    assert message.startswith(f"Setting {setting}: must be a whole number. {variable} looks like a variable that")
+    assert f"Service called {service}:" in message
+    assert "`enableServiceLinks: false`" in message
+    assert "10.0.0.1" not in message
+
+
+def test_what_somebody_wrote_is_not_put_down_to_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_GRPC_PORT", "fifty")
+    with pytest.raises(SettingsInvalid, match=r"whole number\.$"):
+        load_settings()
+    monkeypatch.setenv("SIDECAR_GRPC_PORT", "tcp://10.0.0.1:50051")
+    assert load_settings(grpc_port=50_052).grpc_port == 50_052
+    with pytest.raises(SettingsInvalid, match=r"Setting grpc_port: [^.]*\.$"):
+        load_settings(grpc_port=-1)
+
+
 def test_flag_beats_environment_beats_file_beats_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "sidecar.yaml"
     file.write_text("grpc_port: 1001\nhttp_port: 1002\nadmin_port: 1003\nmodels: [one, two]\n")
