@@ -40,7 +40,7 @@ def index(
     documents: Annotated[
         list[Path],
         typer.Argument(
-            help="JSON lines, CSV, TSV or Parquet; a folder with corpus.jsonl (BEIR); or - (standard input)."
+            help="JSON lines, CSV, TSV (also .gz) or Parquet; a folder with corpus.jsonl (BEIR); or - (standard input)."
         ),
     ],
     index: Annotated[str, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")],

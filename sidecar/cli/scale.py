@@ -30,7 +30,8 @@ def register(app: typer.Typer) -> None:
 @with_addresses
 def encode_corpus(
     documents: Annotated[
-        list[Path] | None, typer.Argument(help="JSON lines, CSV, TSV or Parquet; or a folder with corpus.jsonl (BEIR).")
+        list[Path] | None,
+        typer.Argument(help="JSON lines, CSV, TSV (also .gz) or Parquet; or a folder with corpus.jsonl (BEIR)."),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Bundle, by name or path; every machine has it there.")

@@ -15,6 +15,7 @@ from typing import IO, Protocol
 
 import orjson
 
+from sidecar.cluster.packed import check_packing, is_packed, plain_name, unpacked
 from sidecar.cluster.waiting import endable
 from sidecar.domain import JsonObject
 from sidecar.errors import InvalidInput
@@ -26,6 +27,7 @@ __all__ = [
     "Source",
     "SourceFormat",
     "Unreadable",
+    "file_of",
     "open_source",
     "open_sources",
     "record_of",
@@ -162,13 +164,14 @@ def open_source(
     kind: SourceFormat | None = None,
     ended: threading.Event | None = None,
 ) -> Iterator[RecordSource]:
-    """Open a file, a folder in BEIR's layout (`corpus.jsonl`), or standard input (`-`).
+    """Open a file, a folder in BEIR's layout (`corpus.jsonl`), or standard input (`-`). Files may be packed by gzip.
 
     `kind` None goes by the file's ending; what has none that is known is JSON lines. Once `ended` is set, nobody waits
     any more for what a pipe may bring.
     """
-    file = path / "corpus.jsonl" if path.is_dir() else path
-    kind = kind or _kind_of(file)
+    file = file_of(path)
+    check_packing(file, kind)
+    kind = kind or _kind_of(plain_name(file))
     if str(path) == STANDARD_INPUT:
         if kind is SourceFormat.PARQUET:
             raise InvalidInput("Parquet is read from a file: its table of contents is at the end.", field="format")
@@ -189,6 +192,9 @@ def open_source(
             return
         size = file.stat().st_size if file.is_file() else None
         arriving = stream if ended is None or size is not None else endable(stream, ended)
+        if is_packed(file):
+            # How much is in it is known at its end.
+            arriving, size = unpacked(arriving, file, ended), None
         with _lines_or_rows(arriving, id_field, size, kind, str(file)) as source:
             yield source
 
@@ -204,6 +210,8 @@ def open_sources(
     missing = next((path for path in paths if str(path) != STANDARD_INPUT and not path.exists()), None)
     if missing is not None:
         raise InvalidInput(f"{missing} can't be read (no such file).", field="documents")
+    for path in paths:
+        check_packing(file_of(path), kind)
     if len(paths) == 1:
         with open_source(paths[0], id_field, kind, ended) as source:
             yield source
@@ -243,9 +251,18 @@ class _Chain:
             self._source = self._stack.enter_context(self._openers.popleft()())
 
 
+def file_of(path: Path) -> Path:
+    """Return the file that is read where `path` is given: the corpus of a folder, packed where there is no other."""
+    if not path.is_dir():
+        return path
+    plain, packed = path / "corpus.jsonl", path / "corpus.jsonl.gz"
+    return packed if packed.is_file() and not plain.is_file() else plain
+
+
 def _bytes_in(paths: Sequence[Path]) -> int | None:
-    files = [path / "corpus.jsonl" if path.is_dir() else path for path in paths]
-    return sum(file.stat().st_size for file in files) if all(file.is_file() for file in files) else None
+    files = [file_of(path) for path in paths]
+    known = all(file.is_file() and not is_packed(file) for file in files)
+    return sum(file.stat().st_size for file in files) if known else None
 
 
 def _kind_of(file: Path) -> SourceFormat:

@@ -13,7 +13,8 @@ from typing import IO
 
 import orjson
 
-from sidecar.cluster.reading import MAX_LINE_BYTES, Record, Source, SourceFormat, Unreadable, open_source
+from sidecar.cluster.packed import check_packing, is_packed
+from sidecar.cluster.reading import MAX_LINE_BYTES, Record, Source, SourceFormat, Unreadable, file_of, open_source
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine, ScanSpec, dialect_of
 from sidecar.errors import IndexNotPrepared, InvalidInput
@@ -33,7 +34,7 @@ TAKEN = 256
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one task reads: bytes `start` to `end` of a file's lines, a whole table, or one slice of an index."""
+    """What one task reads: bytes `start` to `end` of a file's lines, a whole file, or one slice of an index."""
 
     path: Path | None = None
     start: int = 0
@@ -56,20 +57,21 @@ class Row:
 def parts_of(source: FromFiles | FromIndex, workers: int = 1) -> list[Part]:
     """Cut a source into parts, several for each worker where they are not too small for that.
 
-    Raises InvalidInput for a file that is not there.
+    A table and a packed file are one part. Raises InvalidInput for a file that is not there, or packed otherwise.
     """
     if isinstance(source, FromIndex):
         return [Part(part=number) for number in range(source.slices)]
-    files = [path / "corpus.jsonl" if path.is_dir() else path for path in source.paths]
+    files = [file_of(path) for path in source.paths]
     for file in files:
         if not file.is_file():
             raise InvalidInput(f"{file} can't be read (no such file).", field="documents")
+        check_packing(file)
     sizes = [file.stat().st_size for file in files]
     shared = max(LEAST_PART_BYTES, sum(sizes) // (PARTS_PER_WORKER * workers))
     part_bytes = min(source.part_bytes, shared)
     found: list[Part] = []
     for file, size in zip(files, sizes, strict=True):
-        if _is_table(file) or size <= part_bytes:
+        if _is_table(file) or is_packed(file) or size <= part_bytes:
             found.append(Part(file.absolute()))
         else:
             bounds = [*range(0, size, part_bytes), size]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def test_a_bad_line_says_where_it_is(tmp_path: Path) -> None:
     assert [row.reason for row in cut] == ["", "MALFORMED_LINE", "MISSING_ID"]
     assert "from byte 28 on" in cut[1].message
     assert all(row.line is None for row in cut)
+
+
+def test_a_packed_file_is_never_cut(tmp_path: Path) -> None:
+    lines = b"".join(orjson.dumps({"_id": f"d{n}", "text": f"text {n}"}) + b"\n" for n in range(500))
+    file = tmp_path / "corpus.jsonl.gz"
+    file.write_bytes(gzip.compress(lines))
+    for path in (file, tmp_path):
+        source = FromFiles((path,), part_bytes=100)
+        assert [(part.path, part.end) for part in parts_of(source, workers=4)] == [(file, None)]
+        assert [row.id for row in rows_of(source)] == [f"d{n}" for n in range(500)]
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl.zst", "corpus.zip", "corpus.parquet.gz"])
+def test_what_is_packed_otherwise_is_refused_before_anything_is_read(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(b"any")
+    with pytest.raises(InvalidInput, match="unpack it"):
+        parts_of(FromFiles((file,)))
 
 
 @pytest.mark.parametrize("part_bytes", [2, 10, 30, 1_000])
