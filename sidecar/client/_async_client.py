@@ -18,6 +18,7 @@ from sidecar.client._retry import call_with_retry
 from sidecar.client._stream import Batches, StreamOutcome, StreamPlan, stream_outcomes
 from sidecar.contract.answers import read_encode_response, read_model, read_rerank_response
 from sidecar.contract.calls import EncodeCall, RerankCall, write_encode_request, write_rerank_request
+from sidecar.contract.failures import within
 from sidecar.contract.transport import AUTHORIZATION, bearer
 from sidecar.domain import EncodeResult, Lane, ModelInfo, Pruning, RerankResult, Side, Windows
 from sidecar.errors import InvalidInput, SidecarUnavailable
@@ -202,13 +203,19 @@ class AsyncSidecarClient:
         expected_fingerprint: str | None = None,
         timeout: float | None = None,
     ) -> tuple[RerankResult, ...]:
-        """Score several `(query, documents)` pairs in one call; results are in the order of the pairs."""
+        """Score several `(query, documents)` pairs in one call; results are in the order of the pairs.
+
+        An error names its pair: `requests[3].documents[0]`.
+        """
         request = pb.RerankBatchRequest()
-        for query, documents in queries:
-            call = RerankCall(
-                _one(query, "query"), _several(documents, "documents"), model, windows, lane, expected_fingerprint
-            )
-            request.requests.append(write_rerank_request(call))
+        for position, (query, documents) in enumerate(queries):
+            try:
+                call = RerankCall(
+                    _one(query, "query"), _several(documents, "documents"), model, windows, lane, expected_fingerprint
+                )
+                request.requests.append(write_rerank_request(call))
+            except InvalidInput as error:
+                raise within(error, f"requests[{position}]") from None
         stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
         response = await call_with_retry(
             lambda left: stub.RerankBatch(request, timeout=left, metadata=self._metadata),

@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 from sidecar.errors import ERROR_DOMAIN, WIRE, InvalidInput, SidecarError, StatusCode, UnknownModel, wire_error
 from sidecar.v1 import sidecar_pb2 as pb
 
-__all__ = ["ERROR_OF_REASON", "read_error", "read_status", "write_error", "write_status"]
+__all__ = ["ERROR_OF_REASON", "read_error", "read_status", "within", "write_error", "write_status"]
 
 DEFAULT_RETRY_SECONDS = 1.0
 """RetryInfo where the error itself does not say how long to wait."""
@@ -91,6 +91,14 @@ def read_error(message: pb.Error) -> SidecarError:
     cls = ERROR_OF_REASON.get(message.reason, SidecarError)
     retry_after = message.retry_after_ms / 1e3 if message.retry_after_ms else None
     return cls(message.message, field=message.field or None, retry_after=retry_after)
+
+
+def within(error: SidecarError, part: str) -> SidecarError:
+    """Return the same error with its field named from the whole request's point of view, in its message too."""
+    own = error.field or ""
+    field = f"{part}.{own}" if own else part
+    message = field + error.message.removeprefix(own) if own and error.message.startswith(own) else error.message
+    return type(error)(message, field=field, retry_after=error.retry_after)
 
 
 def _retry_after(error: SidecarError) -> float | None:

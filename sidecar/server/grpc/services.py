@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 from sidecar.contract.answers import write_model
 from sidecar.contract.calls import read_encode_request, read_rerank_request
+from sidecar.contract.failures import within
 from sidecar.errors import SidecarError, UnknownModel
 from sidecar.server.grpc.stream import EncodeStream
-from sidecar.server.grpc.work import Context, Work, within
+from sidecar.server.grpc.work import Context, Work
 from sidecar.server.metrics import observe
 from sidecar.v1 import sidecar_pb2 as pb
 from sidecar.v1 import sidecar_pb2_grpc as rpc

@@ -12,6 +12,7 @@ from grpc import aio
 
 from sidecar.contract.answers import write_encode_response, write_rerank_response
 from sidecar.contract.calls import EncodeCall, RerankCall
+from sidecar.contract.failures import within
 from sidecar.domain import EncodeResult, ModelKind, RerankResult
 from sidecar.errors import SidecarError, TooManyTexts
 from sidecar.inference import InferenceService
@@ -103,9 +104,3 @@ class Work:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def within(error: SidecarError, part: str) -> SidecarError:
-    """Return the same error with its field named from the whole request's point of view."""
-    field = f"{part}.{error.field}" if error.field else part
-    return type(error)(error.message, field=field, retry_after=error.retry_after)

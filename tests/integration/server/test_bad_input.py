@@ -171,6 +171,22 @@ async def test_the_client_raises_what_the_sidecar_raised(
     assert raised.value.field == field
 
 
+async def test_an_error_of_a_batch_says_which_pair_it_is_of(client: AsyncSidecarClient, channel: grpc.Channel) -> None:
+    """In its message, its field, and the violation."""
+    with pytest.raises(EmptyText, match=r"^requests\[1\]\.documents\[2\] is empty") as raised:
+        await client.rerank_batch([("q", ["a"]), ("q", ["a", "b", " "])])
+    assert raised.value.field == "requests[1].documents[2]"
+    with pytest.raises(MalformedText, match=r"^requests\[1\]\.documents\[0\]"):
+        await client.rerank_batch([("q", ["a"]), ("q", ["\ud800"])])
+    parts = [pb.RerankRequest(query="q", documents=["a"]), pb.RerankRequest(query="", documents=["a"])]
+    request = pb.RerankBatchRequest(requests=parts).SerializeToString()
+    refusal = sent_raw(channel, request, "/sidecar.v1.Reranker/RerankBatch")
+    (violation,) = refusal.detail(error_details_pb2.BadRequest).field_violations
+    assert refusal.field == violation.field == "requests[1].query"
+    assert refusal.status.message == violation.description
+    assert violation.description.startswith("requests[1].query is empty")
+
+
 async def test_limits_of_count_and_size(start_sidecar) -> None:
     sidecar = await start_sidecar(max_texts=3, max_request_bytes=5_000)
     async with AsyncSidecarClient(sidecar.target) as client:

@@ -73,8 +73,24 @@ async def test_texts_are_strings() -> None:
             await client.rerank("what", values)
         with pytest.raises(InvalidInput, match="query is no string"):
             await client.rerank(7, ["fine"])  # type: ignore[arg-type]
-        with pytest.raises(InvalidInput, match="query is no string"):
-            await client.rerank_batch([(None, ["fine"])])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("pair", "field", "message"),
+    [
+        ((None, ["fine"]), "query", "is no string"),
+        (("what", "fine"), "documents", "must be a sequence"),
+        (("what", ["fine", 7]), "documents[1]", "is no string"),
+        (("what", ["fine", "a\ud800"]), "documents[1]", "lone surrogate"),
+        (("a\ud800", ["fine"]), "query", "lone surrogate"),
+    ],
+)
+async def test_an_error_of_a_batch_names_its_pair(pair, field: str, message: str) -> None:
+    async with AsyncSidecarClient("127.0.0.1:1") as client:
+        with pytest.raises(InvalidInput, match=message) as raised:
+            await client.rerank_batch([("what", ["fine"]), pair])
+    assert raised.value.field == f"requests[1].{field}"
+    assert "documents" not in raised.value.message or f"requests[1].{field}" in raised.value.message
 
 
 async def test_a_batch_without_strings_fails_alone() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import errors
-from sidecar.contract.failures import ERROR_OF_REASON, read_error, read_status, write_error, write_status
-from sidecar.errors import WIRE, InvalidInput, SidecarError, StatusCode, UnknownModel, wire_error
+from sidecar.contract.failures import ERROR_OF_REASON, read_error, read_status, within, write_error, write_status
+from sidecar.errors import WIRE, InvalidInput, Overloaded, SidecarError, StatusCode, UnknownModel, wire_error
 from sidecar.v1 import sidecar_pb2 as pb
 
 ALL = sorted(
@@ -120,6 +120,20 @@ def test_a_reason_of_the_future_is_still_an_error_of_ours() -> None:
     assert type(got) is SidecarError
     assert got.message == "new"
     assert type(read_error(pb.Error(code=3, reason="FROM_THE_FUTURE", message="new"))) is SidecarError
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "expected", "named"),
+    [
+        ("documents[0] is empty.", "documents[0]", "requests[3].documents[0] is empty.", "requests[3].documents[0]"),
+        ("No such model.", "model", "No such model.", "requests[3].model"),
+        ("Too much.", None, "Too much.", "requests[3]"),
+    ],
+)
+def test_an_error_of_a_part_is_named_from_the_whole(message: str, field: str | None, expected: str, named: str) -> None:
+    error = within(Overloaded(message, field=field, retry_after=2.0), "requests[3]")
+    assert type(error) is Overloaded
+    assert (error.message, error.field, error.retry_after) == (expected, named, 2.0)
 
 
 def test_another_services_status_is_not_taken_for_ours() -> None:
