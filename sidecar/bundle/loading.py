@@ -33,7 +33,8 @@ class Bundle:
     def open(cls, path: Path | str, *, verify: bool = True) -> Bundle:
         """Open the bundle at `path`, a folder or a .zip file, and hash its files unless `verify` is off.
 
-        A .zip is unpacked once into the cache (`SIDECAR_CACHE`). Files that the manifest does not list are ignored.
+        A .zip is unpacked once into the cache (`SIDECAR_CACHE`), and again where its copy there was damaged. Files
+        that the manifest does not list are ignored.
         Raises BundleNotFound, ManifestInvalid, BundleCorrupt, and BundleError where the system lets nobody read it or
         write to the cache.
         """
@@ -46,9 +47,21 @@ class Bundle:
     @classmethod
     def _open(cls, path: Path, verify: bool) -> Bundle:
         if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
-            path = unpack(path)
+            return cls._open_archive(path, verify)
         if not path.is_dir():
             raise BundleNotFound(f"There is no bundle at {path}: a folder or a .zip file is needed.")
+        return cls._open_folder(path, verify)
+
+    @classmethod
+    def _open_archive(cls, archive: Path, verify: bool) -> Bundle:
+        try:
+            return cls._open_folder(unpack(archive), verify)
+        except (BundleCorrupt, ManifestInvalid):
+            # The copy in the cache may be what is damaged: the archive has the last word.
+            return cls._open_folder(unpack(archive, anew=True), verify)
+
+    @classmethod
+    def _open_folder(cls, path: Path, verify: bool) -> Bundle:
         manifest = Manifest.parse(_read_manifest(path), str(path / MANIFEST))
         bundle = cls(folder=path, manifest=manifest, fingerprint=manifest.fingerprint)
         for name in manifest.files:

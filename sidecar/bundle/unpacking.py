@@ -41,8 +41,8 @@ def cache_folder() -> Path:
         ) from None
 
 
-def unpack(archive: Path, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Path:
-    """Return the folder of the unpacked `archive`, unpacking it where that was not done before.
+def unpack(archive: Path, *, max_bytes: int = MAX_BUNDLE_BYTES, anew: bool = False) -> Path:
+    """Return the folder of the unpacked `archive`, unpacking it where that was not done before, or `anew`.
 
     The archive holds the bundle's files at its top, or in one folder. Raises BundleCorrupt for an archive that is
     damaged, larger than `max_bytes` or that names a path outside itself; ManifestInvalid without a good manifest;
@@ -51,7 +51,7 @@ def unpack(archive: Path, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Path:
     with archive.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     target = cache_folder() / "bundles" / digest
-    if (target / MANIFEST).is_file():
+    if (target / MANIFEST).is_file() and not anew:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +61,8 @@ def unpack(archive: Path, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Path:
     try:
         with zipfile.ZipFile(archive) as opened:
             _extract(opened, partial, max_bytes)
+        if anew:
+            _discard(target)
         _move(partial, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BundleCorrupt(f"{archive.name} is not a readable .zip file: {error}.") from error
@@ -112,6 +114,17 @@ def _manifest_entry(entries: dict[str, zipfile.ZipInfo]) -> zipfile.ZipInfo:
     if len(at_top or found) != 1:
         raise ManifestInvalid("The .zip file needs one manifest.json, at its top or in its one folder.")
     return entries[(at_top or found)[0]]
+
+
+def _discard(target: Path) -> None:
+    """Take a damaged copy away in one step: nobody finds half of it, and who has its files open keeps them."""
+    grave = Path(tempfile.mkdtemp(prefix=".damaged-", dir=target.parent))
+    try:
+        target.rename(grave / target.name)
+    except FileNotFoundError:
+        pass
+    finally:
+        shutil.rmtree(grave, ignore_errors=True)
 
 
 def _move(partial: Path, target: Path) -> None:

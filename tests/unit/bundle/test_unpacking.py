@@ -68,11 +68,39 @@ def test_many_processes_may_unpack_at_once(folder: Path, tmp_path: Path, cache: 
     assert [path.name for path in (cache / "bundles").iterdir()] == [found[0].name]
 
 
-def test_a_damaged_copy_in_the_cache_is_refused(folder: Path, tmp_path: Path):
+@pytest.mark.parametrize("damage", ["changed", "missing", "manifest"])
+def test_a_damaged_copy_in_the_cache_is_unpacked_again(folder: Path, tmp_path: Path, cache: Path, damage: str):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    copy = unpack(archive)
+    if damage == "missing":
+        (copy / "model.onnx").unlink()
+    else:
+        (copy / {"changed": "model.onnx", "manifest": "manifest.json"}[damage]).write_bytes(b"changed")
+    bundle = Bundle.open(archive)
+    assert bundle.folder == copy
+    assert bundle.fingerprint == Bundle.open(folder).fingerprint
+    assert [path.name for path in (cache / "bundles").iterdir()] == [copy.name]
+
+
+def test_many_who_find_a_damaged_copy_open_the_whole_one(folder: Path, tmp_path: Path, cache: Path):
     archive = zip_bundle(folder, tmp_path / "bundle.zip")
     (unpack(archive) / "model.onnx").write_bytes(b"changed")
-    with pytest.raises(BundleCorrupt):
-        Bundle.open(archive)
+    failed: list[BaseException] = []
+
+    def mend() -> None:
+        try:
+            unpack(archive, anew=True)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=mend) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert Bundle.open(archive).fingerprint == Bundle.open(folder).fingerprint
+    assert len(list((cache / "bundles").iterdir())) == 1
 
 
 def pack(archive: Path, entries: dict[str, bytes]) -> Path:
