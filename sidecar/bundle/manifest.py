@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -37,6 +38,7 @@ __all__ = [
     "ScoreActivation",
     "SpecialTokens",
     "is_inside",
+    "require_name",
 ]
 
 SCHEMA_VERSION: Final = 1
@@ -50,7 +52,8 @@ CARD = "README.md"
 """Files of a bundle."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 
 
 class Pooling(StrEnum):
@@ -297,6 +300,17 @@ class Manifest(ManifestDraft):
     def fingerprint(self) -> str:
         """sha256 of the canonical manifest, in hex: identifies this bundle's encodings for ever."""
         return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def require_name(name: str) -> str:
+    """Return a bundle's name; raise ManifestInvalid for what can't be one, before anything is made under it."""
+    if re.fullmatch(NAME.rstrip("$"), name) is None:
+        raise ManifestInvalid(
+            f"{name!r} can't be a bundle's name: 1 to 128 letters (a to z), digits, dots, dashes and underscores, the "
+            "first of them a letter or a digit.",
+            field="name",
+        )
+    return name
 
 
 def is_inside(path: str) -> bool:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -15,13 +10,14 @@ import structlog
 
 from sidecar.bundle.manifest import CARD, FOLDS, GRAPH, QUERY_WEIGHTS, TOKENIZER, Quantization
 from sidecar.bundle.writing import write_bundle
-from sidecar.errors import ExportError, ExportMismatch
+from sidecar.errors import ExportMismatch
 from sidecar.export.calibration import input_statistics
 from sidecar.export.cards import model_card
 from sidecar.export.checking import compare, make_samples
 from sidecar.export.checkpoint.reading import Checkpoint, read_checkpoint
 from sidecar.export.graph.building import build_graph
 from sidecar.export.options import CheckResult, ExportOptions, ExportReport
+from sidecar.export.placing import appearing, require_place
 from sidecar.export.recipe import Recipe, draft_manifest, make_recipe
 
 __all__ = ["export_checkpoint"]
@@ -34,15 +30,15 @@ def export_checkpoint(checkpoint: Path, out: Path, options: ExportOptions | None
 
     The fp32 graph is always built and compared with the checkpoint; with int8 the quantised graph is compared too.
     Raises UnsupportedCheckpoint for what the exporter does not know, ExportMismatch where the fp32 graph differs by
-    more than the tolerance, ExportError where an option does not fit or `out` exists and may not be replaced.
+    more than the tolerance, ExportError where an option does not fit, `out` can't be written, or exists and may not be
+    replaced: only a bundle ever is.
     """
     started = time.monotonic()
     options = options or ExportOptions()
-    if out.exists() and not options.replace and (not out.is_dir() or any(out.iterdir())):
-        raise ExportError(f"{out} exists already; remove it or allow it to be replaced.", field="out")
+    require_place(out, replace=options.replace, source=checkpoint)
     found = read_checkpoint(checkpoint)
     recipe = make_recipe(found, options)
-    with _appearing(out) as folder:
+    with appearing(out) as folder:
         fp32, int8 = _write_graph(found, recipe, options, folder)
         draft = draft_manifest(found, recipe, options, fp32.largest_weight)
         found.tokenizer.save(str(folder / TOKENIZER), pretty=False)
@@ -90,19 +86,3 @@ def _write_graph(
     statistics = input_statistics(checkpoint, recipe, options, folder) if options.calibration else ()
     build_graph(checkpoint, recipe, Quantization.INT8, options.tiles, statistics).save(graph)
     return fp32, compare(graph, samples, recipe)
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A scratch folder beside `out` that takes its place when the block ends well, and vanishes when it does not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        folder = scratch / "bundle"
-        folder.mkdir()
-        yield folder
-        if out.exists():
-            os.replace(out, scratch / "previous")
-        os.replace(folder, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

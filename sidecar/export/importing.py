@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,10 @@ from sidecar.bundle import (
     SpecialTokens,
     write_bundle,
 )
-from sidecar.bundle.manifest import CARD, GRAPH, MANIFEST, QUERY_WEIGHTS, TOKENIZER
+from sidecar.bundle.manifest import CARD, GRAPH, QUERY_WEIGHTS, TOKENIZER, require_name
 from sidecar.domain import ModelKind
 from sidecar.errors import ExportError, InvalidInput, UnsupportedCheckpoint
+from sidecar.export.placing import appearing, require_place
 from sidecar.export.ports import GraphOutput, PortNames, TrialRun, choose_inputs, open_session
 from sidecar.export.surgery import copy_graph, difference_of_two_logits
 
@@ -76,6 +76,9 @@ class ImportOptions:
     score_activation: ScoreActivation | None = None
     replace: bool = False
 
+    def __post_init__(self) -> None:
+        require_name(self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
@@ -91,20 +94,17 @@ def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
 
     The graph is run on two texts of different length, alone and padded, and on one of `max_tokens` tokens.
     Raises UnsupportedCheckpoint for a graph that no sidecar could serve, InvalidInput for a file that is missing,
-    ManifestInvalid for options that do not fit together.
+    ManifestInvalid for options that do not fit together, ExportError where `out` is taken or can't be written.
     """
     for path, what in ((model, "graph"), (options.tokenizer, "tokenizer"), (options.query_weights, "query weights")):
         if path is not None and not path.is_file():
             raise InvalidInput(f"There is no {what} at {path}.")
     if out.exists() and not options.replace:
         raise ExportError(f"{out} exists already: remove it, name another place, or replace it.")
-    if out.exists() and not (out / MANIFEST).is_file():
-        raise ExportError(f"{out} is no bundle: it is not replaced.")
+    require_place(out, replace=options.replace)
     tokenizer = _load_tokenizer(options.tokenizer)
     weights = _load_query_weights(options.query_weights, tokenizer) if options.query_weights else None
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with appearing(out) as scratch:
         copy_graph(model, scratch / GRAPH)
         found, warnings = _try_out(scratch / GRAPH, tokenizer, options)
         vocabulary_size = _vocabulary_size(found, tokenizer)
@@ -114,12 +114,6 @@ def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
         draft = _draft(model, options, found, vocabulary_size, has_query_weights=weights is not None)
         (scratch / CARD).write_text(_card(model, draft), encoding="utf-8")
         manifest = write_bundle(scratch, draft)
-        scratch.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        scratch.rename(out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return ImportReport(out, manifest, tuple(warnings))
 
 

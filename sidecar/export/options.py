@@ -19,6 +19,7 @@ from sidecar.bundle.manifest import (
     QueryTermFrequency,
     ScoreActivation,
     SpecialTokens,
+    require_name,
 )
 from sidecar.domain import ModelKind, PruningType
 from sidecar.errors import ExportError
@@ -79,6 +80,8 @@ class ExportOptions:
     replace: bool = False
 
     def __post_init__(self) -> None:
+        if self.name is not None:
+            require_name(self.name)
         if self.tiles < 1:
             raise ExportError("The vocabulary is cut into at least one tile.", field="tiles")
         if self.calibration and self.quantize is Quantization.FP32:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -72,15 +73,15 @@ def _print_bundle(bundle: Bundle, path: str) -> None:
     out.print(f"[bold]{manifest.name}[/]  {manifest.kind.value}")
     summary = card_summary(bundle.folder)
     if summary:
-        out.print(summary)
+        out.print(Text(summary))
     out.print()
     table = facts()
     table.add_row("fingerprint", bundle.fingerprint)
-    table.add_row("where", path)
+    table.add_row("where", escape(path))
     table.add_row("licence", license_text(manifest.license, non_commercial=is_non_commercial(manifest.license)))
-    table.add_row("source", manifest.source)
+    table.add_row("source", escape(manifest.source))
     if manifest.base_model:
-        table.add_row("base model", manifest.base_model)
+        table.add_row("base model", escape(manifest.base_model))
     tokens = f"{manifest.max_tokens:,}"
     if manifest.query_max_tokens:
         tokens += f" (queries {manifest.query_max_tokens:,})"
@@ -100,8 +101,8 @@ def _print_bundle(bundle: Bundle, path: str) -> None:
             table.add_row("largest weight", f"{manifest.observed_max_weight:g}")
     if manifest.graph is not None:
         inputs = (manifest.graph.input_ids, manifest.graph.attention_mask, manifest.graph.token_type_ids)
-        table.add_row("graph takes", ", ".join(name for name in inputs if name))
-        table.add_row("graph gives", f"{manifest.graph.output} ({manifest.graph.output_kind})")
+        table.add_row("graph takes", escape(", ".join(name for name in inputs if name)))
+        table.add_row("graph gives", escape(f"{manifest.graph.output} ({manifest.graph.output_kind})"))
     out.print(table)
     out.print()
     files = Table(box=None, header_style="bold", pad_edge=False)
@@ -109,7 +110,7 @@ def _print_bundle(bundle: Bundle, path: str) -> None:
     files.add_column("SIZE", justify="right")
     files.add_column("SHA256", style="dim")
     for name, size in sizes(bundle).items():
-        files.add_row(name, human_size(size), f"{manifest.files[name][:16]}…")
+        files.add_row(escape(name), human_size(size), f"{manifest.files[name][:16]}…")
     out.print(files)
 
 
@@ -213,7 +214,7 @@ def verify_model(
     table.add_row(ok, "manifest", f"{bundle.manifest.name}, fingerprint {bundle.fingerprint}")
     table.add_row(ok, "files", f"{len(bundle.manifest.files)} match their sha256, {total} in {hashed:.2f} s")
     if trial is not None:
-        table.add_row(ok, "run", f"{trial.description}, in {trial.seconds * 1_000:.1f} ms")
+        table.add_row(ok, "run", f"{escape(trial.description)}, in {trial.seconds * 1_000:.1f} ms")
     out.print(table)
 
 

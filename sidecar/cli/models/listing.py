@@ -59,7 +59,7 @@ def _list_bundles(*, as_json: bool) -> None:
         table.add_column(column.heading, justify=column.justify, overflow="fold", no_wrap=column.whole)
     for path, bundle in found:
         if isinstance(bundle, BundleError):
-            table.add_row(path.name, Text("unusable", style="bold red"))
+            table.add_row(escape(path.name), Text("unusable", style="bold red"))
         else:
             table.add_row(*(column.show(path, bundle) for column in columns))
     out.print(table)

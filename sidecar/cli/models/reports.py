@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from sidecar.bundle import Bundle
 from sidecar.bundle.licenses import is_non_commercial
@@ -29,7 +30,7 @@ def working(what: str, *, as_json: bool) -> Iterator[None]:
         yield
         return
     started = time.perf_counter()
-    error_console.print(f"{what} …", style="dim", highlight=False)
+    error_console.print(f"{escape(what)} …", style="dim", highlight=False)
     yield
     error_console.print(f"done in {time.perf_counter() - started:.1f} s", style="dim", highlight=False)
 
@@ -95,10 +96,10 @@ def print_made(bundle: Bundle, more: Sequence[tuple[str, str]] = ()) -> None:
     out = console()
     out.print(f"[bold green]{manifest.name}[/]  {manifest.kind.value}")
     table = facts()
-    table.add_row("where", f"{bundle.folder} ({human_size(sum(sizes(bundle).values()))})")
+    table.add_row("where", f"{escape(str(bundle.folder))} ({human_size(sum(sizes(bundle).values()))})")
     table.add_row("fingerprint", bundle.fingerprint)
     table.add_row("licence", license_text(manifest.license, non_commercial=is_non_commercial(manifest.license)))
-    table.add_row("source", manifest.source)
+    table.add_row("source", escape(manifest.source))
     for heading, value in more:
         table.add_row(heading, value)
     out.print(table)

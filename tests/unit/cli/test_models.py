@@ -133,6 +133,34 @@ def test_inspect_by_name_path_and_zip(run: Run, shelf: Path, tmp_path: Path):
         assert "model.onnx" in text
 
 
+def test_brackets_in_a_card_and_a_source_are_words(run: Run, tmp_path: Path):
+    """rich would take [/docs] for a tag that closes nothing, and [here] for one that styles."""
+    folder = tmp_path / "shelf" / "brackets"
+    placeholder_bundle(folder, SPARSE_ENCODER.model_copy(update={"source": "hf:a/b [fork] [/x]", "base_model": "[me]"}))
+    (folder / "README.md").write_text("# A card\n\nSee [here](https://example.org) and [/docs].\n")
+    result = run("inspect", "brackets")
+    assert result.exit_code == 0, result.exception
+    for words in ("See [here](https://example.org) and [/docs].", "hf:a/b [fork] [/x]", "[me]"):
+        assert words in result.stdout
+
+
+def test_export_replaces_no_folder_but_a_bundle(run: Run, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").touch()
+    with pytest.raises(ExportError, match="mine is no bundle: it is not replaced"):
+        run("export", "mine", "mine", "--replace")
+    with pytest.raises(ExportError, match="mine is no bundle: it is not replaced"):
+        run("pull", "somebody/model", "mine", "--replace")
+    assert (tmp_path / "mine" / "precious").exists()
+
+
+@pytest.mark.parametrize("command", [("export", "mine", "out"), ("pull", "somebody/model")])
+def test_a_name_that_no_bundle_has_is_refused_at_once(run: Run, tmp_path: Path, command: tuple[str, ...]):
+    with pytest.raises(ManifestInvalid, match="'my model' can't be a bundle's name"):
+        run(*command, "--name", "my model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_inspect_for_machines(run: Run, shelf: Path):
     printed = json.loads(run("inspect", "placeholder-cross", "--json").stdout)
     manifest = Bundle.open(shelf / "placeholder-cross").manifest

@@ -23,7 +23,7 @@ from sidecar.bundle import (
     SpecialTokens,
 )
 from sidecar.domain import ModelKind, PruningType
-from sidecar.errors import ExportError, ExportMismatch, UnsupportedCheckpoint
+from sidecar.errors import ExportError, ExportMismatch, ManifestInvalid, UnsupportedCheckpoint
 from sidecar.export import ExportOptions, export_checkpoint
 from sidecar.export import exporting as exporting_module
 
@@ -180,10 +180,28 @@ def test_an_existing_folder_is_kept_unless_it_may_be_replaced(checkpoint: Path, 
     with pytest.raises(ExportError, match="exists already"):
         export_checkpoint(checkpoint, tmp_path / "out")
     assert (tmp_path / "out" / "precious").read_text() == "keep"
+    (tmp_path / "out" / "manifest.json").write_text("of a bundle")
     export_checkpoint(checkpoint, tmp_path / "out", ExportOptions(replace=True))
     assert not (tmp_path / "out" / "precious").exists()
     Bundle.open(tmp_path / "out")
     assert siblings(tmp_path / "out") == ["checkpoint", "out"]
+
+
+def test_nothing_but_a_bundle_is_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (checkpoint, tmp_path, tmp_path / "file"):
+        with pytest.raises(ExportError, match=f"{place} is no bundle: it is not replaced"):
+            export_checkpoint(checkpoint, place, ExportOptions(replace=True))
+    (tmp_path / "manifest.json").write_text("of a bundle that was exported around its checkpoint")
+    with pytest.raises(ExportError, match="which would be replaced: name another place"):
+        export_checkpoint(checkpoint, tmp_path, ExportOptions(replace=True))
+    assert (checkpoint / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["my encoder", "../up", "", "-dash", "größe", "a" * 129, "line\n"])
+def test_a_name_that_no_bundle_has_is_refused_before_anything_is_done(name: str) -> None:
+    with pytest.raises(ManifestInvalid, match="can't be a bundle's name"):
+        ExportOptions(name=name)
 
 
 def test_the_same_checkpoint_gives_the_same_fingerprint(checkpoint: Path, tmp_path: Path) -> None:

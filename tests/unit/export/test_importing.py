@@ -188,8 +188,14 @@ def test_files_that_are_missing(tmp_path: Path, options: ImportOptions):
 
 
 def test_options_that_make_no_bundle(tmp_path: Path, options: ImportOptions):
-    with pytest.raises(ManifestInvalid, match="This makes no bundle: name") as caught:
-        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", replace(options, name="no/name"))
+    with pytest.raises(ManifestInvalid, match="This makes no bundle: license") as caught:
+        import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", replace(options, license=""))
+    assert caught.value.field == "license"
+
+
+def test_a_name_that_no_bundle_has(options: ImportOptions):
+    with pytest.raises(ManifestInvalid, match="'no/name' can't be a bundle's name") as caught:
+        replace(options, name="no/name")
     assert caught.value.field == "name"
 
 
@@ -206,6 +212,7 @@ def test_a_bundle_may_be_replaced_and_nothing_else(tmp_path: Path, options: Impo
     import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", again)
     Bundle.open(tmp_path / "out")
     (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "of-the-sea").touch()
     with pytest.raises(ExportError, match="is no bundle"):
         import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "photographs", again)
 
