@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from sidecar.bundle.manifest import Activation, Pooling
 from sidecar.errors import UnsupportedCheckpoint
+from sidecar.export.checkpoint.files import read_json, read_object
 
 __all__ = ["Layout", "find_layout"]
 
@@ -55,8 +54,8 @@ def find_layout(folder: Path) -> Layout:
     modules_file = folder / "modules.json"
     if not modules_file.is_file():
         return Layout(folder)
-    listed = _json(modules_file)
-    if not isinstance(listed, list):
+    listed = read_json(modules_file)
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "type" in entry for entry in listed):
         raise UnsupportedCheckpoint(f"{modules_file} is no list of modules.")
     modules = [_module(folder, str(entry["type"]), str(entry.get("path", ""))) for entry in listed]
     if not modules or modules[0].kind != ROUTER:
@@ -68,12 +67,14 @@ def find_layout(folder: Path) -> Layout:
 
 def _router(root: Path, folder: Path) -> Layout:
     path = folder / "router_config.json"
-    config = _json(path if path.is_file() else folder / "config.json")
-    if not isinstance(config, dict):
-        raise UnsupportedCheckpoint(f"{path} is no JSON object.")
+    config = read_object(path if path.is_file() else folder / "config.json")
+    types, structure = config.get("types"), config.get("structure")
+    if not isinstance(types, dict) or not isinstance(structure, dict):
+        raise UnsupportedCheckpoint(f"{path} names no types and structure of modules.")
+    if not all(isinstance(chain, list) and types.keys() >= {*map(str, chain)} for chain in structure.values()):
+        raise UnsupportedCheckpoint(f"{path} routes through modules whose types it does not name.")
     routes = {
-        name: [_module(folder, str(config["types"][module]), module) for module in chain]
-        for name, chain in config["structure"].items()
+        name: [_module(folder, str(types[module]), module) for module in chain] for name, chain in structure.items()
     }
     if set(routes) != {"query", "document"}:
         raise UnsupportedCheckpoint(f"{path} routes {', '.join(sorted(routes))}; query and document are expected.")
@@ -95,9 +96,7 @@ def _chain(root: Path, modules: list[_Module]) -> Layout:
         return Layout(modules[0].folder)
     if len(kinds) != 2 or kinds[0] not in TRANSFORMERS or kinds[1] != POOLING:
         raise _unknown(root, modules)
-    config = _json(modules[1].folder / "config.json")
-    if not isinstance(config, dict):
-        raise UnsupportedCheckpoint(f"{modules[1].folder / 'config.json'} is no JSON object.")
+    config = read_object(modules[1].folder / "config.json")
     pooling, activation = str(config.get("pooling_strategy", "max")), str(config.get("activation_function", "relu"))
     if pooling not in set(Pooling) or activation not in ACTIVATIONS:
         raise UnsupportedCheckpoint(f"SpladePooling with {pooling} and {activation} is not known.")
@@ -124,14 +123,4 @@ def _module(folder: Path, kind: str, path: str) -> _Module:
 
 def _static_config(folder: Path) -> Mapping[str, object]:
     path = folder / "config.json"
-    config = _json(path) if path.is_file() else {}
-    return config if isinstance(config, dict) else {}
-
-
-def _json(path: Path) -> object:
-    try:
-        return orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UnsupportedCheckpoint(f"{path} is missing.") from None
-    except orjson.JSONDecodeError as error:
-        raise UnsupportedCheckpoint(f"{path} is no JSON: {error}.") from None
+    return read_object(path) if path.is_file() else {}

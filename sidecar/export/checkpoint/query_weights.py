@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
 from tokenizers import Tokenizer
 
 from sidecar.errors import UnsupportedCheckpoint
+from sidecar.export.checkpoint.files import read_json
 from sidecar.export.checkpoint.layout import Layout
 from sidecar.export.checkpoint.weights import Weights
 
@@ -65,7 +65,7 @@ def special_terms(tokenizer: Tokenizer) -> frozenset[str]:
 
 
 def _from_json(path: Path) -> dict[str, float]:
-    content = orjson.loads(path.read_bytes())
+    content = read_json(path)
     if not isinstance(content, dict) or not all(isinstance(weight, int | float) for weight in content.values()):
         raise UnsupportedCheckpoint(f"{path} is no object of term: weight.")
     return content
@@ -78,7 +78,11 @@ def _from_vector(vector: list[float], tokenizer: Tokenizer) -> dict[str, float]:
 
 def _from_lines(path: Path) -> dict[str, float]:
     weights: dict[str, float] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnsupportedCheckpoint(f"{path} can't be read as text: {error}.") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         term, _, weight = line.rpartition("\t")

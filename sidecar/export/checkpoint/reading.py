@@ -17,6 +17,7 @@ from sidecar.export.checkpoint.card import Card, read_card
 from sidecar.export.checkpoint.layout import find_layout
 from sidecar.export.checkpoint.names import body_prefix, masked_lm_names
 from sidecar.export.checkpoint.query_weights import checked_query_weights, read_query_weights
+from sidecar.export.checkpoint.sentence_transformers import read_model_config, refuse_prompts
 from sidecar.export.checkpoint.tokenizer import model_max_length, read_tokenizer
 from sidecar.export.checkpoint.weights import Weights
 
@@ -71,6 +72,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     body = Body.of(config)
     weights = Weights.open(layout.transformer)
     head = _head(config, body, weights)
+    model_config = read_model_config(folder)
+    refuse_prompts(folder, model_config, by_side=head is not Head.SCORE)
     tokenizer = read_tokenizer(layout.transformer)
     rows = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     if rows > body.vocabulary:
@@ -96,7 +99,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         activation=layout.activation,
         query_mode=_query_mode(query_weights),
         query_weights=query_weights,
-        score_activation=_score_activation(config) if head is Head.SCORE else None,
+        score_activation=_score_activation(config, model_config) if head is Head.SCORE else None,
         card=read_card(folder),
     )
 
@@ -136,9 +139,14 @@ def _query_mode(query_weights: Mapping[str, float] | None) -> QueryMode | None:
     return QueryMode.BINARY if set(query_weights.values()) == {1.0} else QueryMode.IDF
 
 
-def _score_activation(config: Config) -> ScoreActivation:
-    """As sentence-transformers' CrossEncoder decides: the configured function, else sigmoid for one label."""
-    named = config.section("sentence_transformers").get("activation_fn")
+def _score_activation(config: Config, model_config: Mapping[str, object]) -> ScoreActivation:
+    """As sentence-transformers' CrossEncoder decides: the configured function, else sigmoid for one label.
+
+    `model_config` is what release 6 writes it to; releases before it wrote to config.json, under two names.
+    """
+    named = model_config.get("activation_fn")
+    if named is None:
+        named = config.section("sentence_transformers").get("activation_fn")
     if named is None:
         named = config.get("sbert_ce_default_activation_function")
     if named is None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sidecar.errors import UnsupportedCheckpoint
+from sidecar.export.checkpoint.files import read_object
 
 __all__ = ["Array", "Weights"]
 
@@ -21,6 +21,8 @@ _SINGLE = "model.safetensors"
 _SHARDED = "model.safetensors.index.json"
 _TORCH = "pytorch_model.bin"
 _TORCH_SHARDED = "pytorch_model.bin.index.json"
+
+_POINTER = b"version https://git-lfs"
 
 
 class Weights(Mapping[str, Array]):
@@ -71,7 +73,14 @@ def _todays_name(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
+def _require_content(path: Path) -> None:
+    with path.open("rb") as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            raise UnsupportedCheckpoint(f"{path} is a pointer of Git LFS, not the weights: run `git lfs pull` there.")
+
+
 def _safetensors(path: Path) -> dict[str, Callable[[], Array]]:
+    _require_content(path)
     try:
         # torch as framework: numpy has no bfloat16.
         opened = safe_open(path, framework="pt")
@@ -87,10 +96,14 @@ def _safetensors(path: Path) -> dict[str, Callable[[], Array]]:
 def _torch(path: Path) -> dict[str, Callable[[], Array]]:
     import torch
 
+    _require_content(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UnsupportedCheckpoint(f"{path} can't be read as plain weights: {type(error).__name__}.") from error
+
+    if not isinstance(state, dict):
+        raise UnsupportedCheckpoint(f"{path} holds no table of name: tensor, but one {type(state).__name__}.")
 
     def reader(tensor: torch.Tensor) -> Callable[[], Array]:
         return lambda: _float32(tensor)
@@ -101,7 +114,10 @@ def _torch(path: Path) -> dict[str, Callable[[], Array]]:
 def _merged(
     folder: Path, index: str, read: Callable[[Path], dict[str, Callable[[], Array]]]
 ) -> dict[str, Callable[[], Array]]:
-    shards = sorted(set(orjson.loads((folder / index).read_bytes())["weight_map"].values()))
+    places = read_object(folder / index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(shard, str) for shard in places.values()):
+        raise UnsupportedCheckpoint(f"{folder / index} has no weight_map of tensor: file.")
+    shards = sorted(set(places.values()))
     missing = [shard for shard in shards if not (folder / shard).is_file()]
     if missing:
         raise UnsupportedCheckpoint(f"{index} names {missing[0]}, which is not in {folder}.")

@@ -185,6 +185,103 @@ def test_files_that_are_no_json_are_named(checkpoint: Path, name: str, content: 
         read_checkpoint(checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer_config.json", b"{"),
+        ("tokenizer_config.json", b"[]"),
+        ("sentence_bert_config.json", b"not json"),
+        ("config_sentence_transformers.json", b"[]"),
+        ("modules.json", b'[{"path": ""}]'),
+        ("modules.json", b'["Transformer"]'),
+        ("idf.json", b"{"),
+        ("query_token_weights.txt", b"rain\t1.0\n\xff\xfe"),
+    ],
+)
+def test_damaged_files_beside_the_weights_are_named(checkpoint: Path, name: str, content: bytes) -> None:
+    (checkpoint / name).write_bytes(content)
+    with pytest.raises(UnsupportedCheckpoint, match=name.replace(".", r"\.")):
+        read_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("change", [{"types": None}, {"structure": []}, {"types": {}}, {"structure": {"query": "x"}}])
+def test_a_damaged_router_is_named(router: Path, change: dict[str, object]) -> None:
+    config = orjson.loads((router / "router_config.json").read_bytes())
+    (router / "router_config.json").write_bytes(orjson.dumps({**config, **change}))
+    with pytest.raises(UnsupportedCheckpoint, match=r"router_config\.json"):
+        find_layout(router)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"weight_map": ["a"]}', b'{"weight_map": {"a": 1}}', b"{"])
+def test_a_damaged_list_of_shards_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.safetensors.index.json").write_bytes(content)
+    with pytest.raises(UnsupportedCheckpoint, match=r"model\.safetensors\.index\.json"):
+        Weights.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_clone_without_its_large_files_is_told_how_to_get_them(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(UnsupportedCheckpoint, match=f"{name} is a pointer of Git LFS.*git lfs pull"):
+        Weights.open(tmp_path)
+
+
+def test_a_pickle_that_is_no_table_is_named(tmp_path: Path) -> None:
+    import torch
+
+    torch.save([torch.zeros(2)], tmp_path / "pytorch_model.bin")
+    with pytest.raises(UnsupportedCheckpoint, match=r"pytorch_model\.bin holds no table of name: tensor, but one list"):
+        Weights.open(tmp_path)
+
+
+# --- what sentence-transformers says beside the model ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"prompts": {"query": "search: ", "document": ""}}, "query"),
+        ({"prompts": {"passage": "passage: "}}, "passage"),
+        ({"prompts": {"own": "words: "}, "default_prompt_name": "own"}, "own"),
+    ],
+)
+def test_prompts_that_a_bundle_would_leave_out_are_refused(checkpoint: Path, said: object, named: str) -> None:
+    (checkpoint / "config_sentence_transformers.json").write_bytes(orjson.dumps(said))
+    with pytest.raises(UnsupportedCheckpoint, match=rf"puts a prompt \({named}\) before texts.*before your texts"):
+        read_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"prompts": {"query": "", "document": ""}, "default_prompt_name": None},
+        {"prompts": {"clustering": "nobody asks for it: "}},
+    ],
+)
+def test_prompts_that_nobody_gets_are_not(checkpoint: Path, said: object) -> None:
+    (checkpoint / "config_sentence_transformers.json").write_bytes(orjson.dumps(said))
+    assert read_checkpoint(checkpoint).head is Head.MASKED_LM
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(True, ["rain", "new"]), (False, ["[UNK]", "[UNK]"])])
+def test_texts_are_lowercased_where_sentence_transformers_does_it(
+    checkpoint: Path, asked: bool, expected: list[str]
+) -> None:
+    cased = orjson.loads((checkpoint / "tokenizer.json").read_bytes())
+    cased["normalizer"] = None
+    (checkpoint / "tokenizer.json").write_bytes(orjson.dumps(cased))
+    (checkpoint / "sentence_bert_config.json").write_bytes(orjson.dumps({"do_lower_case": asked}))
+    tokenizer = read_checkpoint(checkpoint).tokenizer
+    assert tokenizer.encode("RAIN NEW", add_special_tokens=False).tokens == expected
+
+
+def test_a_tokenizer_that_lowercases_is_left_alone(checkpoint: Path) -> None:
+    before = read_checkpoint(checkpoint).tokenizer.to_str()
+    (checkpoint / "sentence_bert_config.json").write_bytes(b'{"do_lower_case": true}')
+    assert read_checkpoint(checkpoint).tokenizer.to_str() == before
+
+
 # --- query weights -----------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from sidecar.bundle import ScoreActivation
 from sidecar.domain import ModelKind
 from sidecar.errors import UnsupportedCheckpoint
 from sidecar.export import ExportOptions, export_checkpoint
+from sidecar.export.checkpoint.reading import read_checkpoint
 from tests.unit.export.running import TEXTS, Graph
 
 PAIRS = [(query, text) for query in ("weather in new york", "parse the command line of a program") for text in TEXTS]
@@ -88,6 +89,44 @@ def test_score_activation_is_read_as_sentence_transformers_reads_it(
 ) -> None:
     checkpoint = with_config(tiny_cross_encoder_checkpoint, tmp_path / "checkpoint", **entry)
     assert export_checkpoint(checkpoint, tmp_path / "out").manifest.score_activation is expected
+
+
+def test_the_score_activation_of_sentence_transformers_6_comes_first(
+    tiny_cross_encoder_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Release 6 writes it beside the model's configuration, and reads that before what earlier releases left there."""
+    from sentence_transformers import CrossEncoder
+    from torch import nn
+
+    older = with_config(
+        tiny_cross_encoder_checkpoint, tmp_path / "older", sentence_transformers={"activation_fn": "torch.nn.Sigmoid"}
+    )
+    saved = tmp_path / "saved"
+    CrossEncoder(str(older), device="cpu", activation_fn=nn.Identity()).save_pretrained(str(saved))
+    assert type(CrossEncoder(str(saved), device="cpu").activation_fn) is nn.Identity
+    assert read_checkpoint(saved).score_activation is ScoreActivation.IDENTITY
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("torch.nn.modules.linear.Identity", ScoreActivation.IDENTITY), (None, ScoreActivation.SIGMOID)],
+)
+def test_the_score_activation_beside_the_configuration(
+    tiny_cross_encoder_checkpoint: Path, tmp_path: Path, named: str | None, expected: ScoreActivation
+) -> None:
+    checkpoint = with_config(tiny_cross_encoder_checkpoint, tmp_path / "c")
+    (checkpoint / "config_sentence_transformers.json").write_bytes(orjson.dumps({"activation_fn": named}))
+    assert read_checkpoint(checkpoint).score_activation is expected
+
+
+def test_a_default_prompt_of_a_cross_encoder_is_refused(tiny_cross_encoder_checkpoint: Path, tmp_path: Path) -> None:
+    checkpoint = with_config(tiny_cross_encoder_checkpoint, tmp_path / "c")
+    said = checkpoint / "config_sentence_transformers.json"
+    said.write_bytes(orjson.dumps({"prompts": {"query": "rank: "}}))
+    assert read_checkpoint(checkpoint).kind is ModelKind.CROSS_ENCODER
+    said.write_bytes(orjson.dumps({"prompts": {"query": "rank: "}, "default_prompt_name": "query"}))
+    with pytest.raises(UnsupportedCheckpoint, match=r"puts a prompt \(query\)"):
+        read_checkpoint(checkpoint)
 
 
 def test_an_unknown_score_activation_is_refused(tiny_cross_encoder_checkpoint: Path, tmp_path: Path) -> None:
