@@ -272,7 +272,8 @@ class Query:
 class Candidate:
     """A document on its way through the ranking: what each stage gave it. None: that stage did not score it.
 
-    `index` is the concrete index that it lies in: behind an alias, several documents may have one id.
+    `index` is the concrete index that it lies in, and `routing` what it was written with: behind an alias, and behind
+    several routings, several documents may have one id.
     """
 
     id: str
@@ -283,6 +284,7 @@ class Candidate:
     first_stage_score: float | None = None
     rerank_score: float | None = None
     index: str = ""
+    routing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

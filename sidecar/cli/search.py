@@ -103,7 +103,8 @@ def _clause(text: str) -> JsonObject:
 def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
     """Return the hits with their scores and texts, those of the fields `first` in front.
 
-    Where they come from several indices, which one is said: one id may stand for several documents.
+    Where they come from several indices, which one is said: one id may stand for several documents. And so is their
+    routing, where two have one id in one index.
     """
     from rich.markup import escape
     from rich.table import Table
@@ -125,10 +126,14 @@ def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
     several = len({hit.index for hit in result.hits}) > 1
     if several:
         table.add_column("index", overflow="fold")
+    routed = len({(hit.index, hit.id) for hit in result.hits}) < len(result.hits)
+    if routed:
+        table.add_column("routing", overflow="fold")
     table.add_column("document", ratio=1)
     for row, hit in enumerate(result.hits):
         cells = ["" if values[row] is None else f"{values[row]:.3f}" for _, values in scores]
         places = [escape(hit.index)] if several else []
+        places += [escape(hit.routing or "")] if routed else []
         table.add_row(str(hit.rank), *cells, *places, _document(hit, first))
     return table
 

@@ -15,12 +15,16 @@ __all__ = ["Hit", "SearchResponse"]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One hit. `source` never holds the vector; `score` is 0.0 where the search sorts by something else."""
+    """One hit. `source` never holds the vector; `score` is 0.0 where the search sorts by something else.
+
+    `routing` is the one that the document was written with; None: with none.
+    """
 
     id: str
     score: float
     source: JsonObject = field(default_factory=dict)
     index: str = ""
+    routing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,13 @@ class SearchResponse:
 
 
 def _hit(item: JsonObject) -> Hit:
-    score = item.get("_score")
+    score, routing = item.get("_score"), item.get("_routing")
     return Hit(
         id=str(item.get("_id", "")),
         score=float(score) if isinstance(score, int | float) else 0.0,
         source=as_object(item.get("_source")),
         index=str(item.get("_index", "")),
+        routing=routing if isinstance(routing, str) else None,
     )
 
 

@@ -182,7 +182,7 @@ class OwnBody:
             stage,
             replace(timings, retrieve_ms=retrieve_ms, rerank_ms=watch.lap(), total_ms=watch.total()),
         )
-        return result, frozenset(place for name, place in keys if (name, place) not in texts)
+        return result, frozenset(key[1] for key in keys if key not in texts)
 
     def _augmented(
         self, body: JsonObject, parts: Anatomy, vector: SparseVector, meta: IndexMeta, matching: Matching

@@ -9,7 +9,8 @@ from sidecar.domain import JsonObject, JsonValue, SparseVector
 from sidecar.engine import Engine, IndexMeta, PassageField, dialect_of
 from sidecar.engine.passage_field import START, TEXT
 from sidecar.engine.stored import read_hits
-from sidecar.search.identity import DocumentKey, only, raw_key_of
+from sidecar.search.asking import asked
+from sidecar.search.identity import DocumentKey, only, parts_of, raw_key_of
 
 __all__ = ["BestPassage", "Passages"]
 
@@ -47,14 +48,13 @@ class Passages:
         path = meta.vector_field
         shown: JsonObject = {"size": 1, "_source": {"includes": [f"{path}.{TEXT}", f"{path}.{START}"]}}
         clause = dialect.scored_by(path, vector, meta.fingerprint, shown=shown)
-        body: JsonObject = {
-            "query": {"bool": {"filter": [only(documents)], "must": [clause]}},
-            "size": len(documents),
-            "_source": False,
-        }
-        answer = await self._engine.search(self._index, body, timeout=timeout)
+        bodies: list[JsonObject] = [
+            {"query": {"bool": {"filter": [only(keys)], "must": [clause]}}, "size": len(keys), "_source": False}
+            for keys in parts_of(documents, clauses=len(vector))
+        ]
         found: dict[DocumentKey, BestPassage] = {}
-        for hit in read_hits(answer.raw):
+        answers = await asked(self._engine, self._index, bodies, timeout=timeout)
+        for hit in (one for answer in answers for one in read_hits(answer.raw)):
             inner = hit.get("inner_hits")
             best = _first(inner.get(path)) if isinstance(inner, Mapping) else None
             if best is not None:

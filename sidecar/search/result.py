@@ -24,10 +24,11 @@ class Contribution:
 class SearchHit:
     """A document of the answer. A score is None where that stage did not see the document.
 
-    `index` is the concrete index that it lies in: behind an alias, documents of several may have the same id. `rank`
-    counts from 1 over all pages. `first_stage_score` is the fused score (or the only retriever's); it is not
-    comparable with `rerank_score`, which is why there is no one "score". `why` and `passage` are filled on request, and
-    `passage` where the index has passages and one of them holds a term of the query.
+    `index` is the concrete index that it lies in, `routing` the one that it was written with (None: with none): behind
+    an alias, and behind several routings, several documents may have the same id. `rank` counts from 1 over all pages.
+    `first_stage_score` is the fused score (or the only retriever's); it is not comparable with `rerank_score`, which is
+    why there is no one "score". `why` and `passage` are filled on request, and `passage` where the index has passages
+    and one of them holds a term of the query.
     """
 
     id: str
@@ -40,6 +41,7 @@ class SearchHit:
     rerank_score: float | None = None
     why: tuple[Contribution, ...] = ()
     passage: BestPassage | None = None
+    routing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from sidecar.domain import Candidate, JsonObject, JsonValue, SparseVector
 from sidecar.engine import Engine, Hit, IndexMeta, PassageField, SearchResponse, dialect_of
+from sidecar.search.asking import asked
 from sidecar.search.candidates import Retrieved, first_stage
-from sidecar.search.identity import DocumentKey, key_of, only
+from sidecar.search.identity import DocumentKey, key_of, only, parts_of
 from sidecar.search.profile import Profile
 from sidecar.search.text import MAX_WORDS, few_words
 from sidecar.search.two_phase import rescore_clause, split_terms
@@ -191,12 +192,11 @@ class FirstStage:
         self, documents: Iterable[DocumentKey], shown: JsonValue, *, timeout: float
     ) -> dict[DocumentKey, Mapping[str, object]]:
         """Return the documents' fields, as far as `shown` (a `_source` clause) goes; without those that are gone."""
-        keys = list(documents)
-        if not keys:
-            return {}
-        body: JsonObject = {"query": only(keys), "size": len(keys), "_source": shown}
-        answer = await self._engine.search(self._index, body, timeout=timeout)
-        return {key_of(hit): hit.source for hit in answer.hits}
+        bodies: list[JsonObject] = [
+            {"query": only(keys), "size": len(keys), "_source": shown} for keys in parts_of(documents)
+        ]
+        answers = await asked(self._engine, self._index, bodies, timeout=timeout)
+        return {key_of(hit): hit.source for answer in answers for hit in answer.hits}
 
     def _match(self, question: Question, boost: float = 1.0, words: int = MAX_WORDS) -> JsonObject:
         clause: dict[str, JsonValue] = {"query": few_words(question.text, words)}
@@ -210,7 +210,7 @@ class FirstStage:
 
 
 def _candidate(hit: Hit) -> Candidate:
-    return Candidate(hit.id, hit.source, hit.score, index=hit.index)
+    return Candidate(hit.id, hit.source, hit.score, index=hit.index, routing=hit.routing)
 
 
 def _filtered(query: JsonObject, filters: Sequence[JsonObject]) -> JsonObject:

@@ -15,7 +15,7 @@ from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.expansion import Expansion, QueryExpander
 from sidecar.search.explain import contributions
-from sidecar.search.identity import DocumentKey, key_of, only, raw_key_of
+from sidecar.search.identity import DocumentKey, key_of, only, parts_of, raw_key_of
 from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.own_body import OwnBody
 from sidecar.search.passages import BestPassage, Passages
@@ -25,12 +25,15 @@ from sidecar.search.reranking import Head, Reranker
 from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchResult, StageTimings, raw_hits
 from sidecar.search.retrieval import FirstStage, Found, Question
 from sidecar.search.stopwatch import Stopwatch
-from sidecar.search.text import check_index, check_page, check_query, checked_clauses
+from sidecar.search.text import MAX_WORDS, check_index, check_page, check_query, checked_clauses
 
 __all__ = ["AsyncSearcher", "Filter"]
 
 Filter: TypeAlias = JsonObject | Sequence[JsonObject]
 """One query clause or several, all of which a document must match; they do not score."""
+
+EXPLAINED_ROUTINGS = 16
+"""In one request: a cluster explains each of their clauses for every hit, too."""
 
 
 class AsyncSearcher:
@@ -251,17 +254,18 @@ class AsyncSearcher:
     async def _explained(self, page: Sequence[SearchHit], question: Question, deadline: Deadline) -> list[SearchHit]:
         if not page:
             return []
-        shown = only(key_of(hit) for hit in page)
+        dialect, vector = dialect_of(question.meta), question.vector or SparseVector()
+        words = min(MAX_WORDS, len(question.text))
         bodies: list[JsonObject] = [
             {
-                "query": {"bool": {"must": [query], "filter": [shown]}},
-                "size": len(page),
+                "query": {"bool": {"must": [query], "filter": [only(keys)]}},
+                "size": len(keys),
                 "explain": True,
                 "_source": False,
             }
             for query in self._first.queries(question).values()
+            for keys in parts_of(map(key_of, page), clauses=words + len(vector), routings=EXPLAINED_ROUTINGS)
         ]
-        dialect, vector = dialect_of(question.meta), question.vector or SparseVector()
         why: dict[DocumentKey, tuple[Contribution, ...]] = {}
         for answer in await self._engine.multi_search(self.index, bodies, timeout=deadline.left()):
             for raw in raw_hits(answer.raw):
@@ -286,6 +290,7 @@ def _ranked(candidates: Sequence[Candidate], start: int) -> list[SearchHit]:
             rank=rank,
             source=candidate.source,
             index=candidate.index,
+            routing=candidate.routing,
             first_stage_score=candidate.first_stage_score,
             lexical_score=candidate.lexical_score,
             sparse_score=candidate.sparse_score,

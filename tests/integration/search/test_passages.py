@@ -231,7 +231,7 @@ async def test_a_query_of_more_terms_than_a_cluster_takes(
     clause = searcher._first.sparse_clause(many, meta)
     assert not (await engine.search(index, {"query": clause})).hits, "wolf is the lightest term"
     (place,) = await engine.mappings(index)
-    best = await searcher._passages.best([("d5", place)], many, meta, timeout=10.0)
+    best = await searcher._passages.best([("d5", place, "")], many, meta, timeout=10.0)
     assert best == {}
     assert dialect_of(meta).name == meta.dialect
 

@@ -33,6 +33,16 @@ def test_a_column_for_each_stage_that_gave_a_score() -> None:
     assert second == "2 1.000 b a wolf", "a stage that did not see the document leaves its place empty"
 
 
+def test_documents_of_one_id_are_told_apart_by_their_routing() -> None:
+    hits = [
+        SearchHit("a", rank, {"text": "a fox"}, "i", 1.0, routing=routing) for rank, routing in [(1, "[x]"), (2, None)]
+    ]
+    head, first, second = (" ".join(line.split()) for line in shown(*hits).splitlines())
+    assert head == "first stage routing document"
+    assert (first, second) == ("1 1.000 [x] a a fox", "2 1.000 a a fox")
+    assert "routing" not in shown(hits[0], SearchHit("b", 2, {}, "i", routing="y"))
+
+
 def test_a_score_of_nothing_is_a_score() -> None:
     assert "0.000" in shown(SearchHit("a", 1, {}, rerank_score=0.0))
 

@@ -29,7 +29,7 @@ def hit(name: str, *inner: JsonObject) -> JsonObject:
 
 
 def keys(*ids: str) -> list[DocumentKey]:
-    return [(name, "i") for name in ids]
+    return [(name, "i", "") for name in ids]
 
 
 def passage(text: object, start: object, score: object = 2.5) -> JsonObject:
@@ -52,8 +52,8 @@ async def test_the_same_id_in_two_indices_is_two_documents() -> None:
     other = {**hit("a", passage("a river", 0, 1.5)), "_index": "j"}
     found, _ = await best([hit("a", passage("the wolf", 7)), other], ["a"])
     assert found == {
-        ("a", "i"): BestPassage("the wolf", 7, 2.5),
-        ("a", "j"): BestPassage("a river", 0, 1.5),
+        ("a", "i", ""): BestPassage("the wolf", 7, 2.5),
+        ("a", "j", ""): BestPassage("a river", 0, 1.5),
     }
 
 
