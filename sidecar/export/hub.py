@@ -6,6 +6,7 @@ huggingface_hub does the talking, so its environment counts: `HF_ENDPOINT`, `HF_
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,24 @@ CHECKPOINT_FILES = (
 
 OTHER_RUNTIMES = ("onnx/*", "openvino/*", "coreml/*", "*/onnx/*", "*/openvino/*")
 PICKLED_WEIGHTS = ("*pytorch_model*.bin", "*pytorch_model*.bin.index.json")
+
+LOCAL = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""What this machine's own disk answers, and no network does."""
+
+TRANSPORTS = ("httpcore", "httpx", "httpx2")
+"""Packages that huggingface_hub sends requests by; what they raise is neither its own nor an OSError."""
 
 _REFERENCE = re.compile(r"^(?P<repository>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?$")
 
@@ -139,7 +158,17 @@ def _hub_errors(reference: HubReference) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise HubError(_refused(reference, _status(error))) from error
     except OSError as error:
-        raise HubError(_unreachable(reference)) from error
+        local = error.errno in LOCAL
+        raise HubError(_unwritable(error) if local else _unreachable(reference)) from error
+    except UnicodeEncodeError:
+        # Its text may hold the token.
+        raise HubError("HF_TOKEN has characters that no token has: set it anew, or remove it.") from None
+    except Exception as error:
+        # ValueError: an address that can't be taken apart.
+        if not isinstance(error, ValueError) and type(error).__module__.partition(".")[0] not in TRANSPORTS:
+            raise
+        # Its text may hold the token, or a proxy's password.
+        raise HubError(_broken(reference, type(error).__name__)) from None
 
 
 def _status(error: BaseException | None) -> int | None:
@@ -154,6 +183,25 @@ def _refused(reference: HubReference, status: int | None) -> str:
             "or remove one that has expired."
         )
     return f"The hub answered {status} for {reference.repository}: try again later."
+
+
+def _unwritable(error: OSError) -> str:
+    from huggingface_hub import constants
+
+    return (
+        f"The hub's cache ({constants.HF_HUB_CACHE}) can't be written ({error.strerror}): make room, or set HF_HOME to "
+        "a folder that can."
+    )
+
+
+def _broken(reference: HubReference, what: str) -> str:
+    from huggingface_hub import constants
+
+    return (
+        f"Talking to the hub at {constants.ENDPOINT} about {reference} failed ({what}): check HF_ENDPOINT, which "
+        "begins with https://, HF_TOKEN, and the proxy that HTTPS_PROXY names, and try again; files that are complete "
+        "are not fetched twice."
+    )
 
 
 def _unreachable(reference: HubReference) -> str:

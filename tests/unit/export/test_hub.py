@@ -171,6 +171,34 @@ def test_a_failing_hub(model_hub: Hub, client: Client):
     assert client.fetch("tiny/model")["error"] == "The hub answered 503 for tiny/model: try again later."
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"HF_ENDPOINT": "hub.example"},
+        {"HTTP_PROXY": "http://user:secret@127.0.0.1:9", "http_proxy": "http://user:secret@127.0.0.1:9"},
+        {"HTTP_PROXY": "nonsense://127.0.0.1:9", "http_proxy": "nonsense://127.0.0.1:9"},
+    ],
+)
+def test_addresses_that_are_none_and_proxies_that_are_gone(client: Client, setting: dict[str, str]):
+    error = str(client.fetch("tiny/model", **setting)["error"])
+    assert "HF_ENDPOINT" in error
+    assert "secret" not in error
+
+
+@pytest.mark.parametrize("token", ["hf_secret\u00e9", "hf_secret\x0bx"])
+def test_a_token_that_is_none_is_not_repeated(client: Client, token: str):
+    error = str(client.fetch("tiny/model", HF_TOKEN=token)["error"])
+    assert "HF_TOKEN" in error or "HF_ENDPOINT" in error
+    assert "secret" not in error
+
+
+def test_a_cache_that_can_not_be_written(client: Client, tmp_path: Path):
+    (tmp_path / "file").touch()
+    error = str(client.fetch("tiny/model", HF_HOME=str(tmp_path / "file" / "hf"))["error"])
+    assert error.startswith(f"The hub's cache ({tmp_path}/file/hf/hub) can't be written (Not a directory)")
+    assert "HF_HOME" in error
+
+
 def test_offline_from_the_cache(model_hub: Hub, client: Client):
     online = client.fetch("tiny/model")
     model_hub.requests.clear()
