@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scripts.starter.export import CALIBRATION_TEXTS
+from scripts.starter.export import RERANKER_CALIBRATION, SPARSE_CALIBRATION
 from scripts.starter.sources import source_table
 from scripts.starter.variants import ANALYSED, SHIPPED
 
@@ -141,7 +141,7 @@ one; a larger published model ranks better.
   whole length; weights under a tenth of the largest dropped
 - Queries: each term with its weight, times √n where the query has it n times: IDF on a broad corpus, adjusted in
   training, and blended with the index's own document frequencies where they were counted (`sidecar frequencies`)
-- int8 graph; its weights are rounded by their inputs on {CALIBRATION_TEXTS} training passages of every source
+- int8 graph; its weights are rounded by their inputs on {SPARSE_CALIBRATION} training passages of every source
 
 ## Scores
 
@@ -234,7 +234,7 @@ better.
 - Licence: Apache-2.0
 - Base: [{BASE}](https://huggingface.co/{BASE}) (Apache-2.0), 6 layers of 384
 - Input: [CLS] query [SEP] document [SEP] with token types
-- int8 graph; its weights are rounded by their inputs on {CALIBRATION_TEXTS} training passages of every source
+- int8 graph; its weights are rounded by their inputs on {RERANKER_CALIBRATION} training passages of every source
 
 ## Scores
 

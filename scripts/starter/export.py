@@ -16,11 +16,11 @@ from sidecar.export import ExportOptions, export_checkpoint
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
-CALIBRATION_TEXTS = 4
-"""Of each source: int8 weights are rounded by what their inputs look like on these."""
+SPARSE_CALIBRATION, RERANKER_CALIBRATION = 4, 8
+"""Passages of each source: int8 weights are rounded by what their inputs look like on these."""
 
 
-def calibration_texts(documents: Sequence[Document], of_each: int = CALIBRATION_TEXTS) -> tuple[str, ...]:
+def calibration_texts(documents: Sequence[Document], of_each: int) -> tuple[str, ...]:
     """Up to `of_each` trained passages of every source, evenly spaced in the order of the corpus."""
     sources: dict[str, list[str]] = defaultdict(list)
     for document in documents:
@@ -50,7 +50,7 @@ def sparse_options(checkpoint: Path) -> ExportOptions:
 def export_sparse(work: Workspace, out: Path, card: str | None = None, checkpoint: Path | None = None) -> Path:
     """The inference-free bundle in `out`, of `checkpoint` or else of the finished sparse encoder."""
     folder = checkpoint or work.sparse_folder
-    calibration = calibration_texts(work.corpus.documents)
+    calibration = calibration_texts(work.corpus.documents, SPARSE_CALIBRATION)
     return _export(folder, out, replace(sparse_options(folder), calibration=calibration, model_card=card))
 
 
@@ -71,7 +71,7 @@ def export_neural(work: Workspace, out: Path, card: str | None = None) -> Path:
         query_mode=QueryMode.NEURAL,
         missing_idf=None,
         query_term_frequency=None,
-        calibration=calibration_texts(work.corpus.documents),
+        calibration=calibration_texts(work.corpus.documents, SPARSE_CALIBRATION),
         model_card=card,
     )
     return _export(work.sparse_folder, out, options)
@@ -95,7 +95,7 @@ def reranker_options() -> ExportOptions:
 
 def export_reranker(work: Workspace, out: Path, card: str | None = None) -> Path:
     """The cross-encoder's int8 bundle in `out`."""
-    calibration = calibration_texts(work.corpus.documents)
+    calibration = calibration_texts(work.corpus.documents, RERANKER_CALIBRATION)
     return _export(work.reranker_folder, out, replace(reranker_options(), calibration=calibration, model_card=card))
 
 
