@@ -51,7 +51,7 @@ def only(documents: Iterable[DocumentKey]) -> JsonObject:
     the alias, and the alias may have a filter. It grows with the routings: see `parts_of`.
     """
     clauses: list[JsonValue] = []
-    for (index, routing), keys in _placed(documents).items():
+    for (index, routing), keys in _by_place(documents).items():
         filters: list[JsonValue] = [{"ids": {"values": [name for name, _, _ in keys]}}, {"term": {"_index": index}}]
         if routing:
             clauses.append({"bool": {"filter": [*filters, {"term": {"_routing": routing}}]}})
@@ -69,11 +69,11 @@ def parts_of(
     No part has more than so many `routings`.
     """
     room = max(1, min(routings, (MAX_CLAUSES - clauses) // CLAUSES_EACH))
-    placed = list(_placed(documents).values())
+    placed = list(_by_place(documents).values())
     return [[key for keys in placed[start : start + room] for key in keys] for start in range(0, len(placed), room)]
 
 
-def _placed(documents: Iterable[DocumentKey]) -> dict[tuple[str, str], list[DocumentKey]]:
+def _by_place(documents: Iterable[DocumentKey]) -> dict[tuple[str, str], list[DocumentKey]]:
     """Return the keys by index and routing."""
     placed: dict[tuple[str, str], list[DocumentKey]] = {}
     for key in documents:
