@@ -70,6 +70,7 @@ class Portal:
         self._process = os.getpid()
         self._thread = _thread
         self._closed = False
+        self._lock = threading.Lock()
         self._cleanups = ExitStack()
         self._calls: set[Future[object]] = set()
         self._portal = self._thread.hold()
@@ -96,10 +97,12 @@ class Portal:
         """
         if self._process != os.getpid():
             raise InvalidInput(f"{self._what} was made before this process was forked: {ADVICE}")
-        if self._closed:
-            raise SidecarUnavailable(f"{self._what} is closed.")
-        under_way = self._portal.start_task_soon(function, *arguments)
-        self._calls.add(under_way)
+        with self._lock:
+            # At once with the look at `_closed`: a call that begins between the two would be cut off by nobody.
+            if self._closed:
+                raise SidecarUnavailable(f"{self._what} is closed.")
+            under_way = self._portal.start_task_soon(function, *arguments)
+            self._calls.add(under_way)
         try:
             return under_way.result()
         except CancelledError:
@@ -117,18 +120,23 @@ class Portal:
 
     def close(self) -> None:
         """Cancel what is under way, run the cleanups, let go of the loop; in a forked process do nothing."""
-        if self._closed:
+        if self._process != os.getpid():
+            # The lock may have been held as the process was forked.
+            self._closed = True
             return
-        self._closed = True
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            under_way = list(self._calls)
         _open.discard(self)
-        if self._process == os.getpid():
-            # First of all: a call that goes on would open again what is closed here.
-            for call in list(self._calls):
-                call.cancel()
-            try:
-                self._cleanups.close()
-            finally:
-                self._thread.release()
+        # First of all: a call that goes on would open again what is closed here.
+        for call in under_way:
+            call.cancel()
+        try:
+            self._cleanups.close()
+        finally:
+            self._thread.release()
 
 
 _thread = _Thread()

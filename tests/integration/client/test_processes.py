@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from textwrap import dedent
 
 import pytest
@@ -254,12 +255,48 @@ def test_an_interrupt_ends_the_call_and_not_only_the_waiting() -> None:
             ended.set()
 
     portal = Portal("One")
+    # Where the tests run in a shell's background, SIGINT is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             portal.call(endless)
         assert ended.wait(PATIENCE_SECONDS)
     finally:
+        signal.signal(signal.SIGINT, before)
         portal.close()
+
+
+def test_no_call_begins_once_it_is_closed() -> None:
+    cleaned, late = threading.Event(), list[bool]()
+
+    async def cleanup() -> None:
+        cleaned.set()
+
+    async def look() -> None:
+        late.append(cleaned.is_set())
+
+    def ask(portal: Portal) -> None:
+        with suppress(SidecarUnavailable):
+            while True:
+                portal.call(look)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns in the middle of everything
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            for _ in range(100):
+                cleaned.clear()
+                portal = Portal("One")
+                portal.at_close(cleanup)
+                asking = [threads.submit(ask, portal) for _ in range(4)]
+                threading.Event().wait(0.01)
+                portal.close()
+                for one in asking:
+                    one.result(PATIENCE_SECONDS)
+    finally:
+        sys.setswitchinterval(interval)
+    assert late
+    assert not any(late)
 
 
 def test_the_loop_ends_with_the_last_that_holds_it_and_begins_anew() -> None:
