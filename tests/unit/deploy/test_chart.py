@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -142,7 +143,8 @@ def test_the_settings_file_is_one_that_serve_reads(
 def test_check_config_takes_the_default_settings_and_the_starters(
     helm: Helm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SIDECAR_CONFIG", raising=False)
+    for name in [name for name in os.environ if name.startswith("SIDECAR_")]:
+        monkeypatch.delenv(name)
     file = tmp_path / "settings.yaml"
     file.write_text(yaml.safe_dump(settings_file(rendered(helm, "default"))), encoding="utf-8")
     done = typed("serve", "--config", str(file), "--check-config")
