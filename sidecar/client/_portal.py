@@ -97,22 +97,24 @@ class Portal:
         """
         if self._process != os.getpid():
             raise InvalidInput(f"{self._what} was made before this process was forked: {ADVICE}")
-        with self._lock:
-            # At once with the look at `_closed`: a call that begins between the two would be cut off by nobody.
-            if self._closed:
-                raise SidecarUnavailable(f"{self._what} is closed.")
-            under_way = self._portal.start_task_soon(function, *arguments)
-            self._calls.add(under_way)
+        under_way: Future[object] | None = None
         try:
+            with self._lock:
+                # At once with the look at `_closed`: a call that begins between the two would be cut off by nobody.
+                if self._closed:
+                    raise SidecarUnavailable(f"{self._what} is closed.")
+                under_way = self._portal.start_task_soon(function, *arguments)
+                self._calls.add(under_way)
             return under_way.result()
         except CancelledError:
             if not self._closed:
                 raise
             raise SidecarUnavailable(f"{self._what} was closed before the answer was there.") from None
         finally:
-            # Ctrl-C ends the waiting: nobody wants the answer any more.
-            under_way.cancel()
-            self._calls.discard(under_way)
+            if under_way is not None:
+                # Ctrl-C ends the waiting: nobody wants the answer any more.
+                under_way.cancel()
+                self._calls.discard(under_way)
 
     def at_close(self, cleanup: Callable[[], Awaitable[None]]) -> None:
         """Have `cleanup` run in the loop by `close`; the last one comes first."""

@@ -249,6 +249,7 @@ def test_an_interrupt_ends_the_call_and_not_only_the_waiting() -> None:
 
     async def endless() -> None:
         try:
+            await asyncio.sleep(0.2)  # until the main thread waits
             signal.pthread_kill(main, signal.SIGINT)
             await asyncio.sleep(PATIENCE_SECONDS)
         finally:
