@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from functools import cache
 from pathlib import Path
 
 import kubernetes_validate
@@ -14,56 +12,25 @@ import yaml
 from sidecar import __version__
 from sidecar.errors import SettingsInvalid
 from sidecar.settings import Settings, load_settings
-from tests.support.deployment import EXAMPLES, known_variable, stages
-from tests.support.documentation import REPOSITORY, blocks
-from tests.support.helm import CHART, Helm, HelmRefused, Object, Rendered
+from tests.support.chart import (
+    ELSEWHERE,
+    VALUES,
+    VERSIONS,
+    chart_file,
+    container_of,
+    every_values,
+    pod_of,
+    rendered,
+    settings_file,
+    values_of,
+)
+from tests.support.deployment import known_variable, stages
+from tests.support.helm import Helm
 from tests.support.shell import typed
-
-VALUES = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*-values.yaml"))}
-
-VERSIONS = ("1.27", "1.30", "1.33", "1.37")
-"""The oldest that Chart.yaml admits, the newest that there is a schema of, and two between."""
-
-ELSEWHERE = {"ServiceMonitor", "PrometheusRule", "Certificate"}
-"""Kinds of operators, which Kubernetes has no schema of."""
-
-RENDERED: dict[str, Rendered] = {}
-
-
-def values_of(name: str) -> dict[str, object]:
-    return yaml.safe_load(VALUES[name].read_text(encoding="utf-8"))
-
-
-def rendered(helm: Helm, name: str) -> Rendered:
-    if name not in RENDERED:
-        RENDERED[name] = helm.render(values_of(name))
-    return RENDERED[name]
-
-
-def pod_of(found: Rendered) -> Object:
-    return found.one("Deployment")["spec"]["template"]
-
-
-def container_of(found: Rendered) -> Object:
-    return next(each for each in pod_of(found)["spec"]["containers"] if each["name"] == "sidecar")
-
-
-def settings_file(found: Rendered) -> dict[str, object]:
-    maps = [each for each in found.of("ConfigMap") if "settings.yaml" in each["data"]]
-    assert len(maps) == 1
-    return yaml.safe_load(maps[0]["data"]["settings.yaml"])
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return selector.items() <= labels.items()
-
-
-@cache
-def chart_file() -> dict[str, object]:
-    return yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-
-
-every_values = pytest.mark.parametrize("name", VALUES)
 
 
 def test_helm_lint_finds_nothing(helm: Helm) -> None:
@@ -345,104 +312,3 @@ def test_names_stay_within_what_kubernetes_takes(helm: Helm) -> None:
         assert len(each["metadata"]["name"]) <= 63
     assert len({each["metadata"]["name"] for each in found.of("Service")}) == 3
     assert helm.render(release="splade-sidecar").one("Deployment")["metadata"]["name"] == "splade-sidecar"
-
-
-def test_the_notes_warn_of_what_is_open(helm: Helm) -> None:
-    open_to_all = rendered(helm, "default").notes
-    assert "there is no token" in open_to_all
-    assert "there is no network policy" in open_to_all
-    closed = rendered(helm, "everything").notes
-    assert "no token" not in closed
-    assert "no network policy" not in closed
-    assert "there is no TLS" in closed
-    over_tls = rendered(helm, "tls").notes
-    assert "https://search-splade-sidecar.encoders.svc:8080" in over_tls
-    assert r"{.data.issuer\.pem}" in over_tls
-    assert "WARNING" not in over_tls
-    assert "helm -n encoders test" not in rendered(helm, "mutual-tls").notes
-
-
-def test_the_notes_name_options_that_exist(helm: Helm) -> None:
-    options = typed("setup", "--help").stdout
-    named = set(re.findall(r"(?<= )--[a-z-]+", rendered(helm, "tls").notes.partition("sidecar setup")[2]))
-    assert named == {"--index", "--engine", "--sidecar", "--sidecar-ca", "--dry-run"}
-    assert all(option in options for option in named)
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"drain": {"delaySeconds": 9}}, "readinessProbe.periodSeconds"),
-        ({"drain": {"graceSeconds": 20}}, "settings.request_timeout"),
-        ({"settings": {"request_timeout": 29}}, "settings.request_timeout"),
-        ({"terminationGracePeriodSeconds": 36}, "calls under way would be cut off"),
-        ({"terminationGracePeriodSeconds": 40, "preStopSleepSeconds": 5}, "calls under way would be cut off"),
-        ({"tls": {"existingSecret": "a", "certManager": {"enabled": True, "issuerRef": {"name": "b"}}}}, "exclude"),
-    ],
-)
-def test_values_that_do_not_go_together_are_refused(helm: Helm, values: dict[str, object], said: str) -> None:
-    with pytest.raises(HelmRefused, match=re.escape(said)):
-        helm.render(values)
-
-
-def test_the_changelog_has_the_version() -> None:
-    assert f"## [{chart_file()['version']}]" in (CHART / "CHANGELOG.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("version", ["1.30", "1.37"])
-def test_the_example_of_one_pod_is_what_the_chart_does(helm: Helm, version: str) -> None:
-    example = yaml.safe_load((EXAMPLES / "same-pod.yaml").read_text(encoding="utf-8"))
-    kubernetes_validate.validate(example, version, strict=True)
-    pod = example["spec"]["template"]["spec"]
-    own = pod["initContainers"][0]
-    _check_beside(own, container_of(rendered(helm, "default")))
-    assert own["restartPolicy"] == "Always"
-    assert pod["enableServiceLinks"] is False
-    grace = next(float(each["value"]) for each in own["env"] if each["name"] == "SIDECAR_DRAIN_GRACE")
-    assert pod["terminationGracePeriodSeconds"] > grace
-
-
-def test_the_example_for_opensearchs_chart_is_what_the_chart_does(helm: Helm) -> None:
-    example = yaml.safe_load((EXAMPLES / "opensearch-values.yaml").read_text(encoding="utf-8"))
-    (own,) = example["extraContainers"]
-    _check_beside(own, container_of(rendered(helm, "default")))
-    deployment = helm.render().one("Deployment")
-    deployment["spec"]["template"]["spec"]["containers"].append(own)
-    deployment["spec"]["template"]["spec"]["volumes"].extend(example["extraVolumes"])
-    kubernetes_validate.validate(deployment, VERSIONS[-1], strict=True)
-
-
-def _check_beside(own: Object, charts: Object) -> None:
-    """A sidecar in a pod of others is opened to that pod only, and confined as the chart confines it."""
-    variables = {each["name"]: each["value"] for each in own["env"]}
-    assert variables["SIDECAR_BIND"] == "127.0.0.1"
-    assert "SIDECAR_ADMIN_BIND" not in variables
-    assert all(map(known_variable, variables))
-    assert own["image"] == charts["image"]
-    assert own["args"] == charts["args"]
-    assert own["securityContext"].items() >= charts["securityContext"].items()
-    assert own["securityContext"]["runAsUser"] == 10_001
-    for probe in ("startupProbe", "livenessProbe"):
-        assert own[probe]["httpGet"]["path"] == charts[probe]["httpGet"]["path"]
-        assert own[probe]["httpGet"]["port"] in {port["name"] for port in own["ports"]}
-
-
-def _documented_values() -> list[str]:
-    page = REPOSITORY / "docs" / "deploy.md"
-    return [block.code for block in blocks(page) if block.language == "yaml"]
-
-
-@pytest.mark.parametrize("values", _documented_values(), ids=lambda values: values.partition(":")[0])
-def test_the_documented_values_are_taken(helm: Helm, values: str) -> None:
-    found = helm.render(yaml.safe_load(values))
-    for each in found.objects:
-        if each["kind"] not in ELSEWHERE:
-            kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
-
-
-def test_the_documented_alerts_are_those_of_the_chart(helm: Helm) -> None:
-    text = (REPOSITORY / "docs" / "deploy.md").read_text(encoding="utf-8")
-    (group,) = rendered(helm, "tls").one("PrometheusRule")["spec"]["groups"]
-    assert set(re.findall(r"^\| `(SpladeSidecar\w+)`", text, re.MULTILINE)) == {
-        rule["alert"] for rule in group["rules"]
-    }
