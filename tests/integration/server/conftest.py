@@ -1,17 +1,21 @@
-"""Raw channels to the shared sidecar: what a client that is not ours sees."""
+"""Raw channels to the shared sidecar, what a client that is not ours sees; and certificates for one of its own."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
+import trustme
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.server.process import SidecarProcess
+from sidecar.server.tls import rotation
+from tests.support.certificates import Secret, authority_pem, issued
 
 
 @pytest.fixture
@@ -24,6 +28,27 @@ def channel(sidecar_process: SidecarProcess) -> Iterator[grpc.Channel]:
 async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
     async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def clients() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secret(tmp_path: Path, authority: trustme.CA, clients: trustme.CA) -> Secret:
+    return Secret(tmp_path / "tls", issued(authority), authority_pem(clients))
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are looked at ten times a second."""
+    monkeypatch.setattr(rotation, "LOOK_SECONDS", 0.1)
 
 
 class Refusal:

@@ -1,4 +1,4 @@
-"""TLS and mutual TLS on the data ports of a real sidecar, and certificates that are replaced under its calls."""
+"""TLS and mutual TLS on the data ports of a real sidecar."""
 
 from __future__ import annotations
 
@@ -6,84 +6,23 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import grpc
 import httpx
 import pytest
 import trustme
-from cryptography import x509
 
 from sidecar.cli.connections import SidecarAddress
-from sidecar.client import AsyncSidecarClient, SidecarClient
+from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.doctor import check_routes
 from sidecar.errors import SettingsInvalid, SidecarUnavailable, Unauthenticated
 from sidecar.server.process import SidecarProcess
-from sidecar.server.tls import rotation
-from tests.support.certificates import Identity, Secret, authority_pem, issued
-from tests.support.sidecars import InProcess, StartSidecar
+from tests.support.certificates import Secret, authority_pem, issued
+from tests.support.sidecars import StartSidecar
+from tests.support.tls import TEXTS, http_status, over_tls, trusting
 
 pytestmark = pytest.mark.integration
-
-TEXTS = ["some text"]
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def clients() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def secret(tmp_path: Path, authority: trustme.CA, clients: trustme.CA) -> Secret:
-    return Secret(tmp_path / "tls", issued(authority), authority_pem(clients))
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files are looked at ten times a second."""
-    monkeypatch.setattr(rotation, "LOOK_SECONDS", 0.1)
-
-
-def over_tls(secret: Secret, **more: object) -> dict[str, object]:
-    return {"tls_certificate": secret.certificate, "tls_key": secret.key, **more}
-
-
-def trusting(authority: trustme.CA, identity: Identity | None = None, folder: Path | None = None) -> ssl.SSLContext:
-    """What an HTTP client trusts, and what it shows."""
-    context = ssl.create_default_context(cadata=authority_pem(authority).decode())
-    if identity is not None and folder is not None:
-        context.load_cert_chain(*identity.write(folder, "client"))
-    return context
-
-
-def http_status(server: InProcess, context: ssl.SSLContext) -> int:
-    url = f"https://127.0.0.1:{server.http_port}/v1/encode"
-    return httpx.post(url, json={"texts": TEXTS}, verify=context, timeout=60.0, trust_env=False).status_code
-
-
-def shown_serial(port: int) -> int:
-    """The serial number of the certificate that a new connection is shown."""
-    pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=30.0)
-    return x509.load_pem_x509_certificate(pem.encode()).serial_number
-
-
-async def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.05)
-
-
-def metric(server: InProcess, certificate: str) -> float:
-    name = f'sidecar_tls_certificate_expiration_timestamp_seconds{{certificate="{certificate}"}}'
-    text = httpx.get(f"{server.admin_url}/metrics", timeout=30.0).text
-    return float(next(line for line in text.splitlines() if line.startswith(name)).split()[-1])
 
 
 async def test_both_data_ports_speak_tls_and_nothing_else(
@@ -238,108 +177,6 @@ async def test_doctor_calls_the_routes_of_connectors_over_tls(
     ):
         assert [one.check for one in found] == ["connector", "connector"]
         assert "does not answer" in found[0].what
-
-
-# --- certificates that are replaced -------------------------------------------------------------------------------
-
-
-async def test_a_new_certificate_is_for_new_connections_and_open_ones_go_on(
-    start_sidecar: StartSidecar, often: None, secret: Secret, authority: trustme.CA, clients: trustme.CA, tmp_path: Path
-) -> None:
-    server = await start_sidecar(**over_tls(secret))
-    old = await asyncio.to_thread(shown_serial, server.grpc_port)
-    assert await asyncio.to_thread(shown_serial, server.http_port) == old
-    new = issued(authority, days=60)
-    going_on = asyncio.Event()
-
-    async def batches() -> AsyncIterator[Sequence[str]]:
-        yield TEXTS
-        await going_on.wait()
-        yield TEXTS
-
-    async with (
-        AsyncSidecarClient(server.target, root_certificates=authority_pem(authority), timeout=60.0) as client,
-        httpx.AsyncClient(verify=trusting(authority), timeout=60.0, trust_env=False) as http,
-    ):
-        # One resumption more than none would hide a connection that was cut.
-        outcomes = client.encode_stream(batches(), resumptions=0)
-        assert (await anext(outcomes)).unwrap().encodings
-        url = f"https://127.0.0.1:{server.http_port}/v1/models"
-        before = (await http.get(url)).extensions["network_stream"].get_extra_info("ssl_object")
-
-        secret.replace(new, authority_pem(clients))
-        await eventually(lambda: shown_serial(server.http_port) == shown_serial(server.grpc_port) == new.serial)
-
-        going_on.set()
-        assert (await anext(outcomes)).unwrap().encodings
-        assert [outcome async for outcome in outcomes] == []
-        after = (await http.get(url)).extensions["network_stream"].get_extra_info("ssl_object")
-        assert after is before, "the connection was opened anew"
-    assert old != new.serial
-    assert await asyncio.to_thread(metric, server, "server") == new.expires_at
-
-
-async def test_a_new_authority_of_clients_is_for_new_connections(
-    start_sidecar: StartSidecar, often: None, secret: Secret, authority: trustme.CA, clients: trustme.CA, tmp_path: Path
-) -> None:
-    server = await start_sidecar(**over_tls(secret, tls_client_ca=secret.authorities))
-    later = trustme.CA()
-    known, newcomer = issued(clients), issued(later)
-
-    def enters(identity: Identity) -> bool:
-        context = trusting(authority, identity, tmp_path)
-        try:
-            over_http = http_status(server, context) == 200
-        except httpx.TransportError:
-            over_http = False
-        with SidecarClient(
-            server.target,
-            root_certificates=authority_pem(authority),
-            certificate_chain=identity.certificate,
-            private_key=identity.key,
-            timeout=60.0,
-        ) as client:
-            try:
-                over_grpc = bool(client.encode(TEXTS).encodings)
-            except SidecarUnavailable:
-                over_grpc = False
-        assert over_http == over_grpc
-        return over_http
-
-    assert await asyncio.to_thread(enters, known)
-    assert not await asyncio.to_thread(enters, newcomer)
-    new = issued(authority, days=60)
-    secret.replace(new, authority_pem(later))
-    await eventually(lambda: metric(server, "server") == new.expires_at)
-    assert await asyncio.to_thread(enters, newcomer)
-    assert not await asyncio.to_thread(enters, known)
-
-
-async def test_a_bad_new_pair_keeps_the_old_one_and_is_one_line(
-    secret: Secret, authority: trustme.CA, clients: trustme.CA, tiny_sparse_bundle: Path
-) -> None:
-    settings = {"threads": 1, "tls_certificate": secret.certificate, "tls_key": secret.key}
-    with SidecarProcess([tiny_sparse_bundle], settings=settings) as process:
-        port = int(process.target.rpartition(":")[2])
-        old = shown_serial(port)
-        good = issued(authority)
-        secret.replace(Identity(good.certificate, issued(authority).key), authority_pem(clients))
-        await eventually(lambda: "the new certificate is refused" in process.log_text())
-        assert shown_serial(port) == old
-        # Twice the time in which it would be said again.
-        await asyncio.sleep(2 * rotation.LOOK_SECONDS)
-        assert shown_serial(port) == old
-        (line,) = [one for one in process.log_text().splitlines() if "refused" in one]
-        assert "does not fit" in line
-        secret.replace(good, authority_pem(clients))
-        await eventually(lambda: shown_serial(port) == good.serial)
-        assert "certificate replaced" in process.log_text()
-        key = good.key.splitlines()[1].decode()
-        assert key not in process.log_text()
-        assert process.http_url.startswith("https://")
-
-
-# --- connections ---------------------------------------------------------------------------------------------------
 
 
 async def test_idle_connections_do_not_hold_up_the_end(
