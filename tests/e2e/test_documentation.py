@@ -16,12 +16,32 @@ from tests.support.nodes import Node
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
-def test_every_page_has_a_heading_and_no_dead_relative_link() -> None:
-    for page in pages():
-        text = page.read_text(encoding="utf-8")
-        assert text.startswith("# "), page
-        for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)[^)]*\)", text):
-            assert (page.parent / target).exists(), f"{page.relative_to(REPOSITORY)} links to {target}"
+def linked_pages() -> list[Path]:
+    """Every page whose links are looked at: those that are run, the model cards, and what lies beside the code."""
+    beside = [REPOSITORY / "CHANGELOG.md", REPOSITORY / "mappings" / "README.md"]
+    return [
+        *pages(),
+        *beside,
+        *sorted(REPOSITORY.glob("models/*/README.md")),
+        *sorted(REPOSITORY.glob("deploy/**/*.md")),
+    ]
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", linked_pages(), ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_page_has_a_heading_and_no_dead_link_or_anchor(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    for target, anchor in re.findall(r"\]\((?!https?://|mailto:)([^)#]*)(?:#([^)]*))?\)", text):
+        there = page.parent / target if target else page
+        assert there.exists(), f"links to {target}"
+        assert not anchor or anchor in headings(there), f"links to {target}#{anchor}"
 
 
 def _runnable(page: Path) -> bool:
