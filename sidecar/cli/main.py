@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar import __version__
+from sidecar.cli.help import lay_out
 from sidecar.errors import DocumentsNotWritten, SidecarError
 
 __all__ = ["app", "main"]
@@ -83,6 +84,7 @@ def _root(
 
 for _group in GROUPS:
     import_module(f"sidecar.cli.{_group}").register(app)
+lay_out(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

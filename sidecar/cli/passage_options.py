@@ -16,17 +16,19 @@ __all__ = ["PassageLimitOption", "PassageStrideOption", "PassageWordsOption", "P
 PassagesOption: TypeAlias = Annotated[
     bool, typer.Option("--passages", help="A vector for each passage of a document; the best one counts (MaxP).")
 ]
-PassageWordsOption: TypeAlias = Annotated[int | None, typer.Option("--passage-words", help="Words of a passage: 150.")]
+PassageWordsOption: TypeAlias = Annotated[
+    int | None, typer.Option("--passage-words", help="Words of a passage. Default: 150.")
+]
 PassageStrideOption: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--passage-stride", help="Words from the beginning of a passage to that of the next: half of its words."
+        "--passage-stride", help="Words from the beginning of a passage to that of the next. Default: half of them."
     ),
 ]
 PassageLimitOption: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--passage-limit", help="Passages of a document, at most: 64. What lies behind is counted as truncated."
+        "--passage-limit", help="Passages of a document, at most; what lies behind counts as truncated. Default: 64."
     ),
 ]
 

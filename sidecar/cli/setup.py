@@ -41,13 +41,13 @@ def setup(
     encoder: SidecarAddress,
     model: ServedModelOption = None,
     source_field: Annotated[
-        list[str] | None, typer.Option(help="Field whose text is encoded; may be given several times. title, text.")
+        list[str] | None, typer.Option(help="Field whose text is encoded; several times. Default: title, text.")
     ] = None,
     lexical_field: Annotated[
         str | None, typer.Option(help="Field that words are searched in. A new index gets `content`.")
     ] = None,
     vector_field: Annotated[
-        str | None, typer.Option(help="Field of the vectors; splade, or splade_passages with --passages.")
+        str | None, typer.Option(help="Field of the vectors. Default: splade; with --passages splade_passages.")
     ] = None,
     hash_field: Annotated[str, typer.Option(help="Field of the hash of the encoded text.")] = "splade_hash",
     shards: Annotated[int | None, typer.Option(min=1, help="Shards of a new index.")] = None,
