@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from sidecar import settings as settings_module
+import sidecar
 from sidecar.errors import SettingsInvalid
-from sidecar.settings import Settings, load_settings, unread_variables
+from sidecar.settings import READ_ELSEWHERE, Settings, load_settings, unread_variables
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +161,7 @@ def test_variables_that_nothing_reads_are_found_with_what_they_resemble(monkeypa
 
 
 def test_every_variable_that_a_command_reads_is_known() -> None:
-    package = Path(settings_module.__file__).parent
+    package = Path(sidecar.__file__).parent
     named = {
         name
         for file in package.rglob("*.py")
@@ -170,7 +170,7 @@ def test_every_variable_that_a_command_reads_is_known() -> None:
     settings = {f"SIDECAR_{name}".upper() for name in Settings.model_fields}
     wire_reasons = {"SIDECAR_UNAVAILABLE"}
     assert {"SIDECAR_ENGINE", "SIDECAR_BUNDLES", "SIDECAR_TARGET"} <= named
-    assert named <= settings | settings_module.READ_ELSEWHERE | wire_reasons
+    assert named <= settings | READ_ELSEWHERE | wire_reasons
 
 
 def test_a_version_of_tls_may_be_a_number_as_in_yaml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
