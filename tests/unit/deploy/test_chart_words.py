@@ -52,11 +52,36 @@ def test_the_notes_name_options_that_exist(helm: Helm) -> None:
         ({"terminationGracePeriodSeconds": 36}, "calls under way would be cut off"),
         ({"terminationGracePeriodSeconds": 40, "preStopSleepSeconds": 5}, "calls under way would be cut off"),
         ({"tls": {"existingSecret": "a", "certManager": {"enabled": True, "issuerRef": {"name": "b"}}}}, "exclude"),
+        ({"tls": {"existingSecret": "a", "clientCASecret": "b"}}, "no client would be asked"),
+        ({"tls": {"clientCAKey": "ca.crt"}}, "without TLS, no client shows a certificate"),
+        ({"ports": {"http": 9090}}, "must be three numbers"),
+        ({"service": {"httpPort": 50051}}, "must be two numbers"),
+        ({"autoscaling": {"enabled": True, "minReplicas": 7}}, "maxReplicas (6) must not be below"),
+        ({"metrics": {"serviceMonitor": {"enabled": True, "interval": "5s"}}}, "Prometheus would not scrape"),
+        ({"metrics": {"serviceMonitor": {"enabled": True, "scrapeTimeout": "1m1ms", "interval": "1m"}}}, "not scrape"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(helm: Helm, values: dict[str, object], said: str) -> None:
     with pytest.raises(HelmRefused, match=re.escape(said)):
         helm.render(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"metrics": {"serviceMonitor": {"enabled": True, "interval": "1m30s", "scrapeTimeout": "90s"}}},
+        {"metrics": {"serviceMonitor": {"interval": "5s"}}},
+        {"autoscaling": {"minReplicas": 7}},
+        {"autoscaling": {"enabled": True, "minReplicas": 6}},
+    ],
+)
+def test_values_that_go_together_are_taken(helm: Helm, values: dict[str, object]) -> None:
+    assert helm.render(values).one("Deployment")
+
+
+def test_the_notes_read_a_key_of_any_name(helm: Helm) -> None:
+    notes = helm.render({"auth": {"existingSecret": "sidecar", "secretKey": "token.txt"}}).notes
+    assert r"-o jsonpath='{.data.token\.txt}' | base64 -d" in notes
 
 
 def test_the_changelog_has_the_version() -> None:

@@ -95,6 +95,8 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         {"tls": {"certManager": {"enabled": True}}},
         {"drain": {"delaySeconds": -1}},
         {"readinessProbe": {"httpGet": {"path": "/"}}},
+        {"livenessProbe": {"successThreshold": 2}},
+        {"startupProbe": {"successThreshold": 2}},
         {"podDisruptionBudget": {"maxUnavailable": 0}},
         {"metrics": {"prometheusRule": {"errorShare": 5}}},
         {"metrics": {"serviceMonitor": {"interval": "often"}}},

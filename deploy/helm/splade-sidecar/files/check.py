@@ -13,12 +13,16 @@ PATIENCE_SECONDS = 120.0
 TEXT = "Airflow separates, lift drops."
 
 ca = os.environ.get("SIDECAR_CA")
+given = ca is not None and Path(ca).exists()
+if ca is not None and not given:
+    print(f"there is no {ca} (tls.caKey): public authorities are trusted")
 deadline = time.monotonic() + PATIENCE_SECONDS
 
 with SidecarClient(
     os.environ["SIDECAR_TARGET"],
     token=os.environ.get("SIDECAR_AUTH_TOKEN"),
-    root_certificates=Path(ca).read_bytes() if ca else None,
+    root_certificates=Path(ca).read_bytes() if given else None,
+    tls=ca is not None,
 ) as sidecar:
     while True:
         try:

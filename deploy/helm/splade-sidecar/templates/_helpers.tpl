@@ -99,6 +99,42 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
+{{/* Values that Kubernetes, Prometheus or the sidecar would refuse later, or that would be passed over. */}}
+{{- define "splade-sidecar.checkTogether" -}}
+{{- if and .Values.tls.clientCASecret (not .Values.tls.clientCAKey) -}}
+{{- fail "tls.clientCASecret needs tls.clientCAKey, the key in it: without, no client would be asked for a certificate." -}}
+{{- end -}}
+{{- if and .Values.tls.clientCAKey (not (include "splade-sidecar.tlsSecret" .)) -}}
+{{- fail "tls.clientCAKey needs tls.existingSecret or tls.certManager.enabled: without TLS, no client shows a certificate." -}}
+{{- end -}}
+{{- if ne (list .Values.ports.grpc .Values.ports.http .Values.ports.admin | uniq | len) 3 -}}
+{{- fail "ports.grpc, ports.http and ports.admin must be three numbers." -}}
+{{- end -}}
+{{- if eq (int .Values.service.grpcPort) (int .Values.service.httpPort) -}}
+{{- fail "service.grpcPort and service.httpPort must be two numbers." -}}
+{{- end -}}
+{{- with .Values.autoscaling -}}
+{{- if and .enabled (lt (int .maxReplicas) (int .minReplicas)) -}}
+{{- fail (printf "autoscaling.maxReplicas (%v) must not be below autoscaling.minReplicas (%v)." .maxReplicas .minReplicas) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.metrics.serviceMonitor -}}
+{{- if and .enabled (gt (include "splade-sidecar.milliseconds" .scrapeTimeout | int) (include "splade-sidecar.milliseconds" .interval | int)) -}}
+{{- fail (printf "metrics.serviceMonitor.scrapeTimeout (%s) must not be above its interval (%s): Prometheus would not scrape." .scrapeTimeout .interval) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A duration such as 1m30s. */}}
+{{- define "splade-sidecar.milliseconds" -}}
+{{- $unit := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|s|m|h)" . -1 -}}
+{{- $sum = add $sum (mul (regexFind "[0-9]+" .) (get $unit (regexFind "[a-z]+" .))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
 {{- define "splade-sidecar.tlsSecret" -}}
 {{- if and .Values.tls.certManager.enabled .Values.tls.existingSecret -}}
 {{- fail "tls.existingSecret and tls.certManager.enabled exclude each other: cert-manager makes the secret." -}}
@@ -121,6 +157,18 @@ httpGet:
 {{- if or (and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) 1)) (and (not .Values.autoscaling.enabled) (gt (int .Values.replicaCount) 1)) -}}
 true
 {{- end -}}
+{{- end -}}
+
+{{/* Whether there is a pod of `helm test`, and its labels: not those that the Services select, which would send their callers there. */}}
+{{- define "splade-sidecar.tested" -}}
+{{- if and .Values.tests.enabled (not (and (include "splade-sidecar.tlsSecret" .) .Values.tls.clientCAKey)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.testSelector" -}}
+app.kubernetes.io/name: {{ include "splade-sidecar.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "splade-sidecar.tokenVariable" -}}
