@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 import sys
 from pathlib import Path
 from types import UnionType
@@ -61,6 +62,7 @@ def register(app: typer.Typer) -> None:
 
 def run(settings: Settings) -> None:
     """Serve, and end the process if a thread is still busy with a model that nobody waits for any more."""
+    _leave_when_asked()
     # gRPC writes a line of its own, not JSON, for every stranger whose handshake fails; it reads this as it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     import structlog
@@ -76,6 +78,15 @@ def run(settings: Settings) -> None:
     if ending is Ending.LEFT_EARLY:
         sys.stderr.flush()
         os._exit(0)
+
+
+def _leave_when_asked() -> None:
+    """End on SIGTERM and SIGINT until `sidecar.server.app.serve` handles them, seconds later: imports take that long.
+
+    To process 1 of a container the kernel gives no signal that nobody handles: it would be lost.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def require_usable(settings: Settings) -> None:

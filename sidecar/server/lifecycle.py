@@ -9,12 +9,9 @@ schedulers drained, models closed.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TypeVar
 
 import orjson
 import structlog
@@ -26,6 +23,7 @@ from sidecar.server.admin import create_admin_app
 from sidecar.server.files import connections_within
 from sidecar.server.grpc import GrpcServer
 from sidecar.server.http import create_http_app
+from sidecar.server.in_thread import in_thread
 from sidecar.server.incidents import whereabouts
 from sidecar.server.listeners import HttpServer, check_port, open_port
 from sidecar.server.ready_file import ReadyFile
@@ -41,8 +39,6 @@ ADMIN_SHARE, DATA_SHARE = 1 / 8, 1 / 4
 """Of the files that can be opened yet, for the admin port's connections and then for those of each data port."""
 
 log = structlog.get_logger(__name__)
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,7 @@ class Lifecycle:
         )
         left = max(settings.drain_grace - (time.monotonic() - begin), 0.0)
         if self._service is not None:
-            await _in_thread(partial(self._service.close, left))
+            await in_thread(partial(self._service.close, left))
         self._close_tls()
         if self._admin is not None:
             await self._admin.stop(ADMIN_GRACE_SECONDS)
@@ -139,12 +135,12 @@ class Lifecycle:
         await self._admin.start()
         log.info("admin port open", address=settings.admin_bind, port=self._admin.port)
 
-        bundles = await _in_thread(lambda: open_bundles(settings))
+        bundles = await in_thread(lambda: open_bundles(settings))
         for bundle in bundles:
             log.info("bundle verified", bundle=bundle.manifest.name, fingerprint=bundle.fingerprint)
-        service = await _in_thread(lambda: InferenceService.load(bundles, settings))
+        service = await in_thread(lambda: InferenceService.load(bundles, settings))
         begin = time.monotonic()
-        await _in_thread(service.warm_up)
+        await in_thread(service.warm_up)
         self._service = service
         metrics.watch(service)
         log.info("warmed up", seconds=round(time.monotonic() - begin, 3))
@@ -159,8 +155,9 @@ class Lifecycle:
         )
         credentials = None if self._tls is None else self._tls.grpc_credentials()
         self._grpc = GrpcServer(service, settings, connections=connections, credentials=credentials)
-        self.state.become_ready(service.models(), threads=service.threads, providers=service.providers)
         grpc_port = await self._grpc.start()
+        # Whoever is told so by the probe may call at once: the HTTP port takes connections already.
+        self.state.become_ready(service.models(), threads=service.threads, providers=service.providers)
         await self._http.start()
         ports = Ports(grpc_port, self._http.port, self._admin.port)
         self._ready_file.write(orjson.dumps(asdict(ports)))
@@ -168,7 +165,7 @@ class Lifecycle:
         return ports
 
     async def _open_tls(self) -> None:
-        self._tls = await _in_thread(lambda: Tls.load(self.settings))
+        self._tls = await in_thread(lambda: Tls.load(self.settings))
         log.info("tls", **posture(self.settings), **({} if self._tls is None else self._tls.facts()))
         if self._tls is not None:
             self._tls.watch()
@@ -182,29 +179,3 @@ class Lifecycle:
 def open_bundles(settings: Settings) -> tuple[Bundle, ...]:
     """Open and verify what `settings.models` names; the starters where it names nothing."""
     return tuple(Bundle.open(find_bundle(name)) for name in settings.models or STARTERS)
-
-
-async def _in_thread(work: Callable[[], _Result]) -> _Result:
-    """Run `work` in a daemon thread: unlike an executor's, it does not keep a process from ending in the middle."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_Result] = loop.create_future()
-
-    def settle(result: _Result | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        try:
-            result, error = work(), None
-        except BaseException as raised:
-            result, error = None, raised
-        # The loop may be gone by now: the process is ending and nobody waits.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="lifecycle", daemon=True).start()
-    return await future

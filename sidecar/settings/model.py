@@ -105,9 +105,21 @@ class Settings(BaseSettings):
     @field_validator("auth_token")
     @classmethod
     def _token_is_one(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and not token.get_secret_value().strip():
+        if token is None:
+            return None
+        text = token.get_secret_value()
+        if not text.strip():
             raise ValueError("must not be empty")
+        if text != text.strip() or not text.isprintable():
+            raise ValueError("must be one line without white space around it: no header can hold such a token")
         return token
+
+    @field_validator("bind", "admin_bind")
+    @classmethod
+    def _address_is_named(cls, address: str) -> str:
+        if not address.strip():
+            raise ValueError("must not be empty: name an address of this machine, or 0.0.0.0 for all")
+        return address
 
     @field_validator("tls_certificate", "tls_key", "tls_client_ca", mode="before")
     @classmethod

@@ -86,6 +86,12 @@ def test_models_from_the_environment_are_comma_separated(monkeypatch: pytest.Mon
         ({"drain_grace": 1e12}, "drain_grace"),
         ({"auth_token": ""}, "auth_token"),
         ({"auth_token": " \n"}, "auth_token"),
+        # What a secret made from a file, or by echo, ends with: no caller could ever send it.
+        ({"auth_token": "s3cret\n"}, "auth_token"),
+        ({"auth_token": " s3cret"}, "auth_token"),
+        ({"auth_token": "s3\r\ncret"}, "auth_token"),
+        ({"bind": ""}, "bind"),
+        ({"admin_bind": " "}, "admin_bind"),
         ({"tls_certificate": ""}, "tls_certificate"),
         ({"tls_certificate": "c.pem"}, "tls_key"),
         ({"tls_key": "k.pem"}, "tls_key"),

@@ -21,7 +21,10 @@ __all__ = ["Contents", "Credentials", "TlsFiles", "shown_time"]
 ATTEMPTS = 3
 """How often files are read that change in the middle: whoever replaces them does so once."""
 
+PEM_LINE = 64
+
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+KEY = re.compile(rb"-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----(.+?)-----END \1-----", re.DOTALL)
 ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 
 KEYS_OF_GRPC = (
@@ -50,6 +53,22 @@ class Contents:
     certificate: bytes
     key: bytes = field(repr=False)
     client_ca: bytes | None
+
+    def plain(self) -> Self:
+        """Return the same without what stands around certificates and key, once they were checked.
+
+        BoringSSL stumbles over a byte order mark, or blanks at the beginning of a line, that OpenSSL passes over.
+        """
+        key = KEY.search(self.key)
+        if key is None:
+            raise AssertionError("A key that was taken is none; this is a bug.")
+        label, body = key[1], b"".join(key[2].split())
+        lines = [body[at : at + PEM_LINE] for at in range(0, len(body), PEM_LINE)]
+        return type(self)(
+            _plain_certificates(self.certificate),
+            b"\n".join((b"-----BEGIN " + label + b"-----", *lines, b"-----END " + label + b"-----", b"")),
+            None if self.client_ca is None else _plain_certificates(self.client_ca),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +146,9 @@ class TlsFiles:
         if self.client_ca is not None and contents.client_ca is not None:
             authorities, client_ca_expires_at = _authorities(contents.client_ca, self.client_ca)
             if self.http_mutual:
+                # As at the gRPC port: what the file holds is trusted by itself, an intermediate authority without its
+                # root too.
+                context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
                 context.load_verify_locations(cadata=authorities)
                 context.verify_mode = ssl.CERT_REQUIRED
         return Credentials(contents, context, expires_at, client_ca_expires_at)
@@ -227,7 +249,18 @@ def _certificates(content: bytes, path: Path, setting: str) -> list[str]:
     return found
 
 
+def _plain_certificates(content: bytes) -> bytes:
+    found = CERTIFICATE.findall(content.decode("ascii", "replace"))
+    return "".join(ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(one)) for one in found).encode()
+
+
 def _leaf(content: bytes, path: Path) -> str:
+    if b"----------BEGIN" in content:
+        raise SettingsInvalid(
+            f"tls_certificate {path} lacks a line end between two of its certificates, as cat leaves it: put each"
+            " -----BEGIN on a line of its own.",
+            field="tls_certificate",
+        )
     return _certificates(content, path, "tls_certificate")[0]
 
 

@@ -12,6 +12,8 @@ import structlog
 
 from sidecar.errors import SettingsInvalid
 from sidecar.server import metrics
+from sidecar.server.in_thread import in_thread
+from sidecar.server.incidents import whereabouts
 from sidecar.server.tls.files import Credentials, TlsFiles, shown_time
 from sidecar.settings import Settings
 
@@ -125,8 +127,12 @@ class Tls:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            # A file system that hangs must not hold up the calls.
-            await asyncio.to_thread(self.look)
+            try:
+                # A file system that hangs must hold up neither the calls nor the end of the process.
+                await in_thread(self.look)
+            except Exception as error:
+                # Whatever it was, the next look may find better files.
+                log.error("the certificate files could not be looked at", **whereabouts(error))
 
     def _publish(self) -> None:
         expiry = {"server": self._current.expires_at, "client_ca": self._current.client_ca_expires_at}
@@ -134,5 +140,5 @@ class Tls:
 
 
 def _configuration(credentials: Credentials) -> grpc.ServerCertificateConfiguration:
-    contents = credentials.contents
+    contents = credentials.contents.plain()
     return grpc.ssl_server_certificate_configuration([(contents.key, contents.certificate)], contents.client_ca)

@@ -160,6 +160,24 @@ async def test_the_error_that_ended_the_start_is_the_one_that_is_raised(
     assert lifecycle._http is None
 
 
+async def test_nobody_is_sent_to_a_grpc_port_that_is_not_open_yet(
+    tiny_bundles: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready: list[bool] = []
+    start = GrpcServer.start
+
+    async def watched(server: GrpcServer) -> int:
+        ready.append(lifecycle.state.ready)
+        return await start(server)
+
+    monkeypatch.setattr(GrpcServer, "start", watched)
+    lifecycle = Lifecycle(settings(tiny_bundles))
+    await lifecycle.start()
+    ready.append(lifecycle.state.ready)
+    await lifecycle.stop()
+    assert ready == [False, True]
+
+
 async def test_two_sidecars_never_share_a_port(start_sidecar, tiny_bundles: tuple[Path, ...]) -> None:
     first = await start_sidecar()
     for name in ("grpc_port", "http_port", "admin_port"):

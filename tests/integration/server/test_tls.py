@@ -18,7 +18,7 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.doctor import check_routes
 from sidecar.errors import SettingsInvalid, SidecarUnavailable, Unauthenticated
 from sidecar.server.process import SidecarProcess
-from tests.support.certificates import Secret, authority_pem, issued
+from tests.support.certificates import Identity, Secret, authority_pem, issued
 from tests.support.sidecars import StartSidecar
 from tests.support.tls import TEXTS, http_status, over_tls, trusting
 
@@ -96,6 +96,44 @@ async def test_mutual_tls_lets_in_who_shows_a_certificate_of_the_authority(
     async with httpx.AsyncClient(timeout=30.0) as http:
         info = (await http.get(f"{server.admin_url}/buildinfo")).json()
     assert info["tls"] == {"grpc": "mutual", "http": "mutual"}
+
+
+async def test_an_intermediate_authority_of_clients_needs_no_root(
+    start_sidecar: StartSidecar, authority: trustme.CA, tmp_path: Path
+) -> None:
+    root = trustme.CA()
+    between = root.create_child_ca()
+    secret = Secret(tmp_path / "tls", issued(authority), authority_pem(between))
+    server = await start_sidecar(**over_tls(secret, tls_client_ca=secret.authorities))
+    for identity, let_in in ((issued(between), True), (issued(root), False)):
+        over_http = over_grpc = True
+        try:
+            await asyncio.to_thread(http_status, server, trusting(authority, identity, tmp_path))
+        except httpx.TransportError:
+            over_http = False
+        async with AsyncSidecarClient(
+            server.target,
+            root_certificates=authority_pem(authority),
+            certificate_chain=identity.certificate,
+            private_key=identity.key,
+            timeout=60.0,
+        ) as client:
+            try:
+                await client.encode(TEXTS)
+            except SidecarUnavailable:
+                over_grpc = False
+        assert (over_http, over_grpc) == (let_in, let_in)
+
+
+async def test_files_that_windows_wrote_are_served_with_at_both_ports(
+    start_sidecar: StartSidecar, authority: trustme.CA, tmp_path: Path
+) -> None:
+    unix = issued(authority)
+    windows = Identity(*(b"\xef\xbb\xbf" + part.replace(b"\n", b"\r\n") for part in (unix.certificate, unix.key)))
+    server = await start_sidecar(**over_tls(Secret(tmp_path / "tls", windows, b"")))
+    assert await asyncio.to_thread(http_status, server, trusting(authority)) == 200
+    async with AsyncSidecarClient(server.target, root_certificates=authority_pem(authority), timeout=60.0) as client:
+        assert (await client.encode(TEXTS)).encodings
 
 
 async def test_the_http_port_may_do_without_client_certificates(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -115,3 +117,19 @@ async def test_a_bad_new_pair_keeps_the_old_one_and_is_one_line(
         key = good.key.splitlines()[1].decode()
         assert key not in process.log_text()
         assert process.http_url.startswith("https://")
+
+
+async def test_files_on_a_mount_that_hangs_hold_up_neither_calls_nor_the_end(
+    secret: Secret, tiny_sparse_bundle: Path, authority: trustme.CA
+) -> None:
+    settings = {"threads": 1, "tls_certificate": secret.certificate, "tls_key": secret.key}
+    with SidecarProcess([tiny_sparse_bundle], settings=settings) as process:
+        secret.key.unlink()
+        # Whoever opens it for reading waits for a writer.
+        os.mkfifo(secret.key)
+        await asyncio.sleep(2 * rotation.LOOK_SECONDS)
+        with SidecarClient(process.target, root_certificates=authority_pem(authority), timeout=60.0) as client:
+            assert client.encode(TEXTS).encodings
+        begin = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - begin < 20.0

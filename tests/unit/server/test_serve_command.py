@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -211,6 +212,21 @@ def test_an_address_that_is_not_ours_is_one_clear_line(flag: str) -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "192.0.2.1" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_anything_is_imported_is_not_lost(tmp_path: Path, number: signal.Signals) -> None:
+    # In the place of a library that the server imports: one that takes its time.
+    (tmp_path / "uvicorn.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "sidecar", "serve", "--models", "one"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"importing\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60.0)
+    # Without a handler it would be minus the number, and process 1 of a container would not end at all.
+    assert (process.returncode, said) == (0, b"")
 
 
 def test_an_unknown_bundle_is_one_clear_line() -> None:

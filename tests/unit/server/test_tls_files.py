@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -20,6 +21,9 @@ from tests.support.certificates import Identity, authority_pem, issued, self_sig
 P256 = ec.generate_private_key(ec.SECP256R1())
 AUTHORITY = trustme.CA()
 GOOD = issued(AUTHORITY)
+
+BOM = b"\xef\xbb\xbf"
+"""What editors of Windows put before the first line."""
 
 
 def load(folder: Path, identity: Identity, authorities: bytes | None = None, **more: object) -> Credentials:
@@ -61,6 +65,19 @@ def test_what_both_libraries_serve_with_is_taken(tmp_path: Path, key: rsa.RSAPri
 def test_one_file_may_hold_certificate_and_key(tmp_path: Path) -> None:
     both = Identity(GOOD.key + GOOD.certificate, GOOD.certificate + GOOD.key)
     assert load(tmp_path, both).expires_at == GOOD.expires_at
+
+
+@pytest.mark.parametrize("kind", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("key", [P256, rsa.generate_private_key(65_537, 2_048)], ids=["p256", "rsa"])
+def test_grpc_gets_certificates_and_key_without_what_stands_around_them(
+    tmp_path: Path, key: rsa.RSAPrivateKey, kind: serialization.PrivateFormat
+) -> None:
+    pem = key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption())
+    certificate = self_signed(key).certificate
+    around = Identity(BOM + b"of whom\n" + certificate, BOM + pem.replace(b"\n", b"\r\n"))
+    plain = load(tmp_path, around, BOM + authority_pem(AUTHORITY)).contents.plain()
+    assert (plain.certificate, plain.key, plain.client_ca) == (certificate, pem, authority_pem(AUTHORITY))
+    assert plain.plain() == plain
 
 
 def test_the_key_is_in_no_representation(tmp_path: Path) -> None:
@@ -115,6 +132,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, setting: str) -> None
             "tls_certificate",
             "damaged",
             id="damaged-certificate",
+        ),
+        pytest.param(
+            Identity(GOOD.certificate.strip() + GOOD.certificate, GOOD.key),
+            "tls_certificate",
+            "lacks a line end between two",
+            id="glued",
         ),
         pytest.param(self_signed(P256, ends=timedelta(hours=-1)), "tls_certificate", "expired at 20", id="expired"),
         pytest.param(

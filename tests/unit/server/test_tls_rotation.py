@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,6 +130,28 @@ def test_a_certificate_that_expires_under_way_is_said_once(
         tls.look()
         tls.look()
     assert [line["event"] for line in logs] == ["certificate replaced"]
+
+
+async def test_whatever_goes_wrong_at_a_look_there_is_another(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    enough = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look(_: Tls) -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise ValueError("of the files")
+        loop.call_soon_threadsafe(enough.set)
+
+    monkeypatch.setattr(Tls, "look", look)
+    monkeypatch.setattr(rotation, "LOOK_SECONDS", 0.001)
+    with capture_logs() as logs:
+        tls.watch()
+        async with asyncio.timeout(60.0):
+            await enough.wait()
+        tls.close()
+    assert (logs[0]["log_level"], logs[0]["error"]) == ("error", "ValueError")
+    assert "of the files" not in str(logs)
 
 
 def test_a_bad_pair_at_the_start_is_an_error(secret: Secret) -> None:
