@@ -44,6 +44,10 @@ def settings_file(found: Rendered) -> dict[str, object]:
     return yaml.safe_load(maps[0]["data"]["settings.yaml"])
 
 
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
 @cache
 def chart_file() -> dict[str, object]:
     return yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
