@@ -143,6 +143,11 @@ one; a larger published model ranks better.
   training, and blended with the index's own document frequencies where they were counted (`sidecar frequencies`)
 - int8 graph; its weights are rounded by their inputs on {SPARSE_CALIBRATION} training passages of every source
 
+## Use
+
+`sidecar serve` serves it by default, `sidecar models inspect {name}` shows its manifest. An index that it encoded takes
+queries of no other model.
+
 ## Scores
 
 nDCG@10 on a real OpenSearch 3.8 through `sidecar evaluate`; lexical is its own BM25 (`english` analyzer, defaults).
@@ -154,8 +159,12 @@ because `time` had been seen to suffer under a lighter one (docs/training.md).
 ## What each ingredient is worth
 
 nDCG@10 of the int8 bundle with exact dot products, documents as title + text. Choices were made on the dev splits.
+*Learned*: what the graph gives. *Floor*: BM25's saturation of the document's own terms. *Adapted IDF*: the bundle's query
+weights, blended with the collection's document frequencies.
 
 {across(found.collections, mean_of=tests)}
+
+What that costs. Query FLOPS: the mean number of products of a query and a document.
 
 {chr(10).join(costs)}
 
@@ -178,8 +187,9 @@ nDCG@10 as above, shipped variant.
 
 ## Training
 
-{_trained(curve)}. Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added.
-The recipe is in the project's `docs/training.md`, in one command.
+{_trained(curve)}.
+Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added.
+The recipe is in the project's `docs/training.md`, in one command. Values are means of the {curve[0]["step"]} steps before.
 
 {_curve_table(curve, {"divergence": "divergence", "terms": "terms per document in the batch"})}
 
@@ -209,6 +219,10 @@ inference, and no IDF of the collection is needed.
 - Licence: Apache-2.0
 - Training, sources, vocabulary and document vectors: see splade-sidecar-starter-sparse-v1
 
+## Use
+
+`sidecar serve --models {name},splade-sidecar-starter-reranker-v1`. It is not served by default.
+
 ## Scores
 
 nDCG@10 with exact dot products.
@@ -236,6 +250,10 @@ better.
 - Input: [CLS] query [SEP] document [SEP] with token types
 - int8 graph; its weights are rounded by their inputs on {RERANKER_CALIBRATION} training passages of every source
 
+## Use
+
+`sidecar serve` serves it by default, and profiles that end in `+rerank` ask it.
+
 ## Scores
 
 nDCG@10 on a real OpenSearch 3.8 through `sidecar evaluate`; hybrid+rerank scores the first 100 of hybrid, half of its
@@ -261,9 +279,14 @@ nDCG@10 of `hybrid+rerank` with exact scores of the first stage: its first 50, h
 
 ## Training
 
-{_trained(curve)}. Candidates come from the sparse encoder's own first stage and, as lexical traps, from BM25; questions
-whose passage BM25 does not find first come first. Teacher: the cosine of {BASE} and BM25 over English stems,
-standardised and added; and the labels of the pairs. The recipe is in the project's `docs/training.md`, in one command.
+{_trained(curve)}.
+
+- Candidates: the sparse encoder's own first stage and, as lexical traps, BM25's; questions whose passage BM25 does not find first
+  come first.
+- Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added; and the labels of
+  the pairs.
+
+The recipe is in the project's `docs/training.md`, in one command. Values are means of the {curve[0]["step"]} steps before.
 
 {_curve_table(curve, {"divergence": "divergence", "label first": "label first of 8"})}
 
