@@ -159,8 +159,8 @@ because `time` had been seen to suffer under a lighter one (docs/training.md).
 ## What each ingredient is worth
 
 nDCG@10 of the int8 bundle with exact dot products, documents as title + text. Choices were made on the dev splits.
-*Learned*: what the graph gives. *Floor*: BM25's saturation of the document's own terms. *Adapted IDF*: the bundle's query
-weights, blended with the collection's document frequencies.
+*Learned*: what the graph gives. *Floor*: BM25's saturation of the document's own terms. *Adapted IDF*: the bundle's
+query weights, blended with the collection's document frequencies.
 
 {across(found.collections, mean_of=tests)}
 
@@ -189,7 +189,8 @@ nDCG@10 as above, shipped variant.
 
 {_trained(curve)}.
 Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added.
-The recipe is in the project's `docs/training.md`, in one command. Values are means of the {curve[0]["step"]} steps before.
+The recipe is in the project's `docs/training.md`, in one command.
+Values are means of the {curve[0]["step"]} steps before.
 
 {_curve_table(curve, {"divergence": "divergence", "terms": "terms per document in the batch"})}
 
@@ -281,12 +282,13 @@ nDCG@10 of `hybrid+rerank` with exact scores of the first stage: its first 50, h
 
 {_trained(curve)}.
 
-- Candidates: the sparse encoder's own first stage and, as lexical traps, BM25's; questions whose passage BM25 does not find first
-  come first.
+- Candidates: the sparse encoder's own first stage and, as lexical traps, BM25's; questions whose passage BM25 does not
+  find first come first.
 - Teacher: the cosine of {BASE} and BM25 over English stems, standardised and added; and the labels of
   the pairs.
 
-The recipe is in the project's `docs/training.md`, in one command. Values are means of the {curve[0]["step"]} steps before.
+The recipe is in the project's `docs/training.md`, in one command.
+Values are means of the {curve[0]["step"]} steps before.
 
 {_curve_table(curve, {"divergence": "divergence", "label first": "label first of 8"})}
 

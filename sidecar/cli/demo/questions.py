@@ -9,7 +9,7 @@ from sidecar.cli.demo.report import Answer, Expansion, Place, Question, Weighted
 from sidecar.client import AsyncSidecarClient
 from sidecar.domain import Document, Side, SparseVector
 from sidecar.engine import Engine
-from sidecar.search import AsyncSearcher, SearchHit, SearchResult, load_profile
+from sidecar.search import AsyncSearcher, Profile, SearchHit, SearchResult, load_profile
 
 __all__ = ["PROFILES", "QUESTIONS", "ask"]
 
@@ -27,13 +27,15 @@ REPETITIONS = 5
 
 EXPLAINED_TERMS = 40
 
+PATIENCE_SECONDS = 60.0
+
 
 async def ask(text: str, engine: Engine, sidecar: AsyncSidecarClient, index: str, size: int) -> Question:
     """Ask one question with every profile; raises what `AsyncSearcher.search` raises."""
     answers: list[Answer] = []
     best: SearchHit | None = None
     for name in PROFILES:
-        searcher = AsyncSearcher(engine, sidecar, load_profile(name), index=index)
+        searcher = AsyncSearcher(engine, sidecar, _patient(load_profile(name)), index=index)
         results = [await searcher.search(text, size=size) for _ in range(REPETITIONS + 1)]
         answers.append(_answer(name, results))
         best = results[-1].hits[0] if results[-1].hits else best
@@ -43,6 +45,14 @@ async def ask(text: str, engine: Engine, sidecar: AsyncSidecarClient, index: str
         query_terms=_weighted(query.encodings[0].vector),
         answers=tuple(answers),
         expansion=await _expansion(best, sidecar) if best is not None else None,
+    )
+
+
+def _patient(profile: Profile) -> Profile:
+    """Return the profile with time for a machine that is busy: a demo is to show every stage, and how long it takes."""
+    rerank = profile.rerank and profile.rerank.model_copy(update={"timeout": PATIENCE_SECONDS})
+    return profile.model_copy(
+        update={"rerank": rerank, "encode_timeout": PATIENCE_SECONDS, "timeout": 2 * PATIENCE_SECONDS}
     )
 
 
