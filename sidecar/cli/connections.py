@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_ENGINE",
+    "LOCAL",
     "CaOption",
     "ClusterAddress",
     "EngineOption",
@@ -38,6 +39,9 @@ __all__ = [
 
 DEFAULT_ENGINE = "http://127.0.0.1:9200"
 DEFAULT_SIDECAR = "127.0.0.1:50051"
+
+LOCAL = "local"
+"""Stands for a cluster, or a sidecar, that a command starts for as long as it lasts."""
 
 EngineOption: TypeAlias = Annotated[
     str, typer.Option("--engine", envvar="SIDECAR_ENGINE", help="URL of the cluster; several nodes joined by commas.")
@@ -166,8 +170,9 @@ def _content(path: Path | None, option: str) -> bytes | None:
 def with_addresses(command: Callable[..., None]) -> Callable[..., None]:
     """Return `command` as Typer is to see it: options instead of its parameters `cluster` and `encoder`.
 
-    `cluster` is a ClusterAddress, `encoder` a SidecarAddress. Where the address itself (--engine, --sidecar) stands in
-    the help is where the parameter stands; who we are there, and how that is proven, comes last.
+    `cluster` is a ClusterAddress, `encoder` a SidecarAddress; `cluster_or_local` and `encoder_or_local` are the same,
+    and LOCAL by default. Where the address itself (--engine, --sidecar) stands in the help is where the parameter
+    stands; who we are there, and how that is proven, comes last.
     """
     shown: list[inspect.Parameter] = []
     last: list[inspect.Parameter] = []
@@ -218,4 +223,37 @@ def _encoder(
     return SidecarAddress(sidecar, token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
 
 
-_ADDRESSES: Mapping[str, Callable[..., ClusterAddress | SidecarAddress]] = {"cluster": _cluster, "encoder": _encoder}
+def _cluster_or_local(
+    engine: Annotated[
+        str,
+        typer.Option("--engine", envvar="SIDECAR_ENGINE", help="URL of a cluster; `local` starts one here meanwhile."),
+    ] = LOCAL,
+    user: UserOption = None,
+    password: PasswordOption = None,
+    ca: CaOption = None,
+    insecure: InsecureOption = False,
+) -> ClusterAddress:
+    return ClusterAddress(engine, user, password, ca, insecure)
+
+
+def _encoder_or_local(
+    sidecar: Annotated[
+        str,
+        typer.Option("--sidecar", envvar="SIDECAR_TARGET", help="host:port; `local` starts a sidecar here meanwhile."),
+    ] = LOCAL,
+    token: TokenOption = None,
+    sidecar_ca: SidecarCaOption = None,
+    sidecar_tls: SidecarTlsOption = False,
+    sidecar_name: SidecarNameOption = None,
+    sidecar_cert: SidecarCertOption = None,
+    sidecar_key: SidecarKeyOption = None,
+) -> SidecarAddress:
+    return SidecarAddress(sidecar, token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
+
+
+_ADDRESSES: Mapping[str, Callable[..., ClusterAddress | SidecarAddress]] = {
+    "cluster": _cluster,
+    "encoder": _encoder,
+    "cluster_or_local": _cluster_or_local,
+    "encoder_or_local": _encoder_or_local,
+}

@@ -1,34 +1,28 @@
-"""`sidecar evaluate`: effectiveness and cost of profiles on test collections."""
+"""`sidecar evaluate`: effectiveness and cost of profiles on test collections, or on an index that exists."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from sidecar.cli.connections import (
-    CaOption,
-    ClusterAddress,
-    InsecureOption,
-    PasswordOption,
-    SidecarAddress,
-    SidecarCaOption,
-    SidecarCertOption,
-    SidecarKeyOption,
-    SidecarNameOption,
-    SidecarTlsOption,
-    TokenOption,
-    UserOption,
+from sidecar.cli.connections import LOCAL, ClusterAddress, SidecarAddress, with_addresses
+from sidecar.cli.evaluation_files import EvaluationFiles
+from sidecar.cli.judged import (
+    JudgedIndexOption,
+    QrelsOption,
+    QueriesOption,
+    judged_index,
+    warn,
+    warn_of_collection,
+    warn_of_index,
 )
+from sidecar.cli.meanwhile import started, until_terminated
 from sidecar.cli.passage_options import (
     PassageLimitOption,
     PassagesOption,
@@ -36,19 +30,21 @@ from sidecar.cli.passage_options import (
     PassageWordsOption,
     passage_rule,
 )
+from sidecar.cli.progress import measuring_progress
 from sidecar.domain import WHOLE_TEXT, WindowPolicy, Windows
-from sidecar.errors import EvaluationError
+from sidecar.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from sidecar.evaluation import Collection, EvaluationReport, Experiment, Plan
-    from sidecar.search import Profile
+    from sidecar.client import AsyncSidecarClient
+    from sidecar.engine import Engine
+    from sidecar.evaluation import EvaluationReport, JudgedQueries, Plan
 
 __all__ = ["register"]
 
-LOCAL = "local"
-
 RECALL_DEPTH = 100
 """Hits that the deepest measure, R@100, looks at."""
+
+SPLIT = "test"
 
 
 def register(app: typer.Typer) -> None:
@@ -56,11 +52,18 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
 
 
+@with_addresses
 def evaluate(
+    *,
     collection: Annotated[
-        list[Path], typer.Option("--collection", help="Folder in BEIR's layout; may be given several times.")
-    ],
-    split: Annotated[str, typer.Option("--split", help="Which qrels/SPLIT.tsv is used.")] = "test",
+        list[Path] | None, typer.Option("--collection", help="Folder in BEIR's layout; may be given several times.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help=f"Which qrels/SPLIT.tsv of a collection is used: {SPLIT}.")
+    ] = None,
+    index: JudgedIndexOption = None,
+    queries: QueriesOption = None,
+    qrels: QrelsOption = None,
     profiles: Annotated[
         str, typer.Option("--profiles", help="Built-in profiles or YAML files, comma-separated.")
     ] = "lexical,sparse,hybrid,hybrid+rerank",
@@ -72,20 +75,14 @@ def evaluate(
             " the first).",
         ),
     ] = None,
-    engine: Annotated[
-        str,
-        typer.Option("--engine", envvar="SIDECAR_ENGINE", help="URL of a cluster; `local` starts one here meanwhile."),
-    ] = LOCAL,
-    sidecar: Annotated[
-        str,
-        typer.Option("--sidecar", envvar="SIDECAR_TARGET", help="host:port; `local` starts a sidecar here meanwhile."),
-    ] = LOCAL,
+    cluster_or_local: ClusterAddress,
+    encoder_or_local: SidecarAddress,
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             help="With a local sidecar: the bundles it serves (default: the starters), the sparse encoder first."
-            " Otherwise: the name of the sparse encoder.",
+            " Otherwise: the name of the sparse encoder that collections are indexed by.",
         ),
     ] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="File for the report, as JSON.")] = None,
@@ -96,57 +93,121 @@ def evaluate(
         int, typer.Option("--latency-queries", min=1, help="How many queries are timed, one at a time, with 10 hits.")
     ] = 50,
     long_texts: Annotated[
-        WindowPolicy, typer.Option("--long-texts", help="Documents beyond the encoder's length: their head, or all.")
-    ] = WHOLE_TEXT.policy,
+        WindowPolicy | None,
+        typer.Option(
+            "--long-texts",
+            help=f"Documents of a collection beyond the encoder's length: their head, or all ({WHOLE_TEXT.policy}).",
+        ),
+    ] = None,
     passages: PassagesOption = False,
     passage_words: PassageWordsOption = None,
     passage_stride: PassageStrideOption = None,
     passage_limit: PassageLimitOption = None,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
-    sidecar_tls: SidecarTlsOption = False,
-    sidecar_name: SidecarNameOption = None,
-    sidecar_cert: SidecarCertOption = None,
-    sidecar_key: SidecarKeyOption = None,
 ) -> None:
-    """Index each collection, run every profile on it, measure, and delete the index again."""
-    from sidecar.evaluation import MEASURES, Plan, read_collections
-    from sidecar.evaluation.table import comparison_table, effectiveness_table, index_table, latency_table
+    """Run profiles on test collections, and measure: each is indexed, and its index deleted again.
+
+    With --index, an index that exists is searched instead, and only read.
+    """
+    from sidecar.evaluation import Plan, read_collections
     from sidecar.search import load_profile
 
-    rule = passage_rule(passages, passage_words, passage_stride, passage_limit)
+    about_collections = {
+        "--collection": collection,
+        "--split": split,
+        "--long-texts": long_texts,
+        "--passages": passages,
+        "--passage-words": passage_words,
+        "--passage-stride": passage_stride,
+        "--passage-limit": passage_limit,
+    }
+    live = judged_index(index, queries, qrels, cluster_or_local, about_collections)
+    bundles = model or [] if encoder_or_local.target == LOCAL else []
+    encoder_name = model[0] if model and encoder_or_local.target != LOCAL else None
+    if live is not None and encoder_name is not None:
+        raise InvalidInput("--model can't be given with --index, which says itself who encoded it.", field="model")
     chosen = tuple(load_profile(name.strip()) for name in profiles.split(",") if name.strip())
-    collections = read_collections(collection, split)
+    judged: Sequence[JudgedQueries]
+    judged = [live.read()] if live is not None else read_collections(collection or [], split or SPLIT)
     plan = Plan(
         chosen,
         baseline=baseline,
         depth=depth,
         latency_queries=latency_queries,
-        windows=Windows(long_texts),
-        passages=rule,
-        model=model[0] if model and sidecar != LOCAL else None,
+        windows=Windows(long_texts or WHOLE_TEXT.policy),
+        passages=passage_rule(passages, passage_words, passage_stride, passage_limit),
+        model=encoder_name,
         per_query=per_query,
     )
-    files = _Files(json_, runs)
-    files.check(collections, chosen)
+    files = EvaluationFiles(json_, runs)
+    files.check([one.name for one in judged], [name for one in judged for name in _ids(one)], chosen)
     errors = Console(stderr=True)
-    for one in collections:
-        _warn_of_missing(one, errors)
     if depth < RECALL_DEPTH:
-        _warn(f"with --depth {depth}, R@{RECALL_DEPTH} is the recall of the first {depth} hits.", errors)
-    with ExitStack() as resources:
-        url = _local_engine(resources, errors) if engine == LOCAL else engine
-        target = _local_sidecar(resources, errors, model or []) if sidecar == LOCAL else sidecar
-        cluster = ClusterAddress(url, user, password, ca, insecure)
-        encoder = SidecarAddress(target, token)
-        if sidecar != LOCAL:
-            encoder = SidecarAddress(target, token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
-        say = resources.enter_context(_progress(errors))
-        report = asyncio.run(_until_terminated(_evaluate(collections, plan, cluster, encoder, say, files)))
+        warn(f"with --depth {depth}, R@{RECALL_DEPTH} is the recall of the first {depth} hits.", errors)
+    with (
+        started(cluster_or_local, encoder_or_local, bundles, errors) as (cluster, encoder),
+        measuring_progress(errors) as say,
+    ):
+        report = asyncio.run(until_terminated(_evaluated(judged, plan, cluster, encoder, say, files, errors)))
+    _show(report)
+
+
+def _ids(judged: JudgedQueries) -> Iterator[str]:
+    """Ids of the queries, and of all documents that are known before anything is searched."""
+    from sidecar.evaluation import Collection
+
+    yield from (query.id for query in judged.queries)
+    yield from (one.id for one in judged.documents) if isinstance(judged, Collection) else judged.judged_documents
+
+
+async def _evaluated(
+    judged: Sequence[JudgedQueries],
+    plan: Plan,
+    cluster: ClusterAddress,
+    encoder: SidecarAddress,
+    say: Callable[[str, int, int], None],
+    files: EvaluationFiles,
+    errors: Console,
+) -> EvaluationReport:
+    from sidecar.evaluation import Collection, Experiment
+
+    for one in judged:
+        if isinstance(one, Collection):
+            warn_of_collection(one, errors)
+    async with await cluster.connect() as engine, encoder.client() as client:
+        report = await _empty_report(engine, client, plan)
+        experiment = Experiment(engine, client, plan, say)
+        for one in judged:
+            if isinstance(one, Collection):
+                found = await experiment.evaluate(one)
+            else:
+                live = await experiment.look_at(one.name, one)
+                warn_of_index(live, errors)
+                found = await experiment.evaluate_index(live)
+            report = report.model_copy(update={"collections": (*report.collections, found)})
+            files.write(report, experiment)
+    return report
+
+
+async def _empty_report(engine: Engine, client: AsyncSidecarClient, plan: Plan) -> EvaluationReport:
+    from sidecar.evaluation import EvaluationReport, ModelReport, environment
+
+    return EvaluationReport(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=environment(),
+        engine=f"{engine.info.distribution} {engine.info.version}",
+        baseline=plan.compared_with,
+        models=tuple(
+            ModelReport(name=one.name, kind=one.kind, fingerprint=one.fingerprint, quantization=one.quantization)
+            for one in await client.models()
+        ),
+        collections=(),
+    )
+
+
+def _show(report: EvaluationReport) -> None:
+    from sidecar.evaluation import MEASURES
+    from sidecar.evaluation.table import comparison_table, effectiveness_table, index_table, latency_table
+
     console = Console()
     for measure in MEASURES:
         console.print(effectiveness_table(report, measure))
@@ -155,148 +216,3 @@ def evaluate(
         console.print(comparisons)
     console.print(latency_table(report))
     console.print(index_table(report))
-
-
-def _warn_of_missing(collection: Collection, console: Console) -> None:
-    if collection.missing_documents:
-        _warn(
-            f"{escape(collection.name)}: corpus.jsonl lacks"
-            f" {collection.missing_documents:,} of the judged documents; for"
-            f" {collection.queries_missing_relevant:,} of {len(collection.queries):,} queries"
-            " one of them is relevant and counts as not found.",
-            console,
-        )
-
-
-def _warn(sentence: str, console: Console) -> None:
-    console.print(f"[bold yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True)
-
-
-async def _until_terminated(work: Coroutine[object, object, EvaluationReport]) -> EvaluationReport:
-    """Do the work; SIGTERM cancels it, as Ctrl-C does, so that its index is deleted, and raises typer.Exit."""
-    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
-    terminated = False
-
-    def terminate() -> None:
-        nonlocal terminated
-        terminated = True
-        # A second signal ends the process on the spot.
-        loop.remove_signal_handler(signal.SIGTERM)
-        task.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, terminate)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if terminated:
-            raise typer.Exit(128 + signal.SIGTERM) from None
-        raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
-async def _evaluate(
-    collections: Sequence[Collection],
-    plan: Plan,
-    cluster: ClusterAddress,
-    encoder: SidecarAddress,
-    say: Callable[[str, int, int], None],
-    files: _Files,
-) -> EvaluationReport:
-    from sidecar.evaluation import EvaluationReport, Experiment, ModelReport, environment
-
-    async with await cluster.connect() as engine, encoder.client() as client:
-        served = await client.models()
-        report = EvaluationReport(
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            environment=environment(),
-            engine=f"{engine.info.distribution} {engine.info.version}",
-            baseline=plan.compared_with,
-            models=tuple(
-                ModelReport(name=one.name, kind=one.kind, fingerprint=one.fingerprint, quantization=one.quantization)
-                for one in served
-            ),
-            collections=(),
-        )
-        experiment = Experiment(engine, client, plan, say)
-        for collection in collections:
-            found = await experiment.evaluate(collection)
-            report = report.model_copy(update={"collections": (*report.collections, found)})
-            files.write(report, experiment)
-    return report
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Where the results go. Written after each collection: hours of work must not hang on the last one."""
-
-    report: Path | None
-    runs: Path | None
-
-    def check(self, collections: Sequence[Collection], profiles: Sequence[Profile]) -> None:
-        """Raise EvaluationError, before anything is measured, where `write` would."""
-        from sidecar.evaluation import EvaluationReport
-        from sidecar.evaluation.run import check_columns, run_files
-
-        if self.report is not None:
-            EvaluationReport.check_writable(self.report)
-        if self.runs is None:
-            return
-        for collection in collections:
-            check_columns([*(one.id for one in collection.documents), *(one.id for one in collection.queries)])
-        files = run_files(self.runs, [one.name for one in collections], [one.name for one in profiles])
-        for folder in {path.parent for path in files.values()}:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise EvaluationError(f"The runs can't be written to {folder}: {error.strerror}.") from error
-
-    def write(self, report: EvaluationReport, experiment: Experiment) -> None:
-        from sidecar.evaluation import write_run
-        from sidecar.evaluation.run import run_files
-
-        if self.report is not None:
-            report.write(self.report)
-        if self.runs is not None:
-            done = [one.collection for one in report.collections]
-            files = run_files(self.runs, done, report.profiles)
-            for (collection, profile), run in experiment.runs.items():
-                write_run(run, files[collection, profile], profile)
-
-
-def _local_engine(resources: ExitStack, console: Console) -> str:
-    from sidecar.cli.progress import node_progress
-    from sidecar.engine.local import LocalNode
-
-    with node_progress(console) as progress:
-        node = LocalNode(port=0, progress=progress).start()
-    return resources.enter_context(node).url
-
-
-def _local_sidecar(resources: ExitStack, console: Console, models: Sequence[str]) -> str:
-    from sidecar.server.process import SidecarProcess
-
-    with console.status("starting the sidecar"):
-        return resources.enter_context(SidecarProcess(models)).target
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("evaluating", total=None)
-
-        def say(line: str, done: int, total: int) -> None:
-            bar.update(task, description=line, completed=done, total=total)
-
-        yield say

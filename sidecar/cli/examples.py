@@ -55,6 +55,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "evaluate": (
         "sidecar evaluate --collection nfcorpus --json report.json",
         "sidecar evaluate --collection mine --profiles hybrid,my.yaml --baseline hybrid",
+        "sidecar evaluate --index articles --queries queries.jsonl --qrels judged.tsv",
     ),
     "bench": ("sidecar bench --list", "sidecar bench --only query --only rerank.p50"),
     "models list": ("sidecar models list --catalogue",),

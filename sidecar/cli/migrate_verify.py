@@ -100,7 +100,7 @@ async def _compared(
     profile: str,
 ) -> SideBySide:
     """Search the candidate's index, and `searched`, which is another one where there is a second."""
-    from sidecar.evaluation.collection import read_judgements
+    from sidecar.evaluation.judged import read_judgements
     from sidecar.evaluation.side_by_side import DEPTH, read_queries, side_by_side
     from sidecar.search import AsyncSearcher, SearchResult
 

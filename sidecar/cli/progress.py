@@ -15,11 +15,12 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-__all__ = ["index_progress", "node_progress", "reconcile_progress"]
+__all__ = ["index_progress", "measuring_progress", "node_progress", "reconcile_progress"]
 
 
 @contextmanager
@@ -94,3 +95,24 @@ def reconcile_progress(console: Console) -> Iterator[Callable[[str, int, int, st
             bar.update(task, description=doing, completed=position, total=total, counts=counts)
 
         yield show
+
+
+@contextmanager
+def measuring_progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Show what is measured, how much of it is done, and of how much."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("measuring", total=None)
+
+        def say(line: str, done: int, total: int) -> None:
+            bar.update(task, description=line, completed=done, total=total)
+
+        yield say

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sidecar.evaluation.collection import Collection, Judgements, read_collection, read_collections
+from sidecar.evaluation.collection import Collection, read_collection, read_collections
 from sidecar.evaluation.environment import Environment, environment
-from sidecar.evaluation.experiment import Experiment, Plan
+from sidecar.evaluation.experiment import Experiment
+from sidecar.evaluation.judged import JudgedQueries, Judgements, read_judged_queries
+from sidecar.evaluation.live_index import LiveIndex, look_at
 from sidecar.evaluation.measures import MEASURES, Effectiveness, measure
+from sidecar.evaluation.plan import Plan
 from sidecar.evaluation.report import CollectionReport, EvaluationReport, ModelReport, ProfileReport, VectorReport
 from sidecar.evaluation.run import Ranked, Run, read_run, write_run
 from sidecar.evaluation.significance import Comparison, compare, corrected
@@ -20,8 +23,10 @@ __all__ = [
     "Environment",
     "EvaluationReport",
     "Experiment",
+    "JudgedQueries",
     "Judgements",
     "Latency",
+    "LiveIndex",
     "ModelReport",
     "Plan",
     "ProfileReport",
@@ -34,9 +39,11 @@ __all__ = [
     "environment",
     "flops",
     "latency",
+    "look_at",
     "measure",
     "read_collection",
     "read_collections",
+    "read_judged_queries",
     "read_run",
     "write_run",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ir_measures
 from ir_measures import RR, R, nDCG
 
-from sidecar.evaluation.collection import Judgements
+from sidecar.evaluation.judged import Judgements
 from sidecar.evaluation.run import Run
 
 __all__ = ["COMPARED", "MEASURES", "Effectiveness", "measure"]

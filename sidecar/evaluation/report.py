@@ -35,14 +35,15 @@ class ModelReport(_Frozen):
 class VectorReport(_Frozen):
     """Figures of the sparse vectors: `documents_sampled` documents, all judged queries; see `statistics.flops`.
 
-    With passages, `mean_document_terms` is the sum over all of a document's vectors.
+    With passages, `mean_document_terms` is the sum over all of a document's vectors. None: the index keeps no vectors
+    that can be read.
     """
 
     documents_sampled: int
-    mean_document_vectors: float = 1.0
-    mean_document_terms: float
+    mean_document_vectors: float | None = 1.0
+    mean_document_terms: float | None
     mean_query_terms: float
-    flops: float
+    flops: float | None
 
 
 class ProfileReport(_Frozen):
@@ -68,20 +69,24 @@ class CollectionReport(_Frozen):
     """One collection: its index, its vectors, and every profile. `passages` None: a document has one vector.
 
     `missing_documents` are judged and not in the corpus; `queries_missing_relevant` counts the queries that one of them
-    is relevant for.
+    is relevant for. `index`: the name of one that existed before, which was only read. What is only known of an index
+    that was made for this is None there; `documents_without_vector` is only counted there, and `index_bytes` is None
+    where the user may not see it.
     """
 
     collection: str
+    index: str | None = None
     split: str
     documents: int
-    empty_documents: int
+    empty_documents: int | None = None
+    documents_without_vector: int | None = None
     missing_documents: int = 0
     queries: int
     queries_missing_relevant: int = 0
     removed_own_documents: int
-    index_bytes: int
-    documents_truncated: int
-    documents_per_second: float
+    index_bytes: int | None
+    documents_truncated: int | None = None
+    documents_per_second: float | None = None
     passages: PassageRule | None = None
     vectors: VectorReport
     profiles: tuple[ProfileReport, ...]
@@ -90,7 +95,7 @@ class CollectionReport(_Frozen):
 class EvaluationReport(_Frozen):
     """A whole evaluation, with what it ran on. `baseline`: the profile that the others are compared with."""
 
-    schema_version: int = 2
+    schema_version: int = 3
     created: str
     environment: Environment
     engine: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar.domain import Query
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.collection import Judgements
+from sidecar.evaluation.judged import Judgements
 from sidecar.evaluation.measures import measure
 from sidecar.evaluation.run import Ranked
 from sidecar.search import NO_QUERY_TERMS, SearchResult

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE
+from rich.markup import escape
 from rich.table import Table
 
 from sidecar.evaluation.measures import COMPARED
@@ -93,27 +94,37 @@ def latency_table(report: EvaluationReport) -> Table:
 
 
 def index_table(report: EvaluationReport) -> Table:
-    """What each collection's vectors cost."""
+    """What each collection's vectors cost; what is not known of an index that existed before is blank."""
     table = _table("index")
     per_text = ("vectors/doc", "terms/doc", "terms/query")
     for name in ("collection", "docs", "queries", "MB", *per_text, "FLOPS", "docs/s", "cut"):
         table.add_column(name, justify="left" if name == "collection" else "right", overflow="fold")
     for collection in report.collections:
-        vectors = collection.vectors
+        vectors, size = collection.vectors, collection.index_bytes
         table.add_row(
             collection.collection,
             f"{collection.documents:,}",
             f"{collection.queries:,}",
-            f"{collection.index_bytes / 1e6:.1f}",
-            f"{vectors.mean_document_vectors:.1f}",
-            f"{vectors.mean_document_terms:.0f}",
+            _known(None if size is None else size / 1e6, ".1f"),
+            _known(vectors.mean_document_vectors, ".1f"),
+            _known(vectors.mean_document_terms, ".0f"),
             f"{vectors.mean_query_terms:.1f}",
-            f"{vectors.flops:.2f}",
-            f"{collection.documents_per_second:.0f}",
-            f"{collection.documents_truncated:,}",
+            _known(vectors.flops, ".2f"),
+            _known(collection.documents_per_second, ".0f"),
+            _known(collection.documents_truncated, ",d"),
         )
-    table.caption = "cut: documents longer than the encoder reads"
+    captions = ["cut: documents longer than the encoder reads"]
+    captions += [
+        f"{one.index}: as it is, not merged; vectors of {one.vectors.documents_sampled:,} documents, drawn at random"
+        for one in report.collections
+        if one.index is not None
+    ]
+    table.caption = escape("\n".join(captions))
     return table
+
+
+def _known(value: float | None, shape: str) -> str:
+    return "" if value is None else format(value, shape)
 
 
 def _short(milliseconds: float) -> str:

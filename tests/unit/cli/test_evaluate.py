@@ -12,9 +12,10 @@ import pytest
 import typer
 
 from sidecar.cli import main as door
-from sidecar.cli.evaluate import _Files, _until_terminated
+from sidecar.cli.evaluation_files import EvaluationFiles
+from sidecar.cli.meanwhile import until_terminated
 from sidecar.errors import EvaluationError
-from sidecar.evaluation import EvaluationReport, read_collections
+from sidecar.evaluation import EvaluationReport
 from sidecar.search import Profile
 
 NOBODY = "http://127.0.0.1:1"
@@ -62,20 +63,18 @@ def test_a_recall_of_fewer_hits_than_its_name_says_is_told(tmp_path: Path, capsy
 
 
 def test_ids_that_are_no_columns_hinder_runs_alone(tmp_path: Path) -> None:
-    collections = read_collections([_write(tmp_path / "animals", "d 1")])
-    _Files(tmp_path / "r.json", None).check(collections, [_profile("x")])
+    EvaluationFiles(tmp_path / "r.json", None).check(["animals"], ["d 1"], [_profile("x")])
     with pytest.raises(EvaluationError, match="'d 1' is no column"):
-        _Files(None, tmp_path / "runs").check(collections, [_profile("x")])
+        EvaluationFiles(None, tmp_path / "runs").check(["animals"], ["d 1"], [_profile("x")])
     assert not (tmp_path / "runs").exists()
 
 
 def test_two_profiles_of_one_run_file(tmp_path: Path) -> None:
-    collections = read_collections([_write(tmp_path / "animals")])
-    files = _Files(None, tmp_path / "runs")
-    files.check(collections, [_profile("a/x"), _profile("b/x")])
+    files = EvaluationFiles(None, tmp_path / "runs")
+    files.check(["animals"], ["q1", "d1"], [_profile("a/x"), _profile("b/x")])
     assert (tmp_path / "runs" / "animals").is_dir()
     with pytest.raises(EvaluationError, match="Rename a profile"):
-        files.check(collections, [_profile("a/x"), _profile("a x")])
+        files.check(["animals"], ["q1", "d1"], [_profile("a/x"), _profile("a x")])
 
 
 async def test_a_sigterm_lets_the_work_clean_up_and_is_told_by_the_exit_code() -> None:
@@ -91,7 +90,7 @@ async def test_a_sigterm_lets_the_work_clean_up_and_is_told_by_the_exit_code() -
         raise AssertionError("The signal did not come.")
 
     with pytest.raises(typer.Exit) as left:
-        await _until_terminated(work())
+        await until_terminated(work())
     assert left.value.exit_code == 143
     assert cleaned == ["index deleted"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -102,4 +101,4 @@ async def test_another_cancellation_stays_one() -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await _until_terminated(work())
+        await until_terminated(work())

@@ -7,20 +7,14 @@ import pytest
 from sidecar.domain import Query
 from sidecar.engine import IndexMeta, PassageRule
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.experiment import (
-    PATIENCE_SECONDS,
-    Experiment,
-    Plan,
-    _compared,
-    _patient,
-    _ranking,
-    _stages,
-    _stored_vectors,
-)
 from sidecar.evaluation.measures import Effectiveness
+from sidecar.evaluation.plan import Plan
+from sidecar.evaluation.profile_runs import _stages, compared
 from sidecar.evaluation.report import ProfileReport
 from sidecar.evaluation.run import Ranked
 from sidecar.evaluation.statistics import latency
+from sidecar.evaluation.target import PATIENCE_SECONDS, patient, ranking, searched
+from sidecar.evaluation.vectors import _stored_vectors
 from sidecar.search import BUILT_IN, NO_QUERY_TERMS, Profile, Rocchio, SearchHit, SearchResult, StageTimings
 
 
@@ -39,11 +33,6 @@ class Answering:
         return self.result
 
 
-@pytest.fixture
-def experiment() -> Experiment:
-    return Experiment(None, None, Plan(profiles=(BUILT_IN["hybrid"],)))  # type: ignore[arg-type]  # nothing below asks either
-
-
 @pytest.mark.parametrize(
     ("result", "says"),
     [
@@ -52,36 +41,40 @@ def experiment() -> Experiment:
         (_result("a", partial=True), "shards"),
     ],
 )
-async def test_a_fallback_is_never_measured(experiment, result, says) -> None:
+async def test_a_fallback_is_never_measured(result, says) -> None:
     with pytest.raises(EvaluationError, match=says) as caught:
-        await experiment._searched(Answering(result), Query("q7", "the user's text"), 10)
+        await searched(Answering(result), Query("q7", "the user's text"), 10)
     assert "q7" in str(caught.value)
     assert "user's text" not in str(caught.value)
 
 
-async def test_a_query_without_terms_is_an_answer(experiment) -> None:
+async def test_a_query_without_terms_is_an_answer() -> None:
     result = _result("a", degraded=NO_QUERY_TERMS, degraded_stage="encode")
-    assert await experiment._searched(Answering(result), Query("q", "!"), 10) is result
+    assert await searched(Answering(result), Query("q", "!"), 10) is result
 
 
 def test_a_run_counts_down_from_its_depth() -> None:
-    assert _ranking(_result("a", "b", "c"), None, 2) == [Ranked("a", 2.0), Ranked("b", 1.0)]
+    assert ranking(_result("a", "b", "c"), None, 2) == [Ranked("a", 2.0), Ranked("b", 1.0)]
+
+
+def test_of_documents_that_share_an_id_the_best_place_counts() -> None:
+    assert [line.document for line in ranking(_result("a", "b", "a", "c"), None, 3)] == ["a", "b", "c"]
 
 
 def test_the_querys_own_document_makes_room_for_the_next() -> None:
-    assert [line.document for line in _ranking(_result("a", "own", "c"), "own", 2)] == ["a", "c"]
+    assert [line.document for line in ranking(_result("a", "own", "c"), "own", 2)] == ["a", "c"]
 
 
 @pytest.mark.parametrize("profile", BUILT_IN.values(), ids=BUILT_IN)
 def test_patience_changes_nothing_but_time(profile) -> None:
-    patient = _patient(profile)
-    assert patient.timeout == patient.encode_timeout == PATIENCE_SECONDS
+    patience = patient(profile)
+    assert patience.timeout == patience.encode_timeout == PATIENCE_SECONDS
     times = {"timeout", "encode_timeout"}
-    assert patient.model_dump(exclude={*times, "rerank"}) == profile.model_dump(exclude={*times, "rerank"})
+    assert patience.model_dump(exclude={*times, "rerank"}) == profile.model_dump(exclude={*times, "rerank"})
     if profile.rerank is not None:
-        assert patient.rerank is not None
-        assert patient.rerank.timeout == PATIENCE_SECONDS
-        assert patient.rerank.model_dump(exclude={"timeout"}) == profile.rerank.model_dump(exclude={"timeout"})
+        assert patience.rerank is not None
+        assert patience.rerank.timeout == PATIENCE_SECONDS
+        assert patience.rerank.model_dump(exclude={"timeout"}) == profile.rerank.model_dump(exclude={"timeout"})
 
 
 META = IndexMeta(fingerprint="a" * 64, bundle="m")
@@ -118,9 +111,9 @@ def test_feedback_is_a_stage_where_it_ran() -> None:
 def test_feedback_has_patience_too() -> None:
     feedback = {"documents": 3, "timeout": 0.5}
     profile = Profile.parse({"name": "fed", "retrievers": [{"kind": "sparse", "feedback": feedback}]})
-    patient = _patient(profile)
-    assert patient.sparse is not None
-    assert patient.sparse.feedback == Rocchio(documents=3, timeout=PATIENCE_SECONDS)
+    patience = patient(profile)
+    assert patience.sparse is not None
+    assert patience.sparse.feedback == Rocchio(documents=3, timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +157,7 @@ def test_every_other_profile_is_compared_with_the_baseline() -> None:
         "mine": _measured("mine", 0.5, 0.75, 0.5),
         "hybrid": _measured("hybrid", 0.5, 0.0, 1.0),
     }
-    first, second, third = _compared(found, queries, "mine")
+    first, second, third = compared(found, queries, "mine")
     assert second.against_baseline is None
     assert first.against_baseline is not None
     assert third.against_baseline is not None
@@ -172,5 +165,5 @@ def test_every_other_profile_is_compared_with_the_baseline() -> None:
     assert (first.against_baseline.wins, first.against_baseline.ties, first.against_baseline.losses) == (0, 2, 1)
     assert third.against_baseline.difference == pytest.approx(-0.25 / 3)
     assert (third.against_baseline.wins, third.against_baseline.ties, third.against_baseline.losses) == (1, 1, 1)
-    (alone,) = _compared({"mine": found["mine"]}, queries, "mine")
+    (alone,) = compared({"mine": found["mine"]}, queries, "mine")
     assert alone.against_baseline is None

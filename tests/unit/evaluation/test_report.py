@@ -158,3 +158,31 @@ def test_where_it_can_not_be_written_is_known_before(tmp_path: Path) -> None:
     for path in (tmp_path / "file" / "report.json", tmp_path / "new"):
         with pytest.raises(EvaluationError, match="can't be written"):
             EvaluationReport.check_writable(path)
+
+
+def test_what_is_not_known_of_an_index_that_existed_is_blank_and_absent(report, tmp_path: Path) -> None:
+    unread = VectorReport(
+        documents_sampled=0, mean_document_vectors=None, mean_document_terms=None, mean_query_terms=8.5, flops=None
+    )
+    live = CollectionReport(
+        collection="articles",
+        index="articles",
+        split="judged",
+        documents=90_210,
+        documents_without_vector=7,
+        queries=40,
+        removed_own_documents=0,
+        index_bytes=None,
+        vectors=unread,
+        profiles=report.collections[0].profiles,
+    )
+    changed = report.model_copy(update={"collections": (live,)})
+    shown = _shown(index_table(changed))
+    assert "90,210" in shown
+    assert "None" not in shown
+    assert "articles: as it is, not merged" in shown
+    assert "as it is" not in _shown(index_table(report))
+    changed.write(tmp_path / "report.json")
+    (written,) = json.loads((tmp_path / "report.json").read_text())["collections"]
+    assert not {"empty_documents", "documents_truncated", "documents_per_second", "index_bytes"} & set(written)
+    assert (written["index"], written["documents_without_vector"]) == ("articles", 7)

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.domain import Query
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.collection import read_judgements
+from sidecar.evaluation.judged import read_judgements
 from sidecar.evaluation.side_by_side import read_queries, side_by_side
 from sidecar.search import NO_QUERY_TERMS, SearchHit, SearchResult, StageTimings
 

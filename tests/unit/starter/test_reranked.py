@@ -58,7 +58,7 @@ def collection(judgements: dict[str, dict[str, int]]) -> Collection:
         Document("empty", {"title": "", "text": ""}),
         Document("b", {"title": "", "text": "chronic infection of the airways"}),
     )
-    return Collection("made", "test", documents, (Query("q", "why does a wing stall"),), judgements)
+    return Collection("made", "test", (Query("q", "why does a wing stall"),), judgements, documents)
 
 
 def test_places_count_documents_with_text_and_the_order_is_judged(tiny_cross_encoder_bundle: Path) -> None:
