@@ -13,7 +13,7 @@ from sidecar.search.ports import Sidecar
 from sidecar.search.rerank import Rerank
 from sidecar.search.text import well_formed
 
-__all__ = ["Head", "Reranked", "Reranker"]
+__all__ = ["Head", "Reranked", "Reranker", "arranged", "in_order"]
 
 MAX_CHARACTERS = 16_384
 """More of a document than any cross-encoder's window holds is not sent."""
@@ -21,7 +21,7 @@ MAX_CHARACTERS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A document of the head: where it stood, its fields, and its first-stage score.
+    """A document of the head: where it stood (from 0, none left out), its fields, and its first-stage score.
 
     `passage` is read in the place of the fields, where it is known which part of a long document is the best one.
     """
@@ -44,6 +44,32 @@ class Reranked:
 
     order: tuple[int, ...]
     scores: Mapping[int, float]
+
+
+def arranged(
+    policy: Rerank,
+    first_stage: Sequence[float],
+    readable: Sequence[int],
+    read: Sequence[RankedDocument],
+    length: int,
+) -> tuple[int, ...]:
+    """Return the new order of `length` positions, of which `first_stage` has the scores of the head.
+
+    `readable` are the positions of the head whose documents have text, `read` what the reranker says of them, or of
+    the first of them where reading stopped early. Documents without text stay right below those that have one.
+    """
+    if not readable:
+        return tuple(range(length)) if policy.cut_off is None else ()
+    known = set(readable)
+    silent = [position for position in range(len(first_stage)) if position not in known]
+    return tuple(
+        policy.apply(
+            [*readable, *silent, *range(len(first_stage), length)],
+            [first_stage[position] for position in readable],
+            [one.logit for one in read],
+            [one.score for one in read],
+        )
+    )
 
 
 class Reranker:
@@ -71,33 +97,25 @@ class Reranker:
         probabilities), which are the operator's to mend; all else is a degradation.
         """
         texts = [entry.text(fields) for entry in head]
-        readable = [number for number, text in enumerate(texts) if text]
-        silent = [head[number].position for number, text in enumerate(texts) if not text]
-        rest = [*silent, *range(len(head), length)]
+        first_stage = [entry.first_stage_score for entry in head]
+        readable = [position for position, text in enumerate(texts) if text]
         if not readable:
-            return Reranked(tuple(range(length)) if self._policy.cut_off is None else (), {})
-        first_stage = [head[number].first_stage_score for number in readable]
+            return Reranked(arranged(self._policy, first_stage, readable, (), length), {})
         try:
             read = await self._read(
-                query, [texts[number] for number in readable], first_stage, Deadline(timeout), page or length
+                query,
+                [texts[position] for position in readable],
+                [first_stage[position] for position in readable],
+                Deadline(timeout),
+                page or length,
             )
         except (UnknownModel, WrongModelKind):
             raise
         except SidecarError as error:
             return degraded_by("rerank", error)
-        if self._policy.calibrated and not all(_is_probability(one) for one in read):
-            raise ProfileInvalid(
-                "The reranker's scores are no probabilities: take `calibrated` out of the profile, or another model.",
-                field="rerank.calibrated",
-            )
-        order = self._policy.apply(
-            [*(head[number].position for number in readable), *rest],
-            first_stage,
-            [one.logit for one in read],
-            [one.score for one in read],
-        )
-        scores = {head[number].position: one.score for number, one in zip(readable, read, strict=False)}
-        return Reranked(tuple(order), scores)
+        self.check(read)
+        scores = {position: one.score for position, one in zip(readable, read, strict=False)}
+        return Reranked(arranged(self._policy, first_stage, readable, read, length), scores)
 
     async def _read(
         self, query: str, texts: Sequence[str], first_stage: Sequence[float], deadline: Deadline, page: int
@@ -107,15 +125,24 @@ class Reranker:
         found: list[RankedDocument] = []
         fingerprint: str | None = None
         while not found or not self._policy.is_settled(first_stage, [one.score for one in found], page):
-            answer = await self._ask(query, texts[len(found) : len(found) + step], deadline)
+            answer = await self.ask(query, texts[len(found) : len(found) + step], deadline)
             if fingerprint not in (None, answer.fingerprint):
                 # Another model answers now, and scores of two don't compare.
-                return _in_order(await self._ask(query, texts, deadline))
+                return in_order(await self.ask(query, texts, deadline))
             fingerprint = answer.fingerprint
-            found.extend(_in_order(answer))
+            found.extend(in_order(answer))
         return found
 
-    async def _ask(self, query: str, texts: Sequence[str], deadline: Deadline) -> RerankResult:
+    def check(self, read: Sequence[RankedDocument]) -> None:
+        """Raise ProfileInvalid where the policy is `calibrated` and the reranker's scores are no probabilities."""
+        if self._policy.calibrated and not all(_is_probability(one) for one in read):
+            raise ProfileInvalid(
+                "The reranker's scores are no probabilities: take `calibrated` out of the profile, or another model.",
+                field="rerank.calibrated",
+            )
+
+    async def ask(self, query: str, texts: Sequence[str], deadline: Deadline) -> RerankResult:
+        """Return the scores of all texts, as the policy has them read; raises what the sidecar raises."""
         seconds = deadline.left()
         return await within(
             seconds,
@@ -129,7 +156,7 @@ class Reranker:
         )
 
 
-def _in_order(answer: RerankResult) -> list[RankedDocument]:
+def in_order(answer: RerankResult) -> list[RankedDocument]:
     """Return the answer's documents as they were sent."""
     return sorted(answer.results, key=lambda one: one.index)
 

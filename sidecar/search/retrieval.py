@@ -14,8 +14,7 @@ from sidecar.search.profile import Profile
 from sidecar.search.text import MAX_WORDS, few_words
 from sidecar.search.two_phase import rescore_clause, split_terms
 
-__all__ = ["FirstStage", "Found", "Question"]
-
+__all__ = ["FirstStage", "Found", "Lists", "Question"]
 
 TWO_PHASE_DIALECTS = frozenset({"rank_features", "rank_features_saturation"})
 
@@ -46,6 +45,16 @@ class Found:
     partial: bool
     has_sources: bool
     indices: tuple[frozenset[str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What the retrievers found, each its own, before it is fused; the other fields as `Found` has them."""
+
+    retrieved: tuple[Retrieved, ...]
+    total: int | None
+    partial: bool
+    indices: tuple[frozenset[str], ...]
 
 
 class FirstStage:
@@ -95,8 +104,10 @@ class FirstStage:
         """
         first, light = self._phases(question)
         queries = self.queries(first)
-        shown = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
-        if len(queries) == 1:
+        if len(queries) > 1:
+            lists = await self._several(first, queries, light, max(self._profile.candidates, from_ + size), timeout)
+            start = 0
+        else:
             ((name, query),) = queries.items()
             start = from_ if head == 0 else 0
             wanted = size if head == 0 else max(head, from_ + size)
@@ -106,35 +117,54 @@ class FirstStage:
                 "query": query,
                 "from": start,
                 "size": wanted,
-                "_source": shown,
+                "_source": {"excludes": [question.meta.vector_field, question.meta.hash_field]},
             }
-            answers: Sequence[SearchResponse] = [await self._engine.search(self._index, body, timeout=timeout)]
-            total = answers[0].total
-        else:
-            start = 0
-            depth = max(self._profile.candidates, from_ + size)
-            bodies: list[JsonObject] = [
-                {
-                    "track_total_hits": False,
-                    **self._rescored(name, light),
-                    "query": query,
-                    "size": depth,
-                    "_source": False,
-                }
-                for name, query in queries.items()
-            ]
-            answers = await self._engine.multi_search(self._index, [*bodies, *self._counts(first)], timeout=timeout)
-            total = answers[-1].total
-        lists = [
-            Retrieved(name, self._weight(name), tuple(map(_candidate, answer.hits)))
-            for name, answer in zip(queries, answers, strict=False)
-        ]
+            answer = await self._engine.search(self._index, body, timeout=timeout)
+            lists = self._lists(queries, [answer], answer.total)
         return Found(
-            candidates=first_stage(lists, self._profile.fusion, self._profile.candidates),
+            candidates=first_stage(lists.retrieved, self._profile.fusion, self._profile.candidates),
             start=start,
+            total=lists.total,
+            partial=lists.partial,
+            has_sources=len(queries) == 1,
+            indices=lists.indices,
+        )
+
+    async def lists(self, question: Question, *, depth: int, timeout: float) -> Lists:
+        """Return the first `depth` hits of each retriever, without their fields: what `find` makes one ranking of."""
+        first, light = self._phases(question)
+        return await self._several(first, self.queries(first), light, depth, timeout)
+
+    async def _several(
+        self,
+        first: Question,
+        queries: Mapping[str, JsonObject],
+        light: JsonObject | None,
+        depth: int,
+        timeout: float,
+    ) -> Lists:
+        bodies: list[JsonObject] = [
+            {
+                "track_total_hits": False,
+                **self._rescored(name, light),
+                "query": query,
+                "size": depth,
+                "_source": False,
+            }
+            for name, query in queries.items()
+        ]
+        answers = await asked(self._engine, self._index, [*bodies, *self._counts(first)], timeout=timeout)
+        return self._lists(queries, answers, answers[-1].total)
+
+    def _lists(self, queries: Mapping[str, JsonObject], answers: Sequence[SearchResponse], total: int | None) -> Lists:
+        """Read one answer for each query; a further one has only counted."""
+        return Lists(
+            retrieved=tuple(
+                Retrieved(name, self._weight(name), tuple(map(_candidate, answer.hits)))
+                for name, answer in zip(queries, answers, strict=False)
+            ),
             total=total,
             partial=any(answer.timed_out or answer.failed_shards > 0 for answer in answers),
-            has_sources=len(queries) == 1,
             indices=tuple(frozenset(hit.index for hit in answer.hits) for answer in answers[: len(queries)]),
         )
 
