@@ -131,7 +131,9 @@ class VectorRun(Run):
         if self._stopping.is_set() and not self.options.follow:
             reasons.append("the run was stopped before its end: run it again")
         if reasons:
-            raise DocumentsNotWritten("; ".join(reasons).capitalize() + ".")
+            told = "; ".join(reasons)
+            # Not capitalize(): the file of the dead letters is called as it is called.
+            raise DocumentsNotWritten(f"{told[0].upper()}{told[1:]}.")
 
     async def look(self) -> None:
         """Go through the index once. A run that follows compares only what was written since its look before."""

@@ -125,15 +125,20 @@ async def test_a_run_that_was_stopped_says_so() -> None:
     with pytest.raises(DocumentsNotWritten, match=r"1 changed too fast.*stopped before its end"):
         await run.run()
     assert run.done == ["everything"]
+    early = Scripted()
+    early.stop()
+    with pytest.raises(DocumentsNotWritten, match=r"^The run was stopped before its end"):
+        await early.run()
 
 
 def test_what_failed_names_the_dead_letters(tmp_path: Path) -> None:
-    with DeadLetters(tmp_path / "dead.jsonl") as letters:
+    with DeadLetters(tmp_path / "Articles of May.jsonl") as letters:
         run = Scripted()
         run.dead_letters = letters
         run._tally.fail(Finding(DOCUMENT, "text", "hash", Reason.MISSING), InvalidInput("No.", field="text"))
-        with pytest.raises(DocumentsNotWritten, match=r"1 documents could not be .*dead\.jsonl"):
+        with pytest.raises(DocumentsNotWritten, match=r"^1 documents could not be .*") as caught:
             run.require_done()
+    assert str(letters.path) in caught.value.message
 
 
 def test_deleted_copies_are_told_and_counted() -> None:
