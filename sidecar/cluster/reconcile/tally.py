@@ -46,6 +46,7 @@ class Tally:
         self._progress = progress
         self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
+        self._refused_writes = 0
         self._held_back = 0.0
         self._put_off: OrderedDict[_Key, PutOff] = OrderedDict()
         self._refused: OrderedDict[_Key, int] = OrderedDict()
@@ -138,10 +139,11 @@ class Tally:
         self._tell()
 
     def _require_hope(self, settled: Settled) -> None:
-        failed = self._counts["failed"]
-        if failed >= HOPELESS and not self._counts["written"]:
+        self._refused_writes += 1
+        if self._refused_writes >= HOPELESS and not self._counts["written"]:
             raise EngineRejected(
-                f"The cluster refused the first {failed} documents: {settled.error_type}: {settled.reason}"
+                f"The cluster refused the first {self._refused_writes} documents: {settled.error_type}:"
+                f" {settled.reason}"
             )
 
     def _letter(self, finding: Finding, stage: str, reason: str, message: str) -> None:

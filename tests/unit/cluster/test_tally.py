@@ -95,6 +95,16 @@ def test_a_cluster_that_refuses_everything_ends_the_run() -> None:
     assert working.summary.failed == 1_000
 
 
+def test_texts_that_can_not_be_encoded_are_no_refusals_of_the_cluster() -> None:
+    counting = Tally(DeadLetters(None))
+    for number in range(200):
+        counting.fail(finding(number), TextTooLarge("too large"))
+    for number in range(200, 299):
+        counting.settle(settled(Fate.REFUSED, number))
+    with pytest.raises(EngineRejected, match="first 100 documents"):
+        counting.settle(settled(Fate.REFUSED, 299))
+
+
 def test_letters_say_where_and_why_and_hold_no_text(tmp_path: Path) -> None:
     with DeadLetters(tmp_path / "dead.jsonl") as letters:
         Tally(letters).settle(settled(Fate.REFUSED, 4))
