@@ -24,10 +24,12 @@ PASSING = (EngineUnavailable, EngineOverloaded, SidecarUnavailable, NotReady, Ov
 """What may be over in a while: the pass begins again, from the index."""
 
 LONGEST_WAIT = 15.0
-FRUITLESS_ATTEMPTS = 50
 
 LONG_ATTEMPT = 120.0
 """Seconds after which an attempt that fails was under way, not in vain: comparing may take hours and find nothing."""
+
+LONG_ATTEMPTS = 50
+"""How many of those may fail one after the other with nothing found: they use no patience up, and must end too."""
 
 
 async def patiently(
@@ -38,7 +40,7 @@ async def patiently(
     found: Callable[[], int],
 ) -> None:
     """Begin `attempt` again while it fails by what passes, until `patience` seconds pass with nothing `found`."""
-    failures, done = 0, -1
+    failures, long_attempts, done = 0, 0, -1
     away_since = time.monotonic()
     while not stopping.is_set():
         began = time.monotonic()
@@ -48,12 +50,14 @@ async def patiently(
         except PASSING as error:
             now, progress = time.monotonic(), found()
             if progress != done:
-                failures = 0
-            if progress != done or now - began > max(LONG_ATTEMPT, patience):
+                failures = long_attempts = 0
+                away_since = now
+            elif now - began > max(LONG_ATTEMPT, patience):
+                long_attempts += 1
                 away_since = now
             done = progress
             failures += 1
-            if now - away_since > patience or failures > FRUITLESS_ATTEMPTS:
+            if now - away_since > patience or long_attempts > LONG_ATTEMPTS:
                 raise
             await rest(stopping, _wait_after(error, failures))
 

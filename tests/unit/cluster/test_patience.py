@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.cluster.migrate import removing
 from sidecar.cluster.reconcile import patience
-from sidecar.cluster.reconcile.patience import FRUITLESS_ATTEMPTS, LONG_ATTEMPT, LONGEST_WAIT, PASSING, patiently, rest
+from sidecar.cluster.reconcile.patience import LONG_ATTEMPT, LONG_ATTEMPTS, LONGEST_WAIT, PASSING, patiently, rest
 from sidecar.errors import EngineRejected, EngineUnavailable, Overloaded, SidecarError
 
 
@@ -82,11 +82,20 @@ async def test_whoever_gets_on_is_waited_for_however_often_it_fails(clock: Clock
     assert attempts.begun == 401
 
 
-async def test_no_more_than_so_many_attempts_are_made_in_vain(clock: Clock) -> None:
+async def test_patience_lasts_as_long_as_was_asked_for(clock: Clock) -> None:
+    """A cluster that is mended overnight: nothing but the time ends the waiting."""
     attempts = Attempts(clock, [EngineUnavailable("away")])
+    night = 12 * 3_600.0
     with pytest.raises(EngineUnavailable):
-        await attempts.run(1e9)
-    assert attempts.begun == FRUITLESS_ATTEMPTS + 1
+        await attempts.run(night)
+    assert night < clock.now <= night + LONGEST_WAIT
+
+
+async def test_attempts_that_use_no_patience_up_end_too(clock: Clock) -> None:
+    attempts = Attempts(clock, [EngineUnavailable("away")], seconds=LONG_ATTEMPT + 1.0)
+    with pytest.raises(EngineUnavailable):
+        await attempts.run(60.0)
+    assert attempts.begun == LONG_ATTEMPTS + 2, "the first tells what is found already"
 
 
 async def test_an_attempt_that_was_long_under_way_was_not_in_vain(clock: Clock) -> None:
