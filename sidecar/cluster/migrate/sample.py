@@ -110,8 +110,9 @@ def _of_field(held: JsonValue, wanted: JsonValue) -> float:
 def _of_weights(held: Mapping[str, float], wanted: Mapping[str, float]) -> float:
     if {term for term in held.keys() ^ wanted.keys() if term.startswith(SENTINEL_PREFIX)}:
         return 1.0
+    held, wanted = _without_sentinel(held), _without_sentinel(wanted)
     scale = max([*held.values(), *wanted.values()], default=1.0)
-    least_held, least_wanted = _least(held), _least(wanted)
+    least_held, least_wanted = min(held.values(), default=0.0), min(wanted.values(), default=0.0)
     apart = [
         max(0.0, wanted[term] - least_held)
         if term not in held
@@ -123,9 +124,9 @@ def _of_weights(held: Mapping[str, float], wanted: Mapping[str, float]) -> float
     return min(1.0, max(apart, default=0.0) / scale)
 
 
-def _least(weights: Mapping[str, float]) -> float:
-    """Return the weight of the lightest term; the sentinel is none."""
-    return min((weight for term, weight in weights.items() if not term.startswith(SENTINEL_PREFIX)), default=0.0)
+def _without_sentinel(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the terms alone: the sentinel is none, and its weight says nothing about theirs."""
+    return {term: weight for term, weight in weights.items() if not term.startswith(SENTINEL_PREFIX)}
 
 
 def _weights(field: JsonObject) -> dict[str, float]:

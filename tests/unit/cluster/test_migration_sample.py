@@ -48,6 +48,11 @@ def test_the_sentinel_is_no_light_term() -> None:
     assert difference(held, wanted) == pytest.approx(0.1)
 
 
+def test_the_sentinel_is_no_heavy_term() -> None:
+    """It weighs 1: in a vector of lighter terms, differences must not look small beside it."""
+    assert difference(fields(lion=0.2, bear=0.1), fields(lion=0.2, bear=0.15)) == pytest.approx(0.25)
+
+
 def test_another_model_s_vector_differs_by_its_sentinel() -> None:
     held = dialect_named("rank_features").document_fields("splade", SparseVector((0,), (2.0,), ("lion",)), "cd" * 32)
     assert difference(held, fields(lion=2.0)) > DIFFERENCE_ALLOWED
