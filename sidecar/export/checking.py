@@ -54,13 +54,16 @@ def compare(graph: Path, samples: Sequence[Sample], recipe: Recipe) -> CheckResu
     given: list[NDArray[np.float32]] = []
     for start in range(0, len(samples), BATCH):
         given.extend(_run(session, samples[start : start + BATCH]))
-    differences = [float(np.abs(output - sample.expected).max()) for output, sample in zip(given, samples, strict=True)]
-    largest = max(float(np.abs(sample.expected).max()) for sample in samples)
+    # Not max() and min(): those pass over a NaN that does not come first.
+    difference = float(
+        np.max([np.abs(output - sample.expected).max() for output, sample in zip(given, samples, strict=True)])
+    )
+    largest = float(np.max([np.abs(sample.expected).max() for sample in samples]))
     if recipe.kind is ModelKind.CROSS_ENCODER:
         correlation = _spearman(np.concatenate(given), np.concatenate([sample.expected for sample in samples]))
-        return CheckResult(max(differences), largest, rank_correlation=correlation, texts=len(samples))
-    cosine = min(_cosine(output, sample.expected) for output, sample in zip(given, samples, strict=True))
-    return CheckResult(max(differences), largest, cosine=cosine, texts=len(samples))
+        return CheckResult(difference, largest, rank_correlation=correlation, texts=len(samples))
+    cosine = float(np.min([_cosine(output, sample.expected) for output, sample in zip(given, samples, strict=True)]))
+    return CheckResult(difference, largest, cosine=cosine, texts=len(samples))
 
 
 def cut(encoding: Encoding, length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
