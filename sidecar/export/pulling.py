@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
 from sidecar.bundle import Quantization, default_bundle_folder
 from sidecar.bundle.catalogue import KnownModel, find_known
 from sidecar.bundle.licenses import is_non_commercial, is_stated, spdx
@@ -74,7 +76,7 @@ def read_license(card: Path) -> str:
         return ""
     try:
         header = metadata_load(card)
-    except ValueError:
+    except (ValueError, yaml.YAMLError):
         return ""
     found = header.get("license") if isinstance(header, dict) else None
     return spdx(found) if isinstance(found, str) else ""

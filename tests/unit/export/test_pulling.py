@@ -188,6 +188,7 @@ def test_a_licence_is_refused_before_anything_is_fetched(tmp_path: Path):
         ("---\nlicense:\n- mit\n- apache-2.0\n---\n", ""),
         ("---\nlanguage: en\n---\n", ""),
         ("---\n- a list\n---\n", ""),
+        ("---\nlicense: mit\n: : :\n---\n", ""),
         ("no header", ""),
         ("", ""),
     ],
