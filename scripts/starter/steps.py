@@ -57,7 +57,8 @@ def initial_student(work: Workspace) -> SparseStudent:
         student.load_state_dict(torch.load(path, map_location=work.device, weights_only=True))
     else:
         student.close_columns(asked_columns(work))
-        torch.save(student.state_dict(), path)
+        with replace_file(path) as partial:
+            torch.save(student.state_dict(), partial)
     return student
 
 
