@@ -1,6 +1,6 @@
 # Sourced by setup-index and teardown-index: the cluster by curl, its JSON by jq.
 #
-# CURL_OPTIONS: more options for curl, e.g. "--user name:password --cacert ca.pem".
+# CURL_OPTIONS: more options for curl, e.g. "--user name:password --cacert ca.pem"; of two, curl takes the last.
 
 fail() { echo "error: $*" >&2; exit 1; }
 
@@ -8,11 +8,15 @@ for tool in curl jq; do
   command -v "$tool" >/dev/null 2>&1 || fail "$tool is not installed"
 done
 
+_curl() {
+  # shellcheck disable=SC2086  # CURL_OPTIONS is a list of words
+  curl --silent --show-error --connect-timeout 10 --max-time 120 ${CURL_OPTIONS:-} "$@"
+}
+
 # request METHOD URL [BODY]: print the answer; end where the cluster refuses.
 request() {
   local answer status
-  # shellcheck disable=SC2086  # CURL_OPTIONS is a list of words
-  answer=$(curl --silent --show-error ${CURL_OPTIONS:-} --request "$1" "$2" --write-out '\n%{http_code}' \
+  answer=$(_curl --request "$1" "$2" --write-out '\n%{http_code}' \
     ${3:+--header 'content-type: application/json' --data-binary "$3"}) || fail "$2 does not answer"
   status=${answer##*$'\n'}
   answer=${answer%$'\n'*}
@@ -22,10 +26,15 @@ request() {
   esac
 }
 
-# exists URL: whether there is something of that name.
+# exists URL: whether there is something of that name; end where the cluster does not say.
 exists() {
-  # shellcheck disable=SC2086
-  [ "$(curl --silent ${CURL_OPTIONS:-} --output /dev/null --write-out '%{http_code}' --request GET "$1")" = 200 ]
+  local status
+  status=$(_curl --output /dev/null --write-out '%{http_code}' --request GET "$1") || fail "$1 does not answer"
+  case "$status" in
+    200) ;;
+    404) return 1 ;;
+    *) fail "GET $1 answers $status" ;;
+  esac
 }
 
 # change METHOD PATH [BODY]: send it, or with --dry-run print it.

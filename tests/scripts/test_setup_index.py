@@ -220,6 +220,24 @@ async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str
     assert not await engine.index_exists(index_name)
 
 
+@pytest.mark.parametrize("status", [401, 503])
+async def test_what_the_cluster_does_not_say_is_not_taken_for_absent(status: int) -> None:
+    """The pipeline would be left behind, and the record that knows of it be gone."""
+    record = {"created_index": True, "index_template": None, "search_pipeline": "own", "connector": None}
+    mapping = {"articles": {"mappings": {"_meta": {"splade_sidecar_setup": record}}}}
+    answers = {
+        "GET /articles/_mapping": mapping,
+        "GET /articles/_count": {"count": 0},
+        "GET /_search/pipeline/own": status,
+        "DELETE /articles": {"acknowledged": True},
+    }
+    async with recorded(answers) as (engine, cluster):
+        code, _, error = await run("teardown-index", "--index", "articles", "--engine", engine.address)
+    assert code == 1
+    assert f"/_search/pipeline/own answers {status}" in error
+    assert {method for method, _, _ in cluster.asked} == {"GET"}
+
+
 @pytest.mark.parametrize(
     ("dynamic", "documents", "refused"),
     [

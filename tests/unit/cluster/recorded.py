@@ -44,7 +44,10 @@ BASE = {
 
 @dataclass
 class Recorded:
-    """The answers by `METHOD /path`, what is not among them is 404; `asked` lists method, path with query, and body."""
+    """The answers by `METHOD /path`, what is not among them is 404; `asked` lists method, path with query, and body.
+
+    A number is the status of an error.
+    """
 
     answers: dict[str, object]
     asked: list[tuple[str, str, object]] = field(default_factory=list)
@@ -59,6 +62,8 @@ class Recorded:
             kind = "index_not_found_exception" if "_mapping" in request.path else "resource_not_found_exception"
             error = {"type": kind, "reason": "no such thing"}
             return web.json_response({"error": {**error, "root_cause": [error]}, "status": 404}, status=404)
+        if isinstance(answer, int):
+            return web.json_response({"error": {"type": "error", "reason": "as told"}, "status": answer}, status=answer)
         return web.json_response(answer)
 
 
