@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from sidecar.bundle.manifest import (
     Activation,
@@ -21,11 +20,8 @@ from sidecar.bundle.manifest import (
     SpecialTokens,
     require_name,
 )
-from sidecar.domain import ModelKind, PruningType
+from sidecar.domain import ModelKind
 from sidecar.errors import ExportError
-
-PRUNE_A_TENTH: Final = PruningRule(type=PruningType.MAX_RATIO, value=0.1)
-"""What the v3 models were published with: two fifths off the index for less than one per cent of nDCG."""
 
 __all__ = ["CheckResult", "ExportOptions", "ExportReport"]
 
@@ -65,7 +61,7 @@ class ExportOptions:
     folds: Mapping[str, str | None] | None = None
     lexical_floor: LexicalFloor | None = None
     special_tokens: SpecialTokens = SpecialTokens.DROP_ALL
-    document_pruning: PruningRule = PRUNE_A_TENTH
+    document_pruning: PruningRule | None = None
     query_pruning: PruningRule | None = None
     observed_max_weight: float | None = None
     score_activation: ScoreActivation | None = None

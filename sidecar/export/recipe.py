@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.bundle.manifest import (
     Activation,
@@ -12,10 +13,11 @@ from sidecar.bundle.manifest import (
     GraphPorts,
     ManifestDraft,
     Pooling,
+    PruningRule,
     QueryMode,
     ScoreActivation,
 )
-from sidecar.domain import ModelKind
+from sidecar.domain import ModelKind, PruningType
 from sidecar.errors import ExportError, UnsupportedCheckpoint
 from sidecar.export.checkpoint.query_weights import checked_query_weights
 from sidecar.export.checkpoint.reading import Checkpoint, Head
@@ -25,6 +27,9 @@ __all__ = ["Recipe", "draft_manifest", "make_recipe"]
 
 MISSING_IDF = 1.0
 """Weight of a query term that the IDF table has never seen: the opensearch models' authors and ml-commons use 1."""
+
+PRUNE_A_TENTH: Final = PruningRule(type=PruningType.MAX_RATIO, value=0.1)
+"""What the v3 models were published with: two fifths off the index for less than one per cent of nDCG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,8 @@ def draft_manifest(checkpoint: Checkpoint, recipe: Recipe, options: ExportOption
         floor = options.lexical_floor
         observed = round(largest + (floor.largest if floor else 0.0), 6) or None
     expansion = Expansion.OWN_TERMS if own_terms else Expansion.VOCABULARY
+    kept = checkpoint.active_terms
+    own_pruning = None if kept is None else PruningRule(type=PruningType.TOP_K, value=kept)
     return ManifestDraft.declare(
         {
             "name": options.name or _name(checkpoint),
@@ -132,8 +139,8 @@ def draft_manifest(checkpoint: Checkpoint, recipe: Recipe, options: ExportOption
             "missing_idf": (MISSING_IDF if options.missing_idf is None else options.missing_idf) if idf else None,
             "query_term_frequency": options.query_term_frequency,
             "special_tokens": options.special_tokens if sparse else None,
-            "document_pruning": options.document_pruning if sparse else None,
-            "query_pruning": options.query_pruning if sparse else None,
+            "document_pruning": (options.document_pruning or own_pruning or PRUNE_A_TENTH) if sparse else None,
+            "query_pruning": (options.query_pruning or own_pruning) if sparse else None,
             "observed_max_weight": observed if sparse else None,
             "lexical_floor": options.lexical_floor,
             "score_activation": recipe.score_activation,

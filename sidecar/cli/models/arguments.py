@@ -53,7 +53,11 @@ ScoreOption = Annotated[ScoreActivation | None, typer.Option(help="Cross-encoder
 QueryTokens = Annotated[int | None, typer.Option(help="Tokens read of a query. Default: as of a document.")]
 Ratio = Annotated[
     float | None,
-    typer.Option("--document-max-ratio", help="Documents keep terms from this share of their largest weight on."),
+    typer.Option(
+        "--document-max-ratio",
+        help="Documents keep terms from this share of their largest weight on. Default: all of a graph's; a"
+        " checkpoint's from 0.1 on, where it does not say how many.",
+    ),
 ]
 
 

@@ -17,7 +17,12 @@ from sidecar.export.checkpoint.card import Card, read_card
 from sidecar.export.checkpoint.layout import find_layout
 from sidecar.export.checkpoint.names import body_prefix, masked_lm_names
 from sidecar.export.checkpoint.query_weights import checked_query_weights, read_query_weights
-from sidecar.export.checkpoint.sentence_transformers import read_model_config, refuse_prompts
+from sidecar.export.checkpoint.sentence_transformers import (
+    active_terms,
+    read_model_config,
+    refuse_prompts,
+    require_dot_product,
+)
 from sidecar.export.checkpoint.tokenizer import model_max_length, read_tokenizer
 from sidecar.export.checkpoint.weights import Weights
 
@@ -37,7 +42,8 @@ class Checkpoint:
     """A checkpoint as it was found; None where the folder says nothing.
 
     `rows` is the number of terms: the tokenizer's vocabulary (embedding tables are often padded beyond it).
-    `query_weights` are term -> weight; `tied`: the decoder is the embedding table.
+    `query_weights` are term -> weight; `active_terms` is how many terms a vector keeps, the heaviest; `tied`: the
+    decoder is the embedding table.
     """
 
     folder: Path
@@ -55,6 +61,7 @@ class Checkpoint:
     activation: Activation | None
     query_mode: QueryMode | None
     query_weights: Mapping[str, float] | None
+    active_terms: int | None
     score_activation: ScoreActivation | None
     card: Card
 
@@ -73,7 +80,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     weights = Weights.open(layout.transformer)
     head = _head(config, body, weights)
     model_config = read_model_config(folder)
-    refuse_prompts(folder, model_config, by_side=head is not Head.SCORE)
+    sparse = head is not Head.SCORE
+    refuse_prompts(folder, model_config, by_side=sparse)
+    if sparse:
+        require_dot_product(folder, model_config)
     tokenizer = read_tokenizer(layout.transformer)
     rows = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     if rows > body.vocabulary:
@@ -99,7 +109,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         activation=layout.activation,
         query_mode=_query_mode(query_weights),
         query_weights=query_weights,
-        score_activation=_score_activation(config, model_config) if head is Head.SCORE else None,
+        active_terms=active_terms(folder, model_config) if sparse else None,
+        score_activation=None if sparse else _score_activation(config, model_config),
         card=read_card(folder),
     )
 

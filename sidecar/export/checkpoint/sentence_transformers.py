@@ -1,4 +1,4 @@
-"""What sentence-transformers keeps beside a model: the activation of its score, and the prompts before its texts."""
+"""What sentence-transformers keeps beside a model: score activation, prompts before texts, how vectors compare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from sidecar.errors import UnsupportedCheckpoint
 from sidecar.export.checkpoint.files import read_object
 
-__all__ = ["read_model_config", "refuse_prompts"]
+__all__ = ["active_terms", "read_model_config", "refuse_prompts", "require_dot_product"]
 
 FILE = "config_sentence_transformers.json"
 
@@ -37,3 +37,23 @@ def refuse_prompts(folder: Path, config: Mapping[str, object], *, by_side: bool)
             f"{folder / FILE} puts a prompt ({found}) before texts, and a bundle does not: its vectors or scores would "
             "be others. Take the prompt out of that file, and put it before your texts yourself."
         )
+
+
+def require_dot_product(folder: Path, config: Mapping[str, object]) -> None:
+    """Raise UnsupportedCheckpoint where a SparseEncoder's vectors are compared by anything but their dot product."""
+    named = config.get("similarity_fn_name")
+    if named not in (None, "dot"):
+        raise UnsupportedCheckpoint(
+            f"{folder / FILE} compares vectors by {named}, and an index scores by the dot product: documents would come"
+            " in another order. If the model was trained for the dot product, say so there: similarity_fn_name dot."
+        )
+
+
+def active_terms(folder: Path, config: Mapping[str, object]) -> int | None:
+    """Return how many terms a SparseEncoder keeps of every vector, the heaviest; None: all of them."""
+    kept = config.get("max_active_dims")
+    if kept is None:
+        return None
+    if isinstance(kept, bool) or not isinstance(kept, int) or kept < 1:
+        raise UnsupportedCheckpoint(f"{folder / FILE} has no whole number above 0 under max_active_dims.")
+    return kept

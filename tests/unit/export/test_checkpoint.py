@@ -264,6 +264,31 @@ def test_prompts_that_nobody_gets_are_not(checkpoint: Path, said: object) -> Non
     assert read_checkpoint(checkpoint).head is Head.MASKED_LM
 
 
+@pytest.mark.parametrize("said", [{}, {"similarity_fn_name": None}, {"similarity_fn_name": "dot"}])
+def test_vectors_that_an_index_compares_as_the_model_does(checkpoint: Path, said: object) -> None:
+    (checkpoint / "config_sentence_transformers.json").write_bytes(orjson.dumps(said))
+    assert read_checkpoint(checkpoint).active_terms is None
+
+
+@pytest.mark.parametrize("named", ["cosine", "euclidean", "manhattan", "of a later release", 7])
+def test_vectors_that_are_compared_otherwise_are_refused(checkpoint: Path, named: object) -> None:
+    (checkpoint / "config_sentence_transformers.json").write_bytes(orjson.dumps({"similarity_fn_name": named}))
+    with pytest.raises(UnsupportedCheckpoint, match=rf"compares vectors by {named}, and an index scores by the dot"):
+        read_checkpoint(checkpoint)
+
+
+def test_how_many_terms_a_vector_keeps(checkpoint: Path) -> None:
+    (checkpoint / "config_sentence_transformers.json").write_bytes(b'{"max_active_dims": 64}')
+    assert read_checkpoint(checkpoint).active_terms == 64
+
+
+@pytest.mark.parametrize("kept", [0, -1, 1.5, True, "64"])
+def test_a_number_of_terms_that_is_none_is_named(checkpoint: Path, kept: object) -> None:
+    (checkpoint / "config_sentence_transformers.json").write_bytes(orjson.dumps({"max_active_dims": kept}))
+    with pytest.raises(UnsupportedCheckpoint, match="no whole number above 0 under max_active_dims"):
+        read_checkpoint(checkpoint)
+
+
 @pytest.mark.parametrize(("asked", "expected"), [(True, ["rain", "new"]), (False, ["[UNK]", "[UNK]"])])
 def test_texts_are_lowercased_where_sentence_transformers_does_it(
     checkpoint: Path, asked: bool, expected: list[str]

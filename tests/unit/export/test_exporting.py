@@ -93,6 +93,17 @@ def test_options_override_the_checkpoint(checkpoint: Path, tmp_path: Path) -> No
     assert (tmp_path / "out" / "README.md").read_text() == "# Mine\n"
 
 
+def test_as_many_terms_are_kept_as_the_checkpoint_keeps(checkpoint: Path, tmp_path: Path) -> None:
+    """What sentence-transformers' SparseEncoder leaves of a vector, a bundle leaves of it: on both sides."""
+    (checkpoint / "config_sentence_transformers.json").write_bytes(b'{"max_active_dims": 64}')
+    manifest = export_checkpoint(checkpoint, tmp_path / "out").manifest
+    heaviest = PruningRule(type=PruningType.TOP_K, value=64)
+    assert (manifest.document_pruning, manifest.query_pruning) == (heaviest, heaviest)
+    own = ExportOptions(document_pruning=PruningRule())
+    manifest = export_checkpoint(checkpoint, tmp_path / "other", own).manifest
+    assert (manifest.document_pruning, manifest.query_pruning) == (PruningRule(), heaviest)
+
+
 def test_the_tokenizer_neither_cuts_nor_pads(checkpoint: Path, tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     tokenizer.enable_truncation(8)
