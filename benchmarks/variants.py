@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sidecar.bundle import Bundle, LexicalFloor
-from sidecar.bundle.manifest import MANIFEST
+from sidecar.bundle.names import MANIFEST
 from sidecar.inference.tokens import TextTokenizer
 
 __all__ = ["with_floor", "without_floor"]

@@ -7,13 +7,12 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.bundle.manifest import MANIFEST, Manifest
+from sidecar.bundle.manifest import Manifest
+from sidecar.bundle.names import MANIFEST, MAX_MANIFEST_BYTES
 from sidecar.bundle.unpacking import unpack
 from sidecar.errors import BundleCorrupt, BundleError, BundleNotFound, ManifestInvalid
 
 __all__ = ["Bundle"]
-
-MAX_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

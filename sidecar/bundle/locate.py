@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sidecar.bundle.manifest import MANIFEST
+from sidecar.bundle.names import MANIFEST
 from sidecar.errors import BundleNotFound
 
 __all__ = [

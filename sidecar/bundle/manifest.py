@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from sidecar.bundle.names import CARD, FOLDS, GRAPH, MANIFEST, NAME_PATTERN, QUERY_WEIGHTS, TOKENIZER, is_inside
 from sidecar.domain import ModelKind, Pruning, PruningType
 from sidecar.errors import InvalidPruning, ManifestInvalid
 from sidecar.validation import InvalidValue, first_invalid
 
 __all__ = [
-    "CARD",
-    "FOLDS",
-    "GRAPH",
-    "MANIFEST",
-    "QUERY_WEIGHTS",
     "SCHEMA_VERSION",
-    "TOKENIZER",
     "Activation",
     "Expansion",
     "GraphPorts",
@@ -37,23 +30,12 @@ __all__ = [
     "QueryTermFrequency",
     "ScoreActivation",
     "SpecialTokens",
-    "is_inside",
-    "require_name",
 ]
 
 SCHEMA_VERSION: Final = 1
 
-MANIFEST = "manifest.json"
-GRAPH = "model.onnx"
-TOKENIZER = "tokenizer.json"
-QUERY_WEIGHTS = "query_weights.json"
-FOLDS = "folds.json"
-CARD = "README.md"
-"""Files of a bundle."""
-
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-Name = Annotated[str, StringConstraints(pattern=NAME)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Pooling(StrEnum):
@@ -300,26 +282,3 @@ class Manifest(ManifestDraft):
     def fingerprint(self) -> str:
         """sha256 of the canonical manifest, in hex: identifies this bundle's encodings for ever."""
         return hashlib.sha256(self.canonical()).hexdigest()
-
-
-def require_name(name: str) -> str:
-    """Return a bundle's name; raise ManifestInvalid for what can't be one, before anything is made under it."""
-    if re.fullmatch(NAME.rstrip("$"), name) is None:
-        raise ManifestInvalid(
-            f"{name!r} can't be a bundle's name: 1 to 128 letters (a to z), digits, dots, dashes and underscores, the "
-            "first of them a letter or a digit.",
-            field="name",
-        )
-    return name
-
-
-def is_inside(path: str) -> bool:
-    """Tell whether `path` is a plain relative POSIX path that stays below its folder."""
-    pure = PurePosixPath(path)
-    return (
-        path not in ("", ".")
-        and not pure.is_absolute()
-        and ".." not in pure.parts
-        and pure.as_posix() == path
-        and not any(character in path for character in "\\:\0")
-    )

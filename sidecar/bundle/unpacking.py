@@ -14,13 +14,13 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from sidecar.bundle.manifest import MANIFEST, Manifest, is_inside
+from sidecar.bundle.manifest import Manifest
+from sidecar.bundle.names import MANIFEST, MAX_MANIFEST_BYTES, is_inside
 from sidecar.errors import BundleCorrupt, BundleError, ManifestInvalid
 
 __all__ = ["MAX_BUNDLE_BYTES", "cache_folder", "unpack"]
 
 MAX_BUNDLE_BYTES = 8 << 30
-MAX_MANIFEST_BYTES = 1 << 20
 MAX_ENTRIES = 10_000
 
 

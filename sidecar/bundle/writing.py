@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sidecar.bundle.manifest import MANIFEST, Manifest, ManifestDraft
+from sidecar.bundle.manifest import Manifest, ManifestDraft
+from sidecar.bundle.names import MANIFEST
 from sidecar.errors import ManifestInvalid
 from sidecar.validation import first_invalid
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import structlog
 
-from sidecar.bundle.manifest import CARD, FOLDS, GRAPH, QUERY_WEIGHTS, TOKENIZER, Quantization
+from sidecar.bundle.manifest import Quantization
+from sidecar.bundle.names import CARD, FOLDS, GRAPH, QUERY_WEIGHTS, TOKENIZER
 from sidecar.bundle.writing import write_bundle
 from sidecar.errors import ExportMismatch
 from sidecar.export.calibration import input_statistics

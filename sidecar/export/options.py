@@ -18,8 +18,8 @@ from sidecar.bundle.manifest import (
     QueryTermFrequency,
     ScoreActivation,
     SpecialTokens,
-    require_name,
 )
+from sidecar.bundle.names import require_name
 from sidecar.domain import ModelKind
 from sidecar.errors import ExportError
 

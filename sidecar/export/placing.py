@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sidecar.bundle.manifest import MANIFEST
+from sidecar.bundle.names import MANIFEST
 from sidecar.errors import ExportError
 
 __all__ = ["appearing", "require_place"]
@@ -28,7 +28,7 @@ def require_place(out: Path, *, replace: bool, source: Path | None = None) -> No
     except OSError as error:
         raise ExportError(f"{out} can't be read ({error.strerror or error}).", field="out") from None
     if not replace:
-        raise ExportError(f"{out} exists already; remove it or allow it to be replaced.", field="out")
+        raise ExportError(f"{out} exists already: remove it, name another place, or replace it.", field="out")
     if not (out / MANIFEST).is_file():
         raise ExportError(f"{out} is no bundle: it is not replaced.", field="out")
     if source is not None and source.resolve().is_relative_to(out.resolve()):

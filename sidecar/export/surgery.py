@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sidecar.bundle.manifest import is_inside
+from sidecar.bundle.names import is_inside
 from sidecar.errors import UnsupportedCheckpoint
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import orjson
 
 from sidecar.bundle import Bundle
-from sidecar.bundle.manifest import FOLDS
+from sidecar.bundle.names import FOLDS
 from sidecar.errors import BundleCorrupt
 from sidecar.inference.calls import Ids
 from sidecar.inference.tokens import TextTokenizer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sidecar.bundle import Bundle
-from sidecar.bundle.manifest import FOLDS, LexicalFloor
+from sidecar.bundle.manifest import LexicalFloor
+from sidecar.bundle.names import FOLDS
 from sidecar.inference.calls import Ids
 from sidecar.inference.folds import Folds
 from sidecar.inference.tokens import TextTokenizer

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import orjson
 
 from sidecar.bundle import Bundle
-from sidecar.bundle.manifest import FOLDS, QUERY_WEIGHTS, QueryMode, QueryTermFrequency
+from sidecar.bundle.manifest import QueryMode, QueryTermFrequency
+from sidecar.bundle.names import FOLDS, QUERY_WEIGHTS
 from sidecar.domain import Encoding, Pruning, SparseVector, Windows
 from sidecar.errors import BundleCorrupt
 from sidecar.inference.folds import Folds

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sidecar.bundle import Bundle
-from sidecar.bundle.manifest import FOLDS, SpecialTokens
+from sidecar.bundle.manifest import SpecialTokens
+from sidecar.bundle.names import FOLDS
 from sidecar.errors import BundleCorrupt, InferenceFailed, SidecarError
 from sidecar.inference.calls import Item
 from sidecar.inference.folds import Folds

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sidecar.bundle import Bundle, Manifest
-from sidecar.bundle.manifest import CARD, GRAPH
+from sidecar.bundle.names import CARD, GRAPH
 from sidecar.domain import JsonValue, ModelKind
 
 __all__ = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.bundle import GraphPorts, Manifest
-from sidecar.bundle.manifest import is_inside
+from sidecar.bundle.names import is_inside
 from sidecar.domain import Pruning, PruningType
 from sidecar.errors import ManifestInvalid
 
