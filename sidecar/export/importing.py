@@ -23,9 +23,9 @@ from sidecar.bundle import (
     SpecialTokens,
     write_bundle,
 )
-from sidecar.bundle.manifest import CARD, GRAPH, QUERY_WEIGHTS, TOKENIZER, require_name
+from sidecar.bundle.names import CARD, GRAPH, QUERY_WEIGHTS, TOKENIZER, require_name
 from sidecar.domain import ModelKind
-from sidecar.errors import ExportError, InvalidInput, UnsupportedCheckpoint
+from sidecar.errors import InvalidInput, UnsupportedCheckpoint
 from sidecar.export.placing import appearing, require_place
 from sidecar.export.ports import GraphOutput, PortNames, TrialRun, choose_inputs, open_session
 from sidecar.export.surgery import copy_graph, difference_of_two_logits
@@ -90,7 +90,7 @@ class ImportReport:
 
 
 def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
-    """Make the bundle `out` from the graph `model`; `out` must not exist yet, unless it is to be replaced.
+    """Make the bundle `out` from the graph `model`; a bundle that is there already is replaced only if it may be.
 
     The graph is run on two texts of different length, alone and padded, and on one of `max_tokens` tokens.
     Raises UnsupportedCheckpoint for a graph that no sidecar could serve, InvalidInput for a file that is missing,
@@ -99,8 +99,6 @@ def import_onnx(model: Path, out: Path, options: ImportOptions) -> ImportReport:
     for path, what in ((model, "graph"), (options.tokenizer, "tokenizer"), (options.query_weights, "query weights")):
         if path is not None and not path.is_file():
             raise InvalidInput(f"There is no {what} at {path}.")
-    if out.exists() and not options.replace:
-        raise ExportError(f"{out} exists already: remove it, name another place, or replace it.")
     require_place(out, replace=options.replace)
     tokenizer = _load_tokenizer(options.tokenizer)
     weights = _load_query_weights(options.query_weights, tokenizer) if options.query_weights else None

@@ -10,8 +10,8 @@ import yaml
 from sidecar.bundle import Quantization, default_bundle_folder
 from sidecar.bundle.catalogue import KnownModel, find_known
 from sidecar.bundle.licenses import is_non_commercial, is_stated, spdx
-from sidecar.bundle.manifest import require_name
-from sidecar.errors import ExportError, HubError, UnsupportedCheckpoint
+from sidecar.bundle.names import require_name
+from sidecar.errors import HubError, UnsupportedCheckpoint
 from sidecar.export.exporting import export_checkpoint
 from sidecar.export.hub import HubCheckpoint, HubReference, fetch_card, fetch_checkpoint
 from sidecar.export.options import ExportOptions, ExportReport
@@ -52,8 +52,6 @@ def pull_model(reference: HubReference, options: PullOptions) -> PullReport:
         raise UnsupportedCheckpoint(f"{known.repository} can't be exported: {known.obstacle}.")
     name = require_name(options.name or reference.repository.partition("/")[2])
     out = options.out or default_bundle_folder() / name
-    if out.exists() and not options.replace:
-        raise ExportError(f"{out} exists already: remove it, name another place, or replace it.")
     require_place(out, replace=options.replace)
     if known is not None and not options.accept_license:
         _require_acceptable(reference, known.license)

@@ -201,6 +201,7 @@ def test_a_name_that_no_bundle_has(options: ImportOptions):
 
 def test_what_lies_there_already_is_not_overwritten(tmp_path: Path, options: ImportOptions):
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").touch()
     with pytest.raises(ExportError, match="exists already"):
         import_onnx(sparse_graph(tmp_path / "m.onnx"), tmp_path / "out", options)
 

@@ -170,6 +170,7 @@ def test_what_can_not_be_exported_is_not_fetched():
 
 
 def test_what_lies_there_already_is_kept(tmp_path: Path):
+    (tmp_path / "precious").touch()
     with pytest.raises(ExportError, match="exists already"):
         pull_model(HubReference("a/b"), PullOptions(out=tmp_path))
 
