@@ -8,9 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from sidecar.errors import UnsupportedCheckpoint
+from sidecar.export.checkpoint.files import read_object
 
 __all__ = ["Body", "Config", "Family", "HiddenActivation", "read_config"]
 
@@ -155,15 +154,9 @@ class Body:
 def read_config(folder: Path) -> Config:
     """Read a folder's config.json; raise UnsupportedCheckpoint where it is missing or no JSON object."""
     path = folder / "config.json"
-    try:
-        values = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
+    if not path.exists():
         raise UnsupportedCheckpoint(
             f"{folder} is no checkpoint: config.json is missing. A ready ONNX file becomes a bundle with "
             "`sidecar models import`."
-        ) from None
-    except orjson.JSONDecodeError as error:
-        raise UnsupportedCheckpoint(f"{path} is no JSON: {error}.") from None
-    if not isinstance(values, dict):
-        raise UnsupportedCheckpoint(f"{path} is no JSON object.")
-    return Config(values, path)
+        )
+    return Config(read_object(path), path)

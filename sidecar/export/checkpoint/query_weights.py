@@ -66,7 +66,7 @@ def special_terms(tokenizer: Tokenizer) -> frozenset[str]:
 
 def _from_json(path: Path) -> dict[str, float]:
     content = read_json(path)
-    if not isinstance(content, dict) or not all(isinstance(weight, int | float) for weight in content.values()):
+    if not isinstance(content, dict) or not all(type(weight) in (int, float) for weight in content.values()):
         raise UnsupportedCheckpoint(f"{path} is no object of term: weight.")
     return content
 

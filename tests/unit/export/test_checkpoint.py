@@ -326,6 +326,13 @@ def test_the_analyzers_text_form_is_read(checkpoint: Path) -> None:
         read_checkpoint(checkpoint)
 
 
+@pytest.mark.parametrize("content", [b'{"weather": true}', b'{"weather": "5"}', b'["weather"]'])
+def test_a_table_of_anything_but_numbers_is_named(checkpoint: Path, content: bytes) -> None:
+    (checkpoint / "idf.json").write_bytes(content)
+    with pytest.raises(UnsupportedCheckpoint, match=r"idf\.json is no object of term: weight"):
+        read_checkpoint(checkpoint)
+
+
 def test_a_table_of_ones_is_presence(checkpoint: Path) -> None:
     (checkpoint / "idf.json").write_bytes(orjson.dumps(dict.fromkeys(TINY_VOCABULARY, 1.0)))
     assert read_checkpoint(checkpoint).query_mode is QueryMode.BINARY
