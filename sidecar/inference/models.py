@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 
 from sidecar.bundle import Bundle
-from sidecar.domain import ModelInfo, Timings
-from sidecar.errors import Cancelled, SidecarError
+from sidecar.domain import ModelInfo, ModelKind, Timings
+from sidecar.errors import BundleCorrupt, Cancelled, SidecarError
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item, Row, Waits
 from sidecar.inference.deadlines import until
@@ -62,7 +62,20 @@ class Host:
 
 
 def load_tokenizer(bundle: Bundle, host: Host) -> TextTokenizer:
-    return TextTokenizer(bundle.file("tokenizer.json"), threads=host.threads)
+    """Load a bundle's tokenizer; raise BundleCorrupt where its special tokens leave a text, or a pair, no room."""
+    manifest = bundle.manifest
+    tokenizer = TextTokenizer(bundle.file("tokenizer.json"), threads=host.threads)
+    if manifest.kind is ModelKind.CROSS_ENCODER:
+        room, needed = manifest.max_tokens - tokenizer.pair_specials, 2
+    else:
+        shortest = min(manifest.max_tokens, manifest.query_max_tokens or manifest.max_tokens)
+        room, needed = shortest - tokenizer.single_specials, 1
+    if room < needed:
+        raise BundleCorrupt(
+            f"Bundle {manifest.name}: the special tokens of tokenizer.json take all that max_tokens or query_max_tokens"
+            " let the model read."
+        )
+    return tokenizer
 
 
 def load_runners(

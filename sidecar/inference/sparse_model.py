@@ -143,7 +143,7 @@ class SparseModel:
         limit = manifest.max_tokens
         if side is Side.QUERY and manifest.query_max_tokens is not None:
             limit = min(limit, manifest.query_max_tokens)
-        capacity = max(1, limit - self._tokenizer.single_specials)
+        capacity = limit - self._tokenizer.single_specials
         cuts: list[Cut] = []
         allowance = Allowance()
         for position, own in enumerate(ids):
