@@ -23,7 +23,7 @@ __all__ = ["Batches", "StreamOutcome", "StreamPlan", "stream_outcomes"]
 Batches: TypeAlias = Iterable[Sequence[str]] | AsyncIterable[Sequence[str]]
 Call: TypeAlias = "aio.StreamStreamCall[pb.EncodeStreamRequest, pb.EncodeStreamResponse]"
 
-FIRST_BACKOFF_SECONDS = 0.2
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.2, 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ async def stream_outcomes(
     """Send every batch, and yield outcomes as they come, in any order.
 
     Batches unanswered when the sidecar goes away are sent again over a new call, at most `plan.resumptions` times
-    without an answer in between. Raises SidecarUnavailable after that, and DeadlineExceeded when nothing is answered
-    for `plan.stall_timeout` seconds.
+    without an answer in between. Raises SidecarUnavailable after that, DeadlineExceeded when nothing is answered for
+    `plan.stall_timeout` seconds, and at once what `batches` raise.
     """
     feed = _Feed(batches, encode)
     failures = 0
@@ -81,13 +81,18 @@ async def stream_outcomes(
                 return
             except (SidecarUnavailable, NotReady) as error:
                 failures += 1
-                if failures > plan.resumptions:
+                if failures > plan.resumptions or feed.failed:
                     raise
-                await asyncio.sleep(error.retry_after or FIRST_BACKOFF_SECONDS * 2 ** (failures - 1))
+                await asyncio.sleep(error.retry_after or backoff_seconds(failures))
             finally:
                 await session.close()
     finally:
         await feed.close()
+
+
+def backoff_seconds(failures: int) -> float:
+    """Return how long to leave a sidecar alone that was away so often in a row."""
+    return min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 10))
 
 
 class _Feed:
@@ -100,6 +105,12 @@ class _Feed:
         self._fetching: asyncio.Task[pb.EncodeStreamRequest | StreamOutcome | None] | None = None
         self.exhausted = False
         self.unanswered: dict[str, pb.EncodeStreamRequest] = {}
+
+    @property
+    def failed(self) -> bool:
+        """Whether the source raised, whatever it is: there is nothing more to send."""
+        fetched = self._fetching
+        return fetched is not None and fetched.done() and not fetched.cancelled() and fetched.exception() is not None
 
     def fetch(self) -> asyncio.Task[pb.EncodeStreamRequest | StreamOutcome | None]:
         """Return the task that gets the next request, or the outcome of a batch that can't be sent, or None."""

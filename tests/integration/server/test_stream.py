@@ -17,6 +17,7 @@ from sidecar.errors import (
     InvalidInput,
     MalformedText,
     NotReady,
+    SidecarError,
     SidecarUnavailable,
     UnknownModel,
 )
@@ -96,6 +97,21 @@ async def test_a_failing_source_fails_the_stream(client: AsyncSidecarClient) -> 
 
     with pytest.raises(OSError, match="the disk is gone"):
         await collected(client.encode_stream(source()))
+
+
+@pytest.mark.parametrize("kind", [SidecarUnavailable, NotReady])
+async def test_a_source_that_fails_as_a_sidecar_does_is_not_taken_for_this_one(
+    client: AsyncSidecarClient, kind: type[SidecarError]
+) -> None:
+    """Whose batches come from another sidecar: no call is opened anew because that one went away."""
+
+    def source():
+        yield ["fine"]
+        raise kind("the other one is gone")
+
+    stream = collected(client.encode_stream(source(), resumptions=1_000))
+    with pytest.raises(kind, match="the other one is gone"):
+        await asyncio.wait_for(stream, 30.0)
 
 
 async def test_in_flight_must_be_positive(client: AsyncSidecarClient) -> None:
