@@ -1,12 +1,13 @@
-"""Arguments that would only show by calls that fail: refused when a client is made."""
+"""Arguments that would only show by calls that fail: refused where they are given."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sidecar.errors import InvalidInput
 
-__all__ = ["check_certificates", "check_target", "check_token"]
+__all__ = ["check_certificates", "check_identity", "check_target", "check_token", "one_text", "several_texts"]
 
 LARGEST_PORT = 65_535
 
@@ -49,3 +50,38 @@ def check_certificates(root_certificates: bytes | None) -> None:
             "The sidecar's root certificates must be the bytes of a PEM file: -----BEGIN CERTIFICATE----- …",
             field="root_certificates",
         )
+
+
+def check_identity(certificate_chain: bytes | None, private_key: bytes | None) -> None:
+    """Raise InvalidInput unless both are there, as PEM, or none: gRPC would only say that nobody answers."""
+    if certificate_chain is None and private_key is None:
+        return
+    if certificate_chain is None or private_key is None:
+        lacking = "certificate_chain" if certificate_chain is None else "private_key"
+        raise InvalidInput(
+            "A client that shows a certificate needs its private key, and the other way round: give certificate_chain"
+            " and private_key.",
+            field=lacking,
+        )
+    if BEGIN not in certificate_chain:
+        raise InvalidInput("certificate_chain must be the bytes of a PEM file.", field="certificate_chain")
+    if b"PRIVATE KEY-----" not in private_key or b"ENCRYPTED" in private_key:
+        raise InvalidInput(
+            "private_key must be the bytes of a PEM file that is not encrypted (openssl pkey -in ENCRYPTED -out KEY).",
+            field="private_key",
+        )
+
+
+def several_texts(texts: Sequence[str], field: str) -> tuple[str, ...]:
+    """Return the texts; raise InvalidInput for one text, or for what is none among them."""
+    # A str is a sequence of str too, and one call per character is nobody's intention.
+    if isinstance(texts, str):
+        raise InvalidInput(f"{field} must be a sequence of texts, not one text: put it in a list.", field=field)
+    return tuple(one_text(text, f"{field}[{place}]") for place, text in enumerate(texts))
+
+
+def one_text(text: str, field: str) -> str:
+    """Return the text; raise InvalidInput for what is no string."""
+    if not isinstance(text, str):
+        raise InvalidInput(f"{field} is no string.", field=field)
+    return text

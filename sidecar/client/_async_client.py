@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
-from sidecar.client._arguments import check_certificates, check_target, check_token
-from sidecar.client._channel import check_identity, open_channel
+from sidecar.client._arguments import (
+    check_certificates,
+    check_identity,
+    check_target,
+    check_token,
+    one_text,
+    several_texts,
+)
+from sidecar.client._channel import open_channel
 from sidecar.client._forks import ADVICE, CHANNELS, check_not_cut_off
 from sidecar.client._retry import call_with_retry
 from sidecar.client._stream import Batches, StreamOutcome, StreamPlan, stream_outcomes
@@ -29,6 +37,8 @@ __all__ = ["DEFAULT_TARGET", "AsyncSidecarClient"]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_WINDOWS = Windows()
+
+_Response = TypeVar("_Response")
 
 
 class AsyncSidecarClient:
@@ -69,11 +79,15 @@ class AsyncSidecarClient:
         self._target = target
         self._metadata = ((AUTHORIZATION, bearer(token)),) if token is not None else ()
         self._timeout = timeout
-        self._root_certificates = root_certificates
-        self._tls = tls
-        self._server_name = server_name
-        self._certificate_chain = certificate_chain
-        self._private_key = private_key
+        self._connect = partial(
+            open_channel,
+            target,
+            root_certificates=root_certificates,
+            tls=tls,
+            server_name=server_name,
+            certificate_chain=certificate_chain,
+            private_key=private_key,
+        )
         self._overload_retries = overload_retries
         self._channel: aio.Channel | None = None
         self._process = os.getpid()
@@ -120,16 +134,11 @@ class AsyncSidecarClient:
         raised unless the model has it. One unusable text fails the call, and `error.field` names it.
         """
         call = EncodeCall(
-            _several(texts, "texts"), side, model, pruning, windows, lane, return_terms, expected_fingerprint
+            several_texts(texts, "texts"), side, model, pruning, windows, lane, return_terms, expected_fingerprint
         )
         request = write_encode_request(call)
         stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._open())
-        response = await call_with_retry(
-            lambda left: stub.Encode(request, timeout=left, metadata=self._metadata),
-            timeout=self._seconds(timeout),
-            overload_retries=self._overload_retries,
-            target=self._target,
-        )
+        response = await self._call(lambda left: stub.Encode(request, timeout=left, metadata=self._metadata), timeout)
         return read_encode_response(response)
 
     def encode_stream(
@@ -157,7 +166,7 @@ class AsyncSidecarClient:
 
         def request(texts: Sequence[str]) -> pb.EncodeRequest:
             call = EncodeCall(
-                _several(texts, "texts"), side, model, pruning, windows, lane, return_terms, expected_fingerprint
+                several_texts(texts, "texts"), side, model, pruning, windows, lane, return_terms, expected_fingerprint
             )
             return write_encode_request(call)
 
@@ -181,16 +190,11 @@ class AsyncSidecarClient:
     ) -> RerankResult:
         """Score every document against the query; results come in descending order of score."""
         call = RerankCall(
-            _one(query, "query"), _several(documents, "documents"), model, windows, lane, expected_fingerprint
+            one_text(query, "query"), several_texts(documents, "documents"), model, windows, lane, expected_fingerprint
         )
         request = write_rerank_request(call)
         stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
-        response = await call_with_retry(
-            lambda left: stub.Rerank(request, timeout=left, metadata=self._metadata),
-            timeout=self._seconds(timeout),
-            overload_retries=self._overload_retries,
-            target=self._target,
-        )
+        response = await self._call(lambda left: stub.Rerank(request, timeout=left, metadata=self._metadata), timeout)
         return read_rerank_response(response)
 
     async def rerank_batch(
@@ -211,39 +215,35 @@ class AsyncSidecarClient:
         for position, (query, documents) in enumerate(queries):
             try:
                 call = RerankCall(
-                    _one(query, "query"), _several(documents, "documents"), model, windows, lane, expected_fingerprint
+                    one_text(query, "query"),
+                    several_texts(documents, "documents"),
+                    model,
+                    windows,
+                    lane,
+                    expected_fingerprint,
                 )
                 request.requests.append(write_rerank_request(call))
             except InvalidInput as error:
                 raise within(error, f"requests[{position}]") from None
         stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
-        response = await call_with_retry(
-            lambda left: stub.RerankBatch(request, timeout=left, metadata=self._metadata),
-            timeout=self._seconds(timeout),
-            overload_retries=self._overload_retries,
-            target=self._target,
+        response = await self._call(
+            lambda left: stub.RerankBatch(request, timeout=left, metadata=self._metadata), timeout
         )
         return tuple(read_rerank_response(part) for part in response.responses)
 
     async def models(self, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
         """Return the models the sidecar serves."""
         stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._open())
-        response = await call_with_retry(
-            lambda left: stub.List(pb.ListModelsRequest(), timeout=left, metadata=self._metadata),
-            timeout=self._seconds(timeout),
-            overload_retries=self._overload_retries,
-            target=self._target,
+        response = await self._call(
+            lambda left: stub.List(pb.ListModelsRequest(), timeout=left, metadata=self._metadata), timeout
         )
         return tuple(read_model(model) for model in response.models)
 
     async def model(self, name: str, *, timeout: float | None = None) -> ModelInfo:
         """Return the model of that name; raise UnknownModel."""
         stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._open())
-        response = await call_with_retry(
-            lambda left: stub.Get(pb.GetModelRequest(name=name), timeout=left, metadata=self._metadata),
-            timeout=self._seconds(timeout),
-            overload_retries=self._overload_retries,
-            target=self._target,
+        response = await self._call(
+            lambda left: stub.Get(pb.GetModelRequest(name=name), timeout=left, metadata=self._metadata), timeout
         )
         return read_model(response)
 
@@ -259,11 +259,8 @@ class AsyncSidecarClient:
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
-        response = await call_with_retry(
-            lambda left: check(health_pb2.HealthCheckRequest(service=service), timeout=left),
-            timeout=self._seconds(timeout),
-            overload_retries=self._overload_retries,
-            target=self._target,
+        response = await self._call(
+            lambda left: check(health_pb2.HealthCheckRequest(service=service), timeout=left), timeout
         )
         return response.status == health_pb2.HealthCheckResponse.SERVING
 
@@ -274,14 +271,7 @@ class AsyncSidecarClient:
         if self._channel is None:
             check_not_cut_off()
             # Not in __init__: a channel belongs to the event loop that is running when it is made.
-            self._channel = open_channel(
-                self._target,
-                root_certificates=self._root_certificates,
-                tls=self._tls,
-                server_name=self._server_name,
-                certificate_chain=self._certificate_chain,
-                private_key=self._private_key,
-            )
+            self._channel = self._connect()
             self._process, self._loop = os.getpid(), running
             CHANNELS.add(self._channel)
         if self._process != os.getpid():
@@ -293,18 +283,10 @@ class AsyncSidecarClient:
             )
         return self._channel
 
-    def _seconds(self, timeout: float | None) -> float | None:
-        return self._timeout if timeout is None else timeout
-
-
-def _several(texts: Sequence[str], field: str) -> tuple[str, ...]:
-    # A str is a sequence of str too, and one call per character is nobody's intention.
-    if isinstance(texts, str):
-        raise InvalidInput(f"{field} must be a sequence of texts, not one text: put it in a list.", field=field)
-    return tuple(_one(text, f"{field}[{place}]") for place, text in enumerate(texts))
-
-
-def _one(text: str, field: str) -> str:
-    if not isinstance(text, str):
-        raise InvalidInput(f"{field} is no string.", field=field)
-    return text
+    async def _call(self, attempt: Callable[[float | None], Awaitable[_Response]], timeout: float | None) -> _Response:
+        return await call_with_retry(
+            attempt,
+            timeout=self._timeout if timeout is None else timeout,
+            overload_retries=self._overload_retries,
+            target=self._target,
+        )

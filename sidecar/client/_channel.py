@@ -7,9 +7,8 @@ from grpc import aio, ssl_channel_credentials
 
 from sidecar.contract.transport import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, MAX_MESSAGE_BYTES
 from sidecar.domain import JsonObject
-from sidecar.errors import InvalidInput
 
-__all__ = ["SERVICE_CONFIG", "check_identity", "open_channel"]
+__all__ = ["SERVICE_CONFIG", "open_channel"]
 
 UNARY_METHODS = (
     ("sidecar.v1.SparseEncoder", "Encode"),
@@ -84,23 +83,3 @@ def open_channel(
         return aio.insecure_channel(target, options=options)
     credentials = ssl_channel_credentials(root_certificates, private_key, certificate_chain)
     return aio.secure_channel(target, credentials, options=options)
-
-
-def check_identity(certificate_chain: bytes | None, private_key: bytes | None) -> None:
-    """Raise InvalidInput unless both are there, as PEM, or none: gRPC would only say that nobody answers."""
-    if certificate_chain is None and private_key is None:
-        return
-    if certificate_chain is None or private_key is None:
-        lacking = "certificate_chain" if certificate_chain is None else "private_key"
-        raise InvalidInput(
-            "A client that shows a certificate needs its private key, and the other way round: give certificate_chain"
-            " and private_key.",
-            field=lacking,
-        )
-    if b"-----BEGIN CERTIFICATE-----" not in certificate_chain:
-        raise InvalidInput("certificate_chain must be the bytes of a PEM file.", field="certificate_chain")
-    if b"PRIVATE KEY-----" not in private_key or b"ENCRYPTED" in private_key:
-        raise InvalidInput(
-            "private_key must be the bytes of a PEM file that is not encrypted (openssl pkey -in ENCRYPTED -out KEY).",
-            field="private_key",
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
 from sidecar.domain import Lane, Pruning, PruningType, Side, WindowPolicy, Windows
@@ -29,6 +30,7 @@ DEFAULT_WINDOWS = Windows()
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 def _inverse(table: Mapping[_Key, _Value]) -> dict[_Value, _Key]:
@@ -103,11 +105,11 @@ def read_encode_request(message: pb.EncodeRequest, *, default_lane: Lane = Lane.
 def write_encode_request(call: EncodeCall) -> pb.EncodeRequest:
     """Write a request. Raises MalformedText naming the text that holds a lone surrogate."""
     message = pb.EncodeRequest(
-        side=SIDES[call.side],
+        side=_number(SIDES, call.side, "side"),
         model=_unicode(call.model or "", "model"),
         pruning=pruning_to_proto(call.pruning) if call.pruning is not None else None,
         windows=_write_windows(call.windows),
-        lane=_lane(ENCODE_LANES, call.lane),
+        lane=_number(ENCODE_LANES, call.lane, "lane"),
         return_terms=call.return_terms,
         expected_fingerprint=_unicode(call.expected_fingerprint or "", "expected_fingerprint"),
     )
@@ -134,7 +136,7 @@ def write_rerank_request(call: RerankCall) -> pb.RerankRequest:
         query=_unicode(call.query, "query"),
         model=_unicode(call.model or "", "model"),
         windows=_write_windows(call.windows),
-        lane=_lane(RERANK_LANES, call.lane),
+        lane=_number(RERANK_LANES, call.lane, "lane"),
         expected_fingerprint=_unicode(call.expected_fingerprint or "", "expected_fingerprint"),
     )
     message.documents.extend(_unicode(text, f"documents[{position}]") for position, text in enumerate(call.documents))
@@ -153,7 +155,7 @@ def pruning_from_proto(message: pb.Pruning) -> Pruning | None:
 
 def pruning_to_proto(pruning: Pruning) -> pb.Pruning:
     """Write a pruning rule."""
-    return pb.Pruning(type=PRUNING_TYPES[pruning.type], value=pruning.value)
+    return pb.Pruning(type=_number(PRUNING_TYPES, pruning.type, "pruning.type"), value=pruning.value)
 
 
 def _read_windows(message: pb.Windows) -> Windows:
@@ -165,7 +167,8 @@ def _read_windows(message: pb.Windows) -> Windows:
 
 
 def _write_windows(windows: Windows) -> pb.Windows:
-    return pb.Windows(policy=POLICIES[windows.policy], stride=windows.stride, max_windows=windows.max_windows)
+    policy = _number(POLICIES, windows.policy, "windows.policy")
+    return pb.Windows(policy=policy, stride=windows.stride, max_windows=windows.max_windows)
 
 
 def _known(table: Mapping[_Key, _Value], number: _Key, field: str) -> _Value:
@@ -175,10 +178,10 @@ def _known(table: Mapping[_Key, _Value], number: _Key, field: str) -> _Value:
     return found
 
 
-def _lane(lanes: Mapping[Lane, pb.Lane.ValueType], lane: Lane) -> pb.Lane.ValueType:
-    found = lanes.get(lane)
+def _number(table: Mapping[_Word, _Value], word: _Word, field: str) -> _Value:
+    found = table.get(word)
     if found is None:
-        raise InvalidInput(f"This call can't go into the lane {lane}; it takes {', '.join(lanes)}.", field="lane")
+        raise InvalidInput(f"This call knows no {field} {word}; it takes {', '.join(table)}.", field=field)
     return found
 
 

@@ -157,6 +157,21 @@ def test_a_lone_surrogate_in_a_rerank_call_is_named() -> None:
     assert raised.value.field == "documents[2]"
 
 
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (EncodeCall(("a",), side="passage"), "side"),  # type: ignore[arg-type]
+        (EncodeCall(("a",), windows=Windows("cut")), "windows.policy"),  # type: ignore[arg-type]
+        (EncodeCall(("a",), pruning=Pruning("most", 0.5)), "pruning.type"),  # type: ignore[arg-type]
+        (EncodeCall(("a",), lane="fast"), "lane"),  # type: ignore[arg-type]
+    ],
+)
+def test_words_that_a_call_does_not_know_are_named(call: EncodeCall, field: str) -> None:
+    with pytest.raises(InvalidInput, match="it takes ") as raised:
+        write_encode_request(call)
+    assert raised.value.field == field
+
+
 def test_a_lane_that_a_call_can_not_take_is_refused() -> None:
     with pytest.raises(InvalidInput, match="lane"):
         write_encode_request(EncodeCall(("a",), lane=Lane.RERANK))
