@@ -133,8 +133,16 @@ class SidecarClient:
             resumptions=resumptions,
         )
 
+        # What Ctrl-C cancels ends in the loop while this thread goes on: closing it in the middle would be an error.
+        turn = asyncio.Lock()
+
         async def following() -> StreamOutcome | None:
-            return await anext(outcomes, None)
+            async with turn:
+                return await anext(outcomes, None)
+
+        async def closing() -> None:
+            async with turn:
+                await outcomes.aclose()
 
         source = iter(batches)
         ahead, exhausted = 0, False
@@ -152,7 +160,7 @@ class SidecarClient:
         finally:
             # Where the client was closed first, its calls are cancelled already.
             if self._portal.usable:
-                self._portal.call(outcomes.aclose)
+                self._portal.call(closing)
 
     def rerank(
         self,

@@ -267,6 +267,31 @@ def test_an_interrupt_ends_the_call_and_not_only_the_waiting() -> None:
         portal.close()
 
 
+def test_an_interrupt_ends_a_stream_as_itself() -> None:
+    """It came out as a RuntimeError four times in five: the stream was closed in the middle of being cancelled."""
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt(silent: socket.socket) -> socket.socket:
+        connection, _ = silent.accept()
+        signal.pthread_kill(main, signal.SIGINT)
+        return connection
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with socket.socket() as silent, ThreadPoolExecutor(1) as threads:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            for _ in range(10):
+                with SidecarClient(f"127.0.0.1:{silent.getsockname()[1]}") as client:
+                    caught = threads.submit(interrupt, silent)
+                    with pytest.raises(KeyboardInterrupt):
+                        next(client.encode_stream([["text"]] * 10))
+                    caught.result().close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_no_call_begins_once_it_is_closed() -> None:
     cleaned, late = threading.Event(), list[bool]()
 
