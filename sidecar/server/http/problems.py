@@ -96,9 +96,9 @@ def invalid_request(errors: Iterable[Mapping[str, Any]]) -> InvalidInput:
     """Turn pydantic's errors into ours, without the input they echo.
 
     One is told: the one that lies deepest, since a union lists a failure of each of its branches, and the branch
-    that got furthest is the one that was meant.
+    that got furthest is the one that was meant. Of two as deep, a rule of ours was broken by what had the right shape.
     """
-    first = max(errors, key=lambda error: len(error.get("loc", ())))
+    first = max(errors, key=lambda error: (len(error.get("loc", ())), error.get("type") == "value_error"))
     field = _place(first.get("loc", ()))
     kind = str(first.get("type", ""))
     if kind == "missing" and field is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from sidecar.domain import Lane, RerankResult
 from sidecar.server.http.answers import json_response, timings_json
+from sidecar.server.http.every_hit import rerank_every
 from sidecar.server.http.native import PROBLEMS
 from sidecar.server.http.route import EdgeRoute
 from sidecar.server.http.schemas import TimingsAnswer, WindowsBody
@@ -90,10 +92,11 @@ async def rerank_v2(body: RerankBody, work: CurrentWork) -> Response:
     return await rerank(body, work, version="2")
 
 
-async def rerank(body: RerankBody, work: Work, *, version: str) -> Response:
-    """Answer one request in Cohere's shape."""
+async def rerank(body: RerankBody, work: Work, *, version: str, blank_last: bool = False) -> Response:
+    """Answer one request in Cohere's shape; `blank_last`: a document without text is no error, and comes last."""
     documents = [text_of(document) for document in body.documents]
-    result = await work.rerank(
+    scored = partial(rerank_every, work) if blank_last else work.rerank
+    result = await scored(
         body.query,
         documents,
         lane=body.lane,

@@ -113,12 +113,23 @@ def test_only_json_is_read(http: httpx.Client, path: str, media_type: str | None
     assert "application/json" in message_of(path, response)
 
 
-@pytest.mark.parametrize("path", sorted(set(ROUTES) - {"/ml-commons/sparse/document"}))
+BLANK_TAKEN = {"/ml-commons/sparse/document", "/ml-commons/rerank", "/elasticsearch/rerank", "/weaviate/rerank"}
+"""Routes for clusters, which send what a hit or a document has, also nothing."""
+
+
+@pytest.mark.parametrize("path", sorted(set(ROUTES) - BLANK_TAKEN))
 @pytest.mark.parametrize("text", ["", "   ", "\\u00a0\\n"])
 def test_blank_texts_are_named(http: httpx.Client, path: str, text: str) -> None:
     response = http.post(path, content=(ROUTES[path] % text).encode(), headers=JSON)
     assert response.status_code == 422
     assert "[0]" in message_of(path, response)
+
+
+@pytest.mark.parametrize("path", sorted(BLANK_TAKEN))
+@pytest.mark.parametrize("text", ["", "   ", "\\u00a0\\n"])
+def test_blank_texts_are_no_error_for_a_cluster(http: httpx.Client, path: str, text: str) -> None:
+    response = http.post(path, content=(ROUTES[path] % text).encode(), headers=JSON)
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("path", ROUTES)

@@ -153,6 +153,36 @@ def test_rerank_scores_every_document_whatever_top_n_says(http: httpx.Client) ->
     assert all(type(row["index"]) is int and type(row["relevance_score"]) is float for row in rows)
 
 
+@pytest.mark.parametrize("documents", [["dog", "", "cat", " \n"], ["", "cat"], ["", ""]])
+def test_hits_without_a_text_come_last(http: httpx.Client, documents: list[str]) -> None:
+    filled = [text for text in documents if text.strip()]
+    response = http.post("/ml-commons/rerank", json={"query": "cat", "documents": documents, "return_documents": True})
+    assert response.status_code == 200, response.text
+    rows = response.json()["results"]
+    assert sorted(row["index"] for row in rows) == list(range(len(documents)))
+    assert [documents[row["index"]] for row in rows] == [row["document"]["text"] for row in rows]
+    alone = http.post("/v1/rerank", json={"query": "cat", "documents": filled}).json()["results"]
+    assert [row["relevance_score"] for row in rows[: len(filled)]] == [row["relevance_score"] for row in alone]
+    lowest = min((row["relevance_score"] for row in alone), default=1.0)
+    assert [row["relevance_score"] for row in rows[len(filled) :]] == [lowest - 1.0] * (len(documents) - len(filled))
+    assert {row["windows"] for row in rows[len(filled) :]} <= {0}
+
+
+def test_a_refused_document_is_named_by_its_place_among_all(http: httpx.Client) -> None:
+    body = {"query": "cat", "documents": ["", "dog", "x" * 2_000_000]}
+    response = http.post("/ml-commons/rerank", json=body)
+    assert response.status_code == 413
+    assert "documents[2]" in response.json()["error"]["reason"]
+    assert http.post("/ml-commons/rerank", json={"query": " ", "documents": ["dog"]}).status_code == 422
+
+
+@pytest.mark.parametrize("body", [{}, {"texts": None}, {"input": ["a"], "texts": ["b"]}])
+def test_a_body_without_one_place_for_texts_is_told_the_rule(http: httpx.Client, body: dict) -> None:
+    response = http.post("/ml-commons/sparse/document", json=body)
+    assert response.status_code == 422
+    assert "one of texts, inputs, input" in response.json()["error"]["reason"]
+
+
 def test_overload_carries_what_makes_ml_commons_try_again() -> None:
     response = render_error(problem_of(Overloaded("Full.", retry_after=2.1)))
     assert response.status_code == 429

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from sidecar.domain import WHOLE_TEXT, Lane, Side, SparseVector, Windows
 from sidecar.server.http.answers import json_response
 from sidecar.server.http.dialects.common import ModelParameter, as_features, called, explained
+from sidecar.server.http.every_hit import rerank_every
 from sidecar.server.http.problems import Problem, Renderer
 from sidecar.server.http.route import EdgeRoute
 from sidecar.server.http.schemas import Texts
@@ -20,7 +21,7 @@ __all__ = ["render_error", "router"]
 
 
 def render_error(problem: Problem) -> Response:
-    """Render with the message at `$.error.message`, where the service's `error_parser` finds it."""
+    """Render with the message at `$.error.message`."""
     content = {"error": {"message": explained(problem), "type": problem.reason.lower(), "code": problem.status}}
     return json_response(content, problem.status, problem.headers)
 
@@ -126,7 +127,7 @@ def _token_weights(vector: SparseVector, words: bool, for_query: bool) -> list[d
 
 
 class RerankBody(BaseModel):
-    """`{"query": ${query}, "input": ${input}, "return_documents": ${return_documents}}`."""
+    """`{"query": "${query}", "input": ${input}, "return_documents": true}`: the query alone is put in as it is."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -157,10 +158,13 @@ class RerankAnswer(BaseModel):
 
 @router.post("/elasticsearch/rerank", summary="Score documents", responses={200: {"model": RerankAnswer}})
 async def rerank(body: RerankBody, work: CurrentWork, model: ModelParameter = None) -> Response:
-    """Score every document, whatever `top_n` says: Elasticsearch loses hits of its window otherwise."""
+    """Score every document, whatever `top_n` says: Elasticsearch loses hits of its window otherwise.
+
+    Documents without text come last.
+    """
     documents = [body.input] if isinstance(body.input, str) else body.input
     with called({"documents[0]" if isinstance(body.input, str) else "documents": "input"}):
-        result = await work.rerank(body.query, documents, model=model)
+        result = await rerank_every(work, body.query, documents, model=model)
     scores: list[dict[str, object]] = []
     for document in result.results:
         score: dict[str, object] = {"index": document.index, "score": float(document.score)}

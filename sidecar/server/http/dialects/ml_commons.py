@@ -117,8 +117,11 @@ async def sparse_query(body: SparseBody, work: CurrentWork, model: ModelParamete
 
 @router.post("/ml-commons/rerank", summary="Scores, as Cohere's", responses={200: {"model": RerankAnswer}})
 async def rerank_all(body: RerankBody, work: CurrentWork) -> Response:
-    """Score every document. `top_n` is not applied: neural-search fails unless every document gets a score."""
-    return await rerank(body.model_copy(update={"top_n": None}), work, version="1")
+    """Score every document. `top_n` is not applied: neural-search fails unless every document gets a score.
+
+    It sends an empty text for a hit that lacks the field: such come last.
+    """
+    return await rerank(body.model_copy(update={"top_n": None}), work, version="1", blank_last=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sidecar.domain import ModelKind
 from sidecar.errors import NotReady
 from sidecar.server.http.answers import json_response
 from sidecar.server.http.dialects.common import ModelParameter, explained
+from sidecar.server.http.every_hit import rerank_every
 from sidecar.server.http.problems import Problem, Renderer
 from sidecar.server.http.route import OPEN_TO_ALL, EdgeRoute
 from sidecar.server.http.schemas import Texts
@@ -77,8 +78,8 @@ class RerankAnswer(BaseModel):
 
 @router.post("/weaviate/rerank", summary="Score documents", responses={200: {"model": RerankAnswer}})
 async def rerank(body: RerankBody, work: CurrentWork, model: ModelParameter = None) -> Response:
-    """Score every document; the answer keeps their order."""
-    result = await work.rerank(body.query, body.documents, model=model)
+    """Score every document, the lowest where there is no text; the answer keeps their order."""
+    result = await rerank_every(work, body.query, body.documents, model=model)
     in_order = sorted(result.results, key=lambda document: document.index)
     scores = [{"document": body.documents[document.index], "score": float(document.score)} for document in in_order]
     return json_response({"query": body.query, "scores": scores})
