@@ -83,13 +83,15 @@ def neural_sparse_query(evidence: Evidence) -> Iterator[Finding]:
 
 
 def rank_feature_query(evidence: Evidence) -> Iterator[Finding]:
-    """rank_feature clauses say how they score, and name features that can be found."""
+    """rank_feature clauses on the vectors say how they score, and name features that can be found."""
     meta = evidence.meta
     if evidence.query is None or meta is None:
         return
     clauses = [content for _, kind, content in _clauses(evidence.query.get("query"), ()) if kind == "rank_feature"]
-    names = [str(content.get("field", "")) for content in clauses]
-    if any(not {"linear", "saturation", "log", "sigmoid"} & set(content) for content in clauses):
+    # A clause on another field is the application's own: saturation suits it, and its name may be a path.
+    vector = f"{scored_field(meta)}."
+    ours = [content for content in clauses if str(content.get("field", "")).startswith(vector)]
+    if any(not {"linear", "saturation", "log", "sigmoid"} & set(content) for content in ours):
         yield Finding(
             "rank_feature_query",
             Severity.WARNING,
@@ -97,13 +99,15 @@ def rank_feature_query(evidence: Evidence) -> Iterator[Finding]:
             "Saturation is the default, whose sum is no inner product.",
             'Add "linear": {}.',
         )
-    if any("." in name.removeprefix(f"{scored_field(meta)}.") for name in names):
+    if any("." in str(content["field"]).removeprefix(vector) for content in ours):
         yield Finding(
             "rank_feature_query",
             Severity.ERROR,
             "A rank_feature clause asks for a feature with a dot in its name.",
             "The field is split at the last dot: the clause never matches, without an error.",
-            'Write "%2E" for a dot and "%25" for a per cent sign, as `sidecar index` does.',
+            "Ask by neural_sparse with query_tokens: in this index, terms keep their dots."
+            if meta.dialect == "neural_sparse"
+            else 'Write "%2E" for a dot and "%25" for a per cent sign, as `sidecar index` does.',
         )
 
 

@@ -95,6 +95,14 @@ def test_rank_feature_clauses() -> None:
     bare = {"rank_feature": {"field": "splade.wolf"}}
     assert '"linear"' in said(asked(bare, "rank_features"))["rank_feature_query"].action
     assert examine(asked({"rank_feature": {"field": "splade.wolf", "linear": {}}}, "rank_features")) == ()
+    dotted = {"rank_feature": {"field": "splade.u.s.", "linear": {}}}
+    assert "neural_sparse" in said(asked(dotted, "neural_sparse"))["rank_feature_query"].action
+
+
+@pytest.mark.parametrize("field", ["signals.pagerank", "pagerank", "signals.by.day", "splade_rank"])
+def test_rank_feature_clauses_on_fields_of_the_application_are_its_own(field: str) -> None:
+    query = {"bool": {"must": [{"match": {"text": "wolf"}}], "should": [{"rank_feature": {"field": field}}]}}
+    assert examine(asked(query, "rank_features")) == ()
 
 
 @pytest.mark.parametrize(
