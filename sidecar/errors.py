@@ -231,7 +231,18 @@ class HubError(ExportError):
 
 
 class EngineError(SidecarError):
-    """The search cluster did not do what was asked."""
+    """The search cluster did not do what was asked. `status` is what it answered by HTTP; None: it gave no answer."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, field=field, retry_after=retry_after)
+        self.status = status
 
 
 class EngineUnavailable(EngineError):

@@ -116,7 +116,7 @@ async def find_named(engine: Engine, kind: str, name: str) -> list[str]:
     except IndexNotFound:
         return []
     except EngineRejected as error:
-        if "(404)" in error.message:
+        if error.status == 404:
             return []
         raise
     hits = as_object(answer.get("hits")).get("hits")

@@ -13,6 +13,7 @@ from sidecar.cluster.templates import json_file
 from sidecar.domain import JsonObject, as_object
 from sidecar.engine import META_KEY, Dialect, Engine, IndexMeta
 from sidecar.engine.features import sentinel
+from sidecar.engine.transport import path_of
 from sidecar.errors import InvalidInput
 
 __all__ = ["beside_index", "plan_index_template", "plan_ingest_pipeline", "plan_search_pipeline"]
@@ -31,7 +32,7 @@ async def plan_search_pipeline(engine: Engine, index: str, model_ids: Mapping[st
     if model_ids is not None:
         enricher = {"neural_query_enricher": {"default_model_id": model_ids.get("query_model_id", "${query_model_id}")}}
         body = {**body, "request_processors": [enricher]}
-    return await _unless_there(engine, f"/_search/pipeline/{beside_index(index)}", body)
+    return await _unless_there(engine, "_search", beside_index(index), body)
 
 
 async def plan_ingest_pipeline(
@@ -39,7 +40,7 @@ async def plan_ingest_pipeline(
 ) -> list[Request]:
     """Return the request for the pipeline that encodes documents on their way into the index."""
     body = ingest_pipeline(meta, dialect, model_ids.get("document_model_id", "${document_model_id}"))
-    return await _unless_there(engine, f"/_ingest/pipeline/{beside_index(index)}", body)
+    return await _unless_there(engine, "_ingest", beside_index(index), body)
 
 
 def ingest_pipeline(meta: IndexMeta, dialect: Dialect, model_id: str) -> JsonObject:
@@ -105,12 +106,13 @@ async def plan_index_template(engine: Engine, index: str, pattern: str, body: Js
         "template": body,
         "_meta": {META_KEY: {"digest": digest, "made_by": "sidecar setup"}},
     }
-    return [Request("PUT", f"/_index_template/{name}", wanted)]
+    return [Request("PUT", path_of("_index_template", name), wanted)]
 
 
-async def _unless_there(engine: Engine, path: str, body: JsonObject) -> list[Request]:
+async def _unless_there(engine: Engine, kind: str, name: str, body: JsonObject) -> list[Request]:
+    path = path_of(kind, "pipeline", name)
     found = await engine.find(path)
-    there = None if found is None else found.get(path.rpartition("/")[2])
+    there = None if found is None else found.get(name)
     return [] if there == body else [Request("PUT", path, body)]
 
 

@@ -151,7 +151,7 @@ def record_of(line: int, document: JsonObject, id_field: str, source: str | None
     """Return the record of a document, or why it is none."""
     given = document.get(id_field)
     if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
-        message = f"The document has no {id_field} that is text or a number."
+        message = f"The document has no {id_field} that is text or a whole number."
         return Unreadable(line, "MISSING_ID", message, source=source)
     # Clusters refuse `_id` inside a document; an id field of the user's own is theirs to keep.
     return Record(line, str(given), {name: value for name, value in document.items() if name != METADATA_ID}, source)

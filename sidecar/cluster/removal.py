@@ -10,7 +10,7 @@ from sidecar.engine import Engine
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineUnavailable
 
-__all__ = ["remove_fields"]
+__all__ = ["REMOVE_FIELDS", "remove_fields"]
 
 REMOVE_FIELDS = "for (name in params.fields) { ctx._source.remove(name); }"
 

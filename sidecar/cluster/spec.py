@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sidecar.cluster.connectors import ConnectorSpec
 from sidecar.domain import ModelInfo, ModelKind, Pruning
 from sidecar.engine import IndexMeta, PassageRule
+from sidecar.engine.meta import is_field_name
 from sidecar.errors import InvalidInput, WrongModelKind
 
 __all__ = ["DEFAULT_LEXICAL_FIELD", "PASSAGE_FIELD", "VECTOR_FIELD", "IndexSpec"]
@@ -48,9 +49,14 @@ class IndexSpec:
             raise WrongModelKind(f"{self.model.name} is no sparse encoder: an index is set up for one.", field="model")
         if not self.source_fields or len(set(self.source_fields)) != len(self.source_fields):
             raise InvalidInput("Name at least one source field, and each one once.", field="source_fields")
+        if not all(map(is_field_name, (*self.source_fields, self.vector_field, self.hash_field, self.lexical))):
+            raise InvalidInput(
+                "A field's name has 1 to 255 characters, and no white space, comma, * or # among them.",
+                field="source_fields",
+            )
         if any("." in name for name in (*self.source_fields, self.vector_field, self.hash_field)):
             raise InvalidInput("Source, vector and hash fields lie at the top level: no dots.", field="source_fields")
-        taken = {*self.source_fields, self.lexical_field or DEFAULT_LEXICAL_FIELD}
+        taken = {*self.source_fields, self.lexical}
         if self.vector_field == self.hash_field or {self.vector_field, self.hash_field} & taken:
             raise InvalidInput("Vector and hash field need names of their own.", field="vector_field")
         if self.largest_weight is not None and not (math.isfinite(self.largest_weight) and self.largest_weight > 0.0):

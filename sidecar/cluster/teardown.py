@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
 from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
+from sidecar.cluster.removal import REMOVE_FIELDS
 from sidecar.cluster.requests import Request, Wait, send_all
 from sidecar.cluster.unstored import require_stored, unstored
 from sidecar.domain import JsonObject, JsonValue, as_object
-from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, dialect_of
+from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, own_fields
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineRejected, IndexNotPrepared, InvalidInput
 
 __all__ = ["TeardownPlan", "plan_teardown", "tear_down"]
-
-REMOVE_FIELDS = "for (name in params.fields) { ctx._source.remove(name); }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ async def plan_teardown(
         return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left), refusal)
     migration = MigrationRecord.parse(name, others)
     models = [meta] if migration is None else [meta, migration.other]
-    fields = [(*dialect_of(one).written_fields(one.vector_field), one.hash_field) for one in models]
+    fields = [own_fields(one) for one in models]
     ours = tuple(field for of_model in fields for field in of_model)
     if vectors:
         require_stored(name, mapping, ours)
@@ -126,12 +125,12 @@ async def plan_teardown(
 async def _beside(engine: Engine, index: str, record: SetupRecord) -> tuple[list[Request], list[str]]:
     requests: list[Request] = []
     for kind, made in (
-        ("_index_template", record.index_template),
-        ("_search/pipeline", record.search_pipeline),
-        ("_ingest/pipeline", record.ingest_pipeline),
+        (("_index_template",), record.index_template),
+        (("_search", "pipeline"), record.search_pipeline),
+        (("_ingest", "pipeline"), record.ingest_pipeline),
     ):
-        if made is not None and await engine.find(f"/{kind}/{made}"):
-            requests.append(Request("DELETE", f"/{kind}/{made}"))
+        if made is not None and await engine.find(path_of(*kind, made)):
+            requests.append(Request("DELETE", path_of(*kind, made)))
     if record.connector is None:
         return requests, []
     for side in SIDES:
@@ -147,7 +146,10 @@ async def _beside(engine: Engine, index: str, record: SetupRecord) -> tuple[list
 async def _settings(engine: Engine, index: str, record: SetupRecord) -> tuple[list[Request], list[str]]:
     if not record.cluster_settings:
         return [], []
-    users = await _other_users(engine, index)
+    try:
+        users = await _other_users(engine, index)
+    except EngineRejected as error:
+        return [], [f"The cluster settings stay as they are: other indices may need them. {error.message}"]
     if users:
         return [], [f"The cluster settings stay as they are: {', '.join(users)} has a connector too."]
     answer = await engine.read("GET", "/_cluster/settings", {"flat_settings": "true"})
@@ -168,13 +170,9 @@ async def _settings(engine: Engine, index: str, record: SetupRecord) -> tuple[li
 
 
 async def _other_users(engine: Engine, index: str) -> list[str]:
-    """Return the other indices that have a connector."""
+    """Return the other indices that have a connector; raises EngineRejected where this user may not see them."""
     found: list[str] = []
-    try:
-        mappings = await engine.mappings("*")
-    except EngineRejected:
-        return found
-    for name, mapping in sorted(mappings.items()):
+    for name, mapping in sorted((await engine.mappings("*")).items()):
         try:
             other = SetupRecord.parse(name, mapping.get("_meta"))
         except IndexNotPrepared:

@@ -11,7 +11,7 @@ from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.migration import MIGRATION_KEY, MigrationRecord, MigrationState
-from sidecar.engine.passage_field import PassageField, dialect_of, vector_fields
+from sidecar.engine.passage_field import PassageField, dialect_of, own_fields, vector_fields
 from sidecar.engine.passages import EncodedPassage, Passage, PassageRule
 from sidecar.engine.rank_features import RankFeatures
 from sidecar.engine.responses import Hit, SearchResponse
@@ -52,5 +52,6 @@ __all__ = [
     "dialect_for",
     "dialect_named",
     "dialect_of",
+    "own_fields",
     "vector_fields",
 ]

@@ -23,6 +23,9 @@ __all__ = ["BulkAction", "BulkItem", "BulkOperation", "BulkPolicy", "BulkWriter"
 MAX_ID_BYTES = 512
 """The clusters' limit for `_id`."""
 
+TOO_LARGE = 413
+"""Status of a request that has more bytes than `http.max_content_length`."""
+
 _REFUSALS = frozenset({EngineRejected.__name__, IndexNotFound.__name__})
 """Errors of a whole request, as an item's type; a cluster's own types are words in small letters."""
 
@@ -244,9 +247,9 @@ class BulkWriter:
         except EngineUnavailable as error:
             return _same(chunk, 0, error, attempt)
         except EngineRejected as error:
-            if "(413)" in error.message:
+            if error.status == TOO_LARGE:
                 if len(chunk) == 1:
-                    return [BulkItem(chunk[0].action, 413, "request_entity_too_large", error.message, attempt)]
+                    return [BulkItem(chunk[0].action, TOO_LARGE, "request_entity_too_large", error.message, attempt)]
                 half = len(chunk) // 2
                 first = await self._send(chunk[:half], refresh, attempt)
                 return first + await self._send(chunk[half:], refresh, attempt)

@@ -1,7 +1,7 @@
 """The `elasticsearch` dialect: the `sparse_vector` field and query of Elasticsearch 8.15 and newer.
 
 Elasticsearch prunes queries by default, by rules made for one model of its own: frequent terms and light ones are
-dropped. Inference-free queries consist of IDF weights, so pruning is switched off in the mapping and in every query.
+dropped. Inference-free queries consist of IDF weights, so pruning is switched off in every query.
 Features are escaped as in `rank_features`: versions before 8.16 refuse a dot in a feature's name.
 """
 

@@ -24,6 +24,8 @@ from sidecar.errors import EngineRejected, IndexNotFound
 
 __all__ = ["Engine"]
 
+NOT_FOUND = 404
+
 
 class Engine:
     """A connection to one cluster; made by `connect`, closed by `close` or as an async context manager.
@@ -137,7 +139,7 @@ class Engine:
         except IndexNotFound:
             return None
         except EngineRejected as error:
-            if "(404)" in error.message:
+            if error.status == NOT_FOUND:
                 return None
             raise
 
@@ -245,7 +247,7 @@ class Engine:
         try:
             answer = await self.read("GET", path_of(index, "_doc", document_id))
         except EngineRejected as error:
-            if "(404)" in error.message:
+            if error.status == NOT_FOUND:
                 return None
             raise
         source = answer.get("_source")

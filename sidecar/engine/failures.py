@@ -67,6 +67,12 @@ class Cause:
 
 def from_cause(cause: Cause, *, sent: JsonValue = None) -> EngineError:
     """Return the error of ours for a cluster's refusal. `sent` is the request's body, whose values are taken out."""
+    error = _refusal(cause, sent)
+    error.status = cause.status or None
+    return error
+
+
+def _refusal(cause: Cause, sent: JsonValue) -> EngineError:
     what = " ".join(part for part in (cause.type, _without_values(cause.reason, sent)) if part)[:600].rstrip(".")
     what = what or "no reason given"
     if cause.status == 429:
@@ -126,7 +132,14 @@ def _cause_of(error: TransportError) -> Cause:
             told = orjson.loads(error.error)
         except (TypeError, ValueError):
             return Cause(status, "", "")
-    return Cause.parse(status, told.get("error")) if isinstance(told, Mapping) else Cause(status)
+    return Cause.parse(status, _error_in(told)) if isinstance(told, Mapping) else Cause(status)
+
+
+def _error_in(answer: Mapping[str, object]) -> object:
+    """Return the error; a request over many documents (`_update_by_query`) tells the first that one of them met."""
+    failures = answer.get("failures")
+    first = failures[0] if isinstance(failures, list) and failures else None
+    return answer.get("error", first.get("cause", first.get("reason")) if isinstance(first, Mapping) else None)
 
 
 def _without_values(reason: str, sent: JsonValue) -> str:

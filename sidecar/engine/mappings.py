@@ -12,7 +12,7 @@ from sidecar.engine.text_fields import text_fields
 from sidecar.engine.transport import Transport, path_of
 from sidecar.errors import FingerprintMismatch, IndexNotFound
 
-__all__ = ["Mappings", "excluding"]
+__all__ = ["Mappings", "excluding", "showing"]
 
 
 class Mappings:
@@ -75,7 +75,17 @@ class Mappings:
     async def without_vectors(self, index: str, body: JsonObject) -> JsonObject:
         """Return a search's body whose hits leave out the hidden fields, whatever its `_source` says."""
         fields = await self.hidden(index)
-        return {**body, "_source": excluding(body.get("_source"), fields)} if fields else body
+        return showing(body, fields) if fields else body
+
+
+def showing(part: JsonObject, hidden: Sequence[str]) -> JsonObject:
+    """Return a search's body, or a part of it that gives documents out, with `hidden` left out of its `_source`.
+
+    One that asks for stored fields is answered without a `_source`, and may not name one beside `_none_`.
+    """
+    if "stored_fields" in part and "_source" not in (*part, *_names(part["stored_fields"])):
+        return part
+    return {**part, "_source": excluding(part.get("_source"), hidden)}
 
 
 def excluding(asked: JsonValue, fields: Sequence[str]) -> JsonValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -19,12 +20,20 @@ from sidecar.engine.passages import PassageRule
 from sidecar.errors import FingerprintMismatch, IndexNotPrepared, InvalidInput
 from sidecar.validation import first_invalid
 
-__all__ = ["META_KEY", "IndexMeta"]
+__all__ = ["META_KEY", "IndexMeta", "is_field_name"]
 
 META_KEY = "splade_sidecar"
 """Key of the record under a mapping's `_meta`."""
 
-FieldName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\s*#,]+$")]
+LONGEST_NAME = 255
+_NAME = r"^[^\s*#,]+$"
+
+FieldName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=_NAME)]
+
+
+def is_field_name(name: str) -> bool:
+    """Tell whether a field of that name can stand in a record."""
+    return len(name) <= LONGEST_NAME and re.fullmatch(_NAME, name) is not None
 
 
 class IndexMeta(BaseModel):

@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 from sidecar.domain import JsonObject
 from sidecar.engine.frequencies import FREQUENCIES_KEY, CollectionFrequencies
 from sidecar.engine.meta import META_KEY, IndexMeta
+from sidecar.engine.passage_field import own_fields
 from sidecar.engine.record import MetaRecord
-from sidecar.errors import FingerprintMismatch, IndexNotPrepared
+from sidecar.errors import FingerprintMismatch, IndexNotPrepared, UnsupportedEngine
 
 __all__ = ["MIGRATION_KEY", "MigrationRecord", "MigrationState", "hidden_fields", "record_of"]
 
@@ -86,16 +87,15 @@ def record_of(
 
 
 def hidden_fields(index: str, mapping: JsonObject) -> tuple[str, ...]:
-    """Return the fields that no answer to a search carries: vectors and hashes, of both models while there are two."""
+    """Return the fields that no answer to a search carries: all of ours, of both models while there are two."""
     meta = mapping.get("_meta")
     entries: Mapping[str, object] = meta if isinstance(meta, Mapping) else {}
     hidden: list[str] = []
-    with suppress(IndexNotPrepared):
-        active = IndexMeta.parse(index, entries.get(META_KEY))
-        hidden += [active.vector_field, active.hash_field]
+    with suppress(IndexNotPrepared, UnsupportedEngine):
+        hidden += own_fields(IndexMeta.parse(index, entries.get(META_KEY)))
         migration = MigrationRecord.parse(index, entries)
         if migration is not None:
-            hidden += [migration.other.vector_field, migration.candidate.hash_field, migration.previous.hash_field]
+            hidden += [*own_fields(migration.candidate), *own_fields(migration.previous)]
     return tuple(dict.fromkeys(hidden))
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "VECTOR",
     "PassageField",
     "dialect_of",
+    "own_fields",
     "scored_field",
     "vector_fields",
 ]
@@ -106,6 +107,11 @@ def dialect_of(meta: IndexMeta) -> Dialect:
     """Return how an index keeps vectors: its dialect, in nested objects where it has passages."""
     dialect = dialect_named(meta.dialect)
     return dialect if meta.passages is None else PassageField(dialect)
+
+
+def own_fields(meta: IndexMeta) -> tuple[str, ...]:
+    """Return the top-level fields of a document that are ours, and not the application's; the hash is the last."""
+    return (*dialect_of(meta).written_fields(meta.vector_field), meta.hash_field)
 
 
 def scored_field(meta: IndexMeta) -> str:

@@ -23,6 +23,9 @@ __all__ = ["Scan", "ScanSpec", "has_point_in_time"]
 KEEP_ALIVE = "10m"
 """How long a cluster keeps the state of a scan between two pages."""
 
+LOST = 404
+"""Status of a page of a scan whose state is gone."""
+
 WINDOW = "index.max_result_window"
 """The setting that bounds pages, those of a scan as well."""
 
@@ -196,7 +199,7 @@ class Scan:
             send = self._transport.send if scrolling else self._transport.read
             answer = await send("POST", path, body, parameters=parameters, timeout=60.0)
         except EngineRejected as error:
-            if "(404)" in error.message:
+            if error.status == LOST:
                 raise EngineUnavailable("The cluster lost the state of a scan: it has to begin again.") from error
             raise
         shards = answer.get("_shards")

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
 from opensearchpy import AsyncOpenSearch
-from opensearchpy.exceptions import ImproperlyConfigured, OpenSearchException, TransportError
+from opensearchpy.exceptions import ImproperlyConfigured, OpenSearchException
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sidecar.domain import JsonObject, JsonValue
@@ -140,8 +140,7 @@ class Transport:
         try:
             return await self.read("GET", "/")
         except EngineRejected as error:
-            answer = error.__cause__
-            if isinstance(answer, TransportError) and answer.status_code in (404, 405):
+            if error.status in (404, 405):
                 raise UnsupportedEngine(
                     f"What answers at {self.shown} does not look like OpenSearch or Elasticsearch: it refuses GET /."
                     " Is that the cluster's address, and not the sidecar's?"
@@ -154,7 +153,12 @@ class Transport:
 
 
 def path_of(*segments: str) -> str:
-    """Join path segments, each escaped: an index called `a/b` stays one segment."""
+    """Join path segments, each escaped: an index called `a/b` stays one segment.
+
+    Raises InvalidInput for an empty one: without it, a path is about all indices.
+    """
+    if not all(segments):
+        raise InvalidInput("The index is empty: name an index or an alias.", field="index")
     return "/" + "/".join(quote(segment, safe=",*_-+.") for segment in segments)
 
 

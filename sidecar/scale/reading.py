@@ -16,7 +16,7 @@ import orjson
 from sidecar.cluster.packed import check_packing, is_packed
 from sidecar.cluster.reading import MAX_LINE_BYTES, Record, Source, SourceFormat, Unreadable, file_of, open_source
 from sidecar.domain import JsonObject
-from sidecar.engine import Engine, ScanSpec, dialect_of
+from sidecar.engine import Engine, ScanSpec, own_fields
 from sidecar.errors import IndexNotPrepared, InvalidInput
 from sidecar.scale.connecting import connect
 from sidecar.scale.plan import FromFiles, FromIndex
@@ -152,10 +152,9 @@ async def _pages(part: Part, source: FromIndex) -> AsyncGenerator[list[Row], Non
 async def _written_by_us(engine: Engine, index: str) -> frozenset[str]:
     """Return the fields that an earlier model filled; an index that was never set up has none."""
     try:
-        meta = await engine.index_meta(index)
+        return frozenset(own_fields(await engine.index_meta(index)))
     except IndexNotPrepared:
         return frozenset()
-    return frozenset({*dialect_of(meta).written_fields(meta.vector_field), meta.hash_field})
 
 
 def _is_table(file: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sidecar.domain import JsonObject, JsonValue
-from sidecar.engine.mappings import excluding
+from sidecar.engine.mappings import showing
 from sidecar.engine.passage_field import VECTOR
 
 __all__ = ["without_fields"]
@@ -21,7 +21,7 @@ def without_fields(body: JsonObject, hidden: Sequence[str]) -> JsonObject:
     """
     if not hidden:
         return body
-    shown: dict[str, JsonValue] = {**body, "_source": excluding(body.get("_source"), hidden)}
+    shown = dict(showing(body, hidden))
     for key in AGGREGATIONS:
         if key in body:
             shown[key] = _of_aggregations(body[key], hidden)
@@ -48,7 +48,7 @@ def _of_aggregation(aggregation: JsonValue, hidden: Sequence[str]) -> JsonValue:
         if key in AGGREGATIONS:
             shown[key] = _of_aggregations(value, hidden)
         elif key == "top_hits" and isinstance(value, Mapping):
-            shown[key] = _without(value, hidden)
+            shown[key] = showing(value, hidden)
     return shown
 
 
@@ -69,8 +69,4 @@ def _of_query(query: JsonValue, hidden: Sequence[str]) -> JsonValue:
 def _of_inner_hits(inner_hits: JsonValue, hidden: Sequence[str]) -> JsonValue:
     if isinstance(inner_hits, Sequence) and not isinstance(inner_hits, str):
         return [_of_inner_hits(one, hidden) for one in inner_hits]
-    return _without(inner_hits, hidden) if isinstance(inner_hits, Mapping) else inner_hits
-
-
-def _without(part: JsonObject, hidden: Sequence[str]) -> JsonObject:
-    return {**part, "_source": excluding(part.get("_source"), hidden)}
+    return showing(inner_hits, hidden) if isinstance(inner_hits, Mapping) else inner_hits

@@ -10,7 +10,7 @@ from sidecar.cluster.documents import source_text, text_hash
 from sidecar.cluster.mirror.pair import Side
 from sidecar.cluster.reconcile.finding import Finding, Reason
 from sidecar.domain import JsonObject
-from sidecar.engine import Engine, IndexMeta, ScanSpec, StoredDocument, dialect_of
+from sidecar.engine import Engine, IndexMeta, ScanSpec, StoredDocument, dialect_of, own_fields
 
 __all__ = ["ABSENT", "Differences", "compare", "differences", "fields_of", "orphans"]
 
@@ -30,9 +30,7 @@ class Differences:
 
 def fields_of(*metas: IndexMeta) -> frozenset[str]:
     """Return the top-level fields that are ours, and not the application's."""
-    return frozenset(
-        name for meta in metas for name in (*dialect_of(meta).written_fields(meta.vector_field), meta.hash_field)
-    )
+    return frozenset(name for meta in metas for name in own_fields(meta))
 
 
 async def compare(engine: Engine, source: Side, copy: Side, page: Sequence[StoredDocument]) -> list[Finding]:

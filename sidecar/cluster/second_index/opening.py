@@ -17,7 +17,7 @@ from sidecar.cluster.setup import IN_CLUSTER_DIALECTS
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.unstored import unstored
 from sidecar.domain import JsonObject, ModelInfo, as_object
-from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_of
+from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_of, own_fields
 from sidecar.engine.transport import path_of
 from sidecar.errors import InvalidInput
 
@@ -213,7 +213,7 @@ async def _body(
     answer = await engine.read("GET", path_of(found.index, "_settings"), {"flat_settings": "true"})
     given = as_object(as_object(answer.get(found.index)).get("settings"))
     settings = {key: value for key, value in given.items() if _is_copied(key)}
-    ours = {*dialect.written_fields(meta.vector_field), meta.hash_field}
+    ours = own_fields(meta)
     properties = as_object(found.mapping.get("properties"))
     kept = {name: value for name, value in properties.items() if name not in ours}
     added = missing_properties(record.second, _spec(found, record.second, model, largest_weight), dialect, kept)

@@ -90,7 +90,7 @@ async def _remove_beside(engine: Engine, gone: Side, kept: Side) -> None:
     setup = SetupRecord.parse(gone.name, gone.entries)
     if setup is None or setup.search_pipeline is None:
         return
-    path = f"/_search/pipeline/{setup.search_pipeline}"
+    path = path_of("_search", "pipeline", setup.search_pipeline)
     answer = await engine.read("GET", path_of(kept.name, "_settings"), {"flat_settings": "true"})
     if setup.search_pipeline not in str(answer) and await engine.find(path):
         await engine.send("DELETE", path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import uuid
 
 import pytest
 
@@ -10,7 +11,7 @@ from sidecar.cluster import IndexSpec, plan_teardown, set_up, tear_down
 from sidecar.cluster.documents import write_action
 from sidecar.domain import SparseVector
 from sidecar.engine import BulkAction, Engine, dialect_named
-from sidecar.errors import IndexNotFound, IndexNotPrepared, InvalidInput
+from sidecar.errors import EngineRejected, IndexNotFound, IndexNotPrepared, InvalidInput
 from tests.support.dialects import any_model
 from tests.support.faults import faulty_proxy
 from tests.support.nodes import Node
@@ -104,6 +105,42 @@ async def test_vectors_are_taken_out_on_request(engine: Engine, index_name: str)
     assert await engine.count(index_name, there) == 0
     assert await engine.count(index_name) == 29
     assert await engine.get(index_name, "7") == {"name": "lamp", "price": 7}
+
+
+async def test_vectors_of_an_index_that_refuses_writes_stay_and_the_block_is_named(
+    engine: Engine, index_name: str
+) -> None:
+    await existing(engine, index_name)
+    meta = (await set_up(engine, spec(index_name))).meta
+    document = write_action(index_name, "2", {"name": "lamp"}, "lamp", VECTOR, meta, dialect_named(meta.dialect))
+    await engine.bulk([document], refresh=True)
+    await engine.send("PUT", f"/{index_name}/_settings", {"index.blocks.write": True})
+    with pytest.raises(EngineRejected, match=r"whoever asks .403.: cluster_block_exception"):
+        await tear_down(engine, index_name, vectors=True)
+    await engine.send("PUT", f"/{index_name}/_settings", {"index.blocks.write": None})
+    await tear_down(engine, index_name, vectors=True)
+    assert await engine.get(index_name, "2") == {"name": "lamp"}
+
+
+async def test_names_beyond_ascii_leave_nothing_behind(engine: Engine) -> None:
+    before = await cluster_state(engine)
+    for index in (f"лампы-{uuid.uuid4().hex}", f"lamps%2f-{uuid.uuid4().hex}"):
+        await set_up(engine, IndexSpec(index, any_model(), template=f"{index}-*"))
+        assert (await set_up(engine, IndexSpec(index, any_model(), template=f"{index}-*"))).requests == ()
+        await engine.create_index(f"{index}-1", {})
+        assert (await engine.index_meta(f"{index}-1")).bundle == "starter"
+        await engine.delete_index(f"{index}-1")
+        await tear_down(engine, index)
+    assert await cluster_state(engine) == before
+
+
+async def test_an_empty_name_is_not_taken_for_the_only_index(engine: Engine, index_name: str) -> None:
+    await set_up(engine, IndexSpec(index_name, any_model()))
+    with pytest.raises(InvalidInput, match="name an index"):
+        await tear_down(engine, "", delete_documents=True)
+    with pytest.raises(InvalidInput, match="name an index"):
+        await set_up(engine, IndexSpec("", any_model()))
+    assert await engine.index_exists(index_name)
 
 
 async def test_planning_sends_nothing_that_changes_anything(opensearch: Node, index_name: str) -> None:

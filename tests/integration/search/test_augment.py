@@ -56,6 +56,15 @@ async def test_the_augmented_body_is_the_clusters_own_language(world, engine, cl
     assert [hit.id for hit in own.hits] == [hit["_id"] for hit in ours.response["hits"]["hits"]]
 
 
+@pytest.mark.parametrize("stored", ["_none_", ["kind"]])
+async def test_hits_without_a_source_stay_without(world, engine, client, stored) -> None:
+    searcher = AsyncSearcher(engine, client, "hybrid", index=world.index)
+    answer = await searcher.search_body({**BODY, "stored_fields": stored})
+    hits = answer.response["hits"]["hits"]
+    assert len(hits) == 7
+    assert all("_source" not in hit for hit in hits)
+
+
 async def test_matching_own_keeps_the_counts(world, engine, client) -> None:
     searcher = AsyncSearcher(engine, client, "hybrid", index=world.index)
     body = {"query": {"match": {"text": {"query": "wolf river", "operator": "and"}}}, "track_total_hits": True}

@@ -78,6 +78,31 @@ async def test_a_pipeline_that_is_there_is_not_sent_again() -> None:
         assert [request.path for request in (await plan_setup(engine, spec())).requests] == ["/shop"]
 
 
+@pytest.mark.parametrize(
+    ("index", "escaped"), [("продукты", "%D0%BF%D1%80%D0%BE%D0%B4%D1%83%D0%BA%D1%82%D1%8B"), ("a%b", "a%25b")]
+)
+async def test_names_that_a_path_can_not_hold_are_escaped(index: str, escaped: str) -> None:
+    named = IndexSpec(index, any_model(), template=f"{index}-*")
+    async with recorded() as (engine, _):
+        plan = await plan_setup(engine, named)
+    pipeline, template = (request for request in plan.requests if "splade-sidecar" in request.path)
+    assert (pipeline.path, template.path) == (
+        f"/_search/pipeline/splade-sidecar-{escaped}",
+        f"/_index_template/splade-sidecar-{escaped}",
+    )
+    meta = plan.requests[0].body["mappings"]["_meta"]
+    answers = {
+        f"GET /{index}/_mapping": {index: {"mappings": {"_meta": meta}}},
+        f"POST /{index}/_count": {"count": 0},
+        f"GET /_search/pipeline/splade-sidecar-{index}": {f"splade-sidecar-{index}": pipeline.body},
+        f"GET /_index_template/splade-sidecar-{index}": {"index_templates": [{}]},
+    }
+    async with recorded(answers) as (engine, _):
+        gone = [request.path for request in (await plan_teardown(engine, index)).requests]
+        assert "/_search/pipeline" not in str((await plan_setup(engine, IndexSpec(index, any_model()))).requests)
+    assert gone[:2] == [template.path, pipeline.path]
+
+
 async def test_seismic_as_a_live_node_takes_it() -> None:
     async with recorded() as (engine, _):
         plan = await plan_setup(engine, spec(dialect="seismic", largest_weight=4.0))
@@ -256,6 +281,17 @@ async def test_settings_that_another_index_needs_stay() -> None:
         plan = await plan_teardown(engine, "shop")
     assert "/_cluster/settings" not in [request.path for request in plan.requests]
     assert "other has a connector too" in plan.left[0]
+
+
+async def test_settings_that_another_index_may_need_stay() -> None:
+    async with recorded() as (engine, _):
+        meta = (await plan_setup(engine, connected())).requests[0].body["mappings"]["_meta"]
+    own = {"shop": {"mappings": {"_meta": meta}}}
+    answers = {"GET /shop/_mapping": own, "GET /*/_mapping": 403, "POST /shop/_count": {"count": 0}}
+    async with recorded(answers) as (engine, _):
+        plan = await plan_teardown(engine, "shop")
+    assert "/_cluster/settings" not in [request.path for request in plan.requests]
+    assert "other indices may need them" in plan.left[0]
 
 
 async def test_a_task_that_fails_ends_the_wait() -> None:

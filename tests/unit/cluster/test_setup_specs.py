@@ -75,6 +75,13 @@ def test_the_record_follows_from_the_model() -> None:
         {"lexical_field": "splade"},
         {"vector_field": "x", "hash_field": "x"},
         {"vector_field": "a.b"},
+        {"source_fields": ("Product name",)},
+        {"source_fields": ("",)},
+        {"source_fields": ("t*",)},
+        {"source_fields": ("text\n",)},
+        {"vector_field": "v" * 256},
+        {"hash_field": "a,b"},
+        {"lexical_field": "all words"},
     ],
 )
 def test_a_wish_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:

@@ -37,7 +37,9 @@ def body(kind: str, reason: str) -> dict[str, object]:
 )
 def test_every_status_has_its_error(status: int, kind: str, expected: type[EngineError]) -> None:
     raised = theirs.HTTP_EXCEPTIONS.get(status, theirs.TransportError)(status, kind, body(kind, "because"))
-    assert type(from_exception(raised, address="http://c:9200")) is expected
+    found = from_exception(raised, address="http://c:9200")
+    assert type(found) is expected
+    assert found.status == status
 
 
 def test_a_block_is_not_blamed_on_the_user() -> None:
@@ -68,6 +70,21 @@ def test_an_error_body_given_as_text_is_read_too() -> None:
 def test_an_answer_without_a_reason_says_that(status: int) -> None:
     found = from_exception(theirs.TransportError(status, "", {"detail": "Not Found"}), address="a")
     assert found.message.endswith(f"({status}): no reason given.")
+
+
+@pytest.mark.parametrize("key", ["cause", "reason"])
+def test_what_one_of_many_documents_met_is_told(key: str) -> None:
+    met = {"type": "cluster_block_exception", "reason": "index [ro] blocked by: [FORBIDDEN/8/index write (api)];"}
+    told = {"took": 3, "updated": 0, "failures": [{"index": "ro", "id": "1", key: met, "status": 403}]}
+    found = from_exception(theirs.AuthorizationException(403, "x", told), address="a")
+    assert "whoever asks (403)" in found.message
+    assert "FORBIDDEN/8" in found.message
+
+
+@pytest.mark.parametrize("failures", [None, [], {}, ["x"], [{}], [{"cause": None}]])
+def test_failures_of_another_shape_are_no_reason(failures: object) -> None:
+    found = from_exception(theirs.RequestError(400, "x", {"failures": failures}), address="a")
+    assert found.message.endswith("(400): no reason given.")
 
 
 def test_a_proxys_error_page_is_no_crash() -> None:

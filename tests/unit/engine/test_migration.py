@@ -86,3 +86,9 @@ def test_answers_carry_neither_model_s_fields() -> None:
     assert set(hidden_fields("shop", mapping(NEW, swapped))) == both
     assert hidden_fields("shop", mapping(OLD)) == ("splade", "splade_hash")
     assert hidden_fields("shop", {"properties": {}}) == ()
+
+
+def test_answers_do_not_carry_what_stands_beside_a_vector() -> None:
+    seismic = OLD.model_copy(update={"dialect": "seismic"})
+    assert hidden_fields("shop", mapping(seismic)) == ("splade", "splade_model", "splade_hash")
+    assert hidden_fields("shop", mapping(OLD.model_copy(update={"dialect": "unheard-of"}))) == ()

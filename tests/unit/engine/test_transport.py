@@ -40,6 +40,12 @@ def test_each_segment_stays_one(segments: tuple[str, ...], path: str) -> None:
     assert path_of(*segments) == path
 
 
+@pytest.mark.parametrize("segments", [("",), ("", "_mapping"), ("shop", "_doc", "")])
+def test_an_empty_name_is_no_path_to_everything(segments: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidInput, match="name an index"):
+        path_of(*segments)
+
+
 def test_lone_surrogates_are_refused_before_they_travel() -> None:
     with pytest.raises(MalformedText):
         to_json({"text": "a\ud800b"})

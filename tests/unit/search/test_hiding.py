@@ -89,6 +89,20 @@ def test_nothing_is_hidden_in_an_index_of_somebody_else() -> None:
     assert without_fields(body, ()) is body
 
 
+@pytest.mark.parametrize("stored", ["_none_", ["price"], "price", []])
+def test_what_asks_for_stored_fields_is_answered_without_a_source(stored) -> None:
+    part = {"stored_fields": stored}
+    assert without_fields(part, HIDDEN) == part
+    assert without_fields({"aggs": {"a": {"top_hits": part}}}, HIDDEN)["aggs"] == {"a": {"top_hits": part}}
+
+
+@pytest.mark.parametrize(
+    "more", [{"stored_fields": ["price", "_source"]}, {"stored_fields": ["price"], "_source": True}]
+)
+def test_what_asks_for_both_is_answered_without_vectors(more) -> None:
+    assert without_fields(more, HIDDEN) == {**more, "_source": LEFT_OUT}
+
+
 keys = st.sampled_from(
     ["query", "aggs", "post_filter", "collapse", "inner_hits", "top_hits", "_source", "nested", "bool", "must", "a"]
 )
