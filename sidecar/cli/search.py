@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sidecar.domain import JsonObject
-    from sidecar.search import SearchHit, SearchResult
+    from sidecar.search import Contribution, SearchHit, SearchResult
 
 __all__ = ["register"]
 
@@ -104,7 +104,7 @@ def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
     """Return the hits with their scores and texts, those of the fields `first` in front.
 
     Where they come from several indices, which one is said: one id may stand for several documents. And so is their
-    routing, where two have one id in one index.
+    routing, where two have one id in one index; and the field of each word, where words are searched in several.
     """
     from rich.markup import escape
     from rich.table import Table
@@ -126,6 +126,7 @@ def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
     several = len({hit.index for hit in result.hits}) > 1
     if several:
         table.add_column("index", overflow="fold")
+    fields = {share.field for hit in result.hits for share in hit.why if share.retriever == "lexical"}
     routed = len({(hit.index, hit.id) for hit in result.hits}) < len(result.hits)
     if routed:
         table.add_column("routing", overflow="fold")
@@ -134,11 +135,12 @@ def _table(result: SearchResult, first: Sequence[str] = ()) -> Table:
         cells = ["" if values[row] is None else f"{values[row]:.3f}" for _, values in scores]
         places = [escape(hit.index)] if several else []
         places += [escape(hit.routing or "")] if routed else []
-        table.add_row(str(hit.rank), *cells, *places, _document(hit, first))
+        table.add_row(str(hit.rank), *cells, *places, _document(hit, first, named=len(fields) > 1))
     return table
 
 
-def _document(hit: SearchHit, first: Sequence[str] = ()) -> str:
+def _document(hit: SearchHit, first: Sequence[str] = (), *, named: bool = False) -> str:
+    """Return a hit's id, texts and terms; `named`: words with the fields that they were found in."""
     from rich.markup import escape
 
     names = dict.fromkeys([*(name for name in first if name in hit.source), *hit.source])
@@ -149,10 +151,14 @@ def _document(hit: SearchHit, first: Sequence[str] = ()) -> str:
     for retriever, colour in (("lexical", "cyan"), ("sparse", "green")):
         shares = [share for share in hit.why if share.retriever == retriever]
         if shares:
-            terms = " · ".join(f"{escape(share.term)} {share.value:.2f}" for share in shares[:SHOWN_TERMS])
+            terms = " · ".join(f"{escape(_term(share, named))} {share.value:.2f}" for share in shares[:SHOWN_TERMS])
             more = f" · and {len(shares) - SHOWN_TERMS} more" if len(shares) > SHOWN_TERMS else ""
             lines.append(f"[dim]{retriever}:[/] [{colour}]{terms}[/]{more}")
     return "\n".join(lines)
+
+
+def _term(share: Contribution, named: bool) -> str:
+    return f"{share.field}:{share.term}" if named and share.field else share.term
 
 
 def _shortened(text: str) -> str:

@@ -191,6 +191,10 @@ class Engine:
         """Return the fields that hold the encoded text and are searched by words, when the record was read last."""
         return self._mappings.text_fields(index, meta)
 
+    def field_types(self, index: str, meta: IndexMeta) -> Mapping[str, frozenset[str]]:
+        """Return the types that each field has in the indices behind a name, when the record was read last."""
+        return self._mappings.field_types(index, meta)
+
     async def hidden_fields(self, index: str) -> tuple[str, ...]:
         """Return the fields that no answer to a search carries; they are remembered as long as the record."""
         return await self._mappings.hidden(index)

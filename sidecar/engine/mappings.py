@@ -8,7 +8,7 @@ from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.meta import IndexMeta
 from sidecar.engine.migration import hidden_fields, record_of
-from sidecar.engine.text_fields import text_fields
+from sidecar.engine.text_fields import field_types, text_fields
 from sidecar.engine.transport import Transport, path_of
 from sidecar.errors import FingerprintMismatch, IndexNotFound
 
@@ -23,6 +23,7 @@ class Mappings:
         self._hidden: dict[str, tuple[str, ...]] = {}
         self._holders: dict[tuple[str, str], frozenset[str]] = {}
         self._text: dict[tuple[str, str], frozenset[str]] = {}
+        self._types: dict[tuple[str, str], Mapping[str, frozenset[str]]] = {}
 
     async def read(self, index: str) -> dict[str, JsonObject]:
         """Return the mapping of each concrete index behind a name; raises IndexNotFound."""
@@ -49,6 +50,7 @@ class Mappings:
             _demand_alike(index, first, other)
         self._holders[(index, first.fingerprint)] = frozenset(mappings)
         self._text[(index, first.fingerprint)] = text_fields(mappings, first)
+        self._types[(index, first.fingerprint)] = field_types(mappings)
         counted = [table for _, table in records if table is not None]
         return first, max(counted, key=lambda table: table.sampled, default=None)
 
@@ -59,6 +61,10 @@ class Mappings:
     def text_fields(self, index: str, meta: IndexMeta) -> frozenset[str]:
         """Return the encoded fields that are searched by words, as of when the record `meta` was read last."""
         return self._text.get((index, meta.fingerprint), frozenset())
+
+    def field_types(self, index: str, meta: IndexMeta) -> Mapping[str, frozenset[str]]:
+        """Return the types that each field has in the indices, as of when the record `meta` was read last."""
+        return self._types.get((index, meta.fingerprint), {})
 
     def forget(self, index: str) -> None:
         """Read the index's mapping again before its hidden fields are asked for next."""

@@ -15,7 +15,7 @@ from sidecar.evaluation.profile_runs import ProfileRuns, compared
 from sidecar.evaluation.report import CollectionReport, ProfileReport
 from sidecar.evaluation.run import Run
 from sidecar.evaluation.target import Target
-from sidecar.evaluation.temporary_index import indexed_collection
+from sidecar.evaluation.temporary_index import indexed_collection, require_searched_fields
 from sidecar.evaluation.vectors import drawn_documents, every_nth_document, vector_report
 
 __all__ = ["Experiment"]
@@ -42,7 +42,11 @@ class Experiment:
         self._profiles = ProfileRuns(engine, sidecar, plan, say)
 
     async def evaluate(self, collection: Collection) -> CollectionReport:
-        """Index the collection, run every profile, and delete the index again. `runs` keeps the runs."""
+        """Index the collection, run every profile, and delete the index again. `runs` keeps the runs.
+
+        Raises EvaluationError, before anything is indexed, where a profile searches in fields that no collection has.
+        """
+        require_searched_fields(self._plan.profiles)
         total = len(collection.documents)
         async with indexed_collection(
             self._engine,

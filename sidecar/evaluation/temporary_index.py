@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,13 +13,17 @@ import orjson
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexOptions, IndexRun, IndexSpec, IndexSummary, Source, pick_encoder, set_up
 from sidecar.cluster.frequencies import has_query_table, refresh_frequencies
-from sidecar.cluster.spec import PASSAGE_FIELD, VECTOR_FIELD
+from sidecar.cluster.spec import DEFAULT_LEXICAL_FIELD, PASSAGE_FIELD, VECTOR_FIELD
 from sidecar.domain import Windows
 from sidecar.engine import Engine, IndexMeta, PassageRule
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.collection import FIELDS, Collection
+from sidecar.search import Profile
 
-__all__ = ["Indexed", "indexed_collection"]
+__all__ = ["Indexed", "indexed_collection", "require_searched_fields"]
+
+SEARCHED_FIELDS = (*FIELDS, DEFAULT_LEXICAL_FIELD)
+"""The fields that words are searched in."""
 
 SETTINGS: dict[str, str | int | float | bool] = {
     "number_of_shards": 1,
@@ -39,6 +43,18 @@ class Indexed:
     meta: IndexMeta
     summary: IndexSummary
     size_bytes: int
+
+
+def require_searched_fields(profiles: Iterable[Profile]) -> None:
+    """Raise EvaluationError where a profile searches for words in a field that a collection's index does not have."""
+    for profile in profiles:
+        fields = () if profile.lexical is None else profile.lexical.field_names
+        unknown = [field for field in fields if field not in SEARCHED_FIELDS]
+        if unknown:
+            raise EvaluationError(
+                f"The profile {profile.name} searches for words in {', '.join(unknown)}: documents of a collection have"
+                f" {', '.join(SEARCHED_FIELDS)}."
+            )
 
 
 @asynccontextmanager

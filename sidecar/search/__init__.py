@@ -15,10 +15,11 @@ from sidecar.search.builtin import BUILT_IN, load_profile
 from sidecar.search.degradation import NO_QUERY_TERMS, NO_STORED_VECTORS
 from sidecar.search.feedback import Rocchio
 from sidecar.search.fusion import LinearFusion, ReciprocalRankFusion
+from sidecar.search.lexical import Lexical, MatchType
 from sidecar.search.normalization import Normalization
 from sidecar.search.paging import NotReranked
 from sidecar.search.passages import BestPassage
-from sidecar.search.profile import Lexical, Profile, QueryPruning, Sparse, read_profile
+from sidecar.search.profile import Profile, QueryPruning, Sparse, read_profile
 from sidecar.search.rerank import Rerank
 from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchResult, StageTimings
 from sidecar.search.searcher import AsyncSearcher, Filter
@@ -35,6 +36,7 @@ __all__ = [
     "Filter",
     "Lexical",
     "LinearFusion",
+    "MatchType",
     "Matching",
     "Normalization",
     "NotReranked",

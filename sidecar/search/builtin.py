@@ -6,8 +6,9 @@ from pathlib import Path
 
 from sidecar.errors import ProfileInvalid
 from sidecar.search.fusion import LinearFusion, ReciprocalRankFusion
+from sidecar.search.lexical import Lexical
 from sidecar.search.normalization import Normalization
-from sidecar.search.profile import Lexical, Profile, Sparse, read_profile
+from sidecar.search.profile import Profile, Sparse, read_profile
 from sidecar.search.rerank import Rerank
 
 __all__ = ["BUILT_IN", "load_profile"]

@@ -25,12 +25,14 @@ from sidecar.domain import Pruning, PruningType
 from sidecar.errors import InvalidPruning, ProfileInvalid
 from sidecar.search.feedback import Feedback
 from sidecar.search.fusion import Fusion, LinearFusion
+from sidecar.search.lexical import Lexical
 from sidecar.search.normalization import Normalization
 from sidecar.search.rerank import Rerank
 from sidecar.search.two_phase import TwoPhase
+from sidecar.search.weight import Weight
 from sidecar.validation import invalid_values
 
-__all__ = ["Lexical", "Profile", "QueryPruning", "Retriever", "Sparse", "read_profile"]
+__all__ = ["Profile", "QueryPruning", "Retriever", "Sparse", "read_profile"]
 
 WHOLE = "profile"
 """What errors of the profile as a whole name as their place."""
@@ -40,8 +42,6 @@ SWITCHES = frozenset({"count_hits", "calibrated"})
 
 MAX_TOLD = 10
 """How many errors of one profile are told."""
-
-Weight: TypeAlias = Annotated[float, Field(gt=0.0, le=1_000.0, allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
@@ -69,13 +69,6 @@ class QueryPruning(_Frozen):
 
     def to_domain(self) -> Pruning:
         return Pruning(self.type, self.value)
-
-
-class Lexical(_Frozen):
-    """The cluster's own full-text search: `match` on the index's combined text field."""
-
-    kind: Literal["lexical"] = "lexical"
-    weight: Weight = 1.0
 
 
 class Sparse(_Frozen):

@@ -13,11 +13,15 @@ __all__ = ["BodyResult", "Contribution", "SearchHit", "SearchResult", "StageTimi
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One term's share of a retriever's score, before fusion: `retriever` is `lexical` or `sparse`."""
+    """One term's share of a retriever's score, before fusion: `retriever` is `lexical` or `sparse`.
+
+    `field` is where a word was found; None for a term of a vector.
+    """
 
     retriever: str
     term: str
     value: float
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

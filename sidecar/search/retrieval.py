@@ -10,16 +10,17 @@ from sidecar.engine import Engine, Hit, IndexMeta, PassageField, SearchResponse,
 from sidecar.search.asking import asked
 from sidecar.search.candidates import Retrieved, first_stage
 from sidecar.search.identity import DocumentKey, key_of, only, parts_of
+from sidecar.search.lexical import Lexical
 from sidecar.search.profile import Profile
-from sidecar.search.text import MAX_WORDS, few_words
+from sidecar.search.text import MAX_WORDS
 from sidecar.search.two_phase import rescore_clause, split_terms
 
 __all__ = ["FirstStage", "Found", "Lists", "Question"]
 
 TWO_PHASE_DIALECTS = frozenset({"rank_features", "rank_features_saturation"})
 
-MIN_WORDS = 16
-"""Words that stay beside a vector that takes nearly all clauses for itself."""
+MIN_CLAUSES = 16
+"""Clauses that words have beside a vector that takes nearly all for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class FirstStage:
         self._engine = engine
         self._index = index
         self._profile = profile
+        self._lexical = profile.lexical or Lexical()
 
     def queries(self, question: Question) -> dict[str, JsonObject]:
         """Return the query of each retriever (`lexical`, `sparse`, or both in one: `summed`), filters included."""
@@ -96,6 +98,10 @@ class FirstStage:
                 "filter": [dialect.presence_filter(meta.vector_field, meta.fingerprint)],
             }
         }
+
+    def clauses(self, question: Question) -> int:
+        """Return how many clauses each of a question's queries has at most, filters left out."""
+        return self._lexical.clauses(question.text) + (0 if question.vector is None else len(question.vector))
 
     async def find(self, question: Question, *, size: int, from_: int, head: int, timeout: float) -> Found:
         """Return the ranking, at least as deep as `from_ + size` and as `head`, or just the page where that suffices.
@@ -175,9 +181,8 @@ class FirstStage:
 
         A query of more words and terms than the cluster has clauses for goes without its last words.
         """
-        words = max(MIN_WORDS, MAX_WORDS - len(vector))
         clauses: list[JsonValue] = [
-            self._match(question, boost=lexical_weight, words=words),
+            self._match(question, boost=lexical_weight, clauses=max(MIN_CLAUSES, MAX_WORDS - len(vector))),
             self.sparse_clause(vector, question.meta, boost=sparse_weight),
         ]
         both: dict[str, JsonValue] = {"should": clauses, "minimum_should_match": 1}
@@ -228,11 +233,8 @@ class FirstStage:
         answers = await asked(self._engine, self._index, bodies, timeout=timeout)
         return {key_of(hit): hit.source for answer in answers for hit in answer.hits}
 
-    def _match(self, question: Question, boost: float = 1.0, words: int = MAX_WORDS) -> JsonObject:
-        clause: dict[str, JsonValue] = {"query": few_words(question.text, words)}
-        if boost != 1.0:
-            clause["boost"] = boost
-        return {"match": {question.meta.lexical_field: clause}}
+    def _match(self, question: Question, boost: float = 1.0, clauses: int = MAX_WORDS) -> JsonObject:
+        return self._lexical.query(question.text, question.meta.lexical_field, boost=boost, clauses=clauses)
 
     def _weight(self, name: str) -> float:
         retriever = {"lexical": self._profile.lexical, "sparse": self._profile.sparse}.get(name)

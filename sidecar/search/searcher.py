@@ -16,6 +16,7 @@ from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.expansion import Expansion, QueryExpander
 from sidecar.search.explain import contributions
 from sidecar.search.identity import DocumentKey, key_of, only, parts_of, raw_key_of
+from sidecar.search.lexical_fields import require_fields
 from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.own_body import OwnBody
 from sidecar.search.passages import BestPassage, Passages
@@ -25,7 +26,7 @@ from sidecar.search.reranking import Head, Reranker
 from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchResult, StageTimings, raw_hits
 from sidecar.search.retrieval import FirstStage, Found, Question
 from sidecar.search.stopwatch import Stopwatch
-from sidecar.search.text import MAX_WORDS, check_index, check_page, check_query, checked_clauses
+from sidecar.search.text import check_index, check_page, check_query, checked_clauses
 
 __all__ = ["AsyncSearcher", "Filter"]
 
@@ -100,17 +101,17 @@ class AsyncSearcher:
         each hit's `why` at the price of one more request, and so does `passages` each hit's best `passage`, in an
         index that has passages.
 
-        Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page, types), FingerprintMismatch (the index was
-        encoded by another model), UnknownModel and WrongModelKind (profile), and the cluster's EngineErrors.
+        Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page, types), FingerprintMismatch (the index is of
+        another model), UnknownModel, WrongModelKind and ProfileInvalid (profile), and the cluster's EngineErrors.
         """
         check_query(text)
         check_page(size, from_)
         filters = checked_clauses(filter)
         watch, deadline = Stopwatch(), Deadline(self.profile.timeout)
         record = self._record.pinned()
-        await record.get()
         encode_ms = feedback_ms = retrieve_ms = 0.0
         for _ in range(ATTEMPTS):
+            await require_fields(self._engine, self.index, self.profile, record)
             vector, degraded = await self._vector(text, record, deadline)
             encode_ms += watch.lap()
             expansion = Expansion(vector)
@@ -255,7 +256,6 @@ class AsyncSearcher:
         if not page:
             return []
         dialect, vector = dialect_of(question.meta), question.vector or SparseVector()
-        words = min(MAX_WORDS, len(question.text))
         bodies: list[JsonObject] = [
             {
                 "query": {"bool": {"must": [query], "filter": [only(keys)]}},
@@ -264,7 +264,7 @@ class AsyncSearcher:
                 "_source": False,
             }
             for query in self._first.queries(question).values()
-            for keys in parts_of(map(key_of, page), clauses=words + len(vector), routings=EXPLAINED_ROUTINGS)
+            for keys in parts_of(map(key_of, page), clauses=self._first.clauses(question), routings=EXPLAINED_ROUTINGS)
         ]
         why: dict[DocumentKey, tuple[Contribution, ...]] = {}
         for answer in await self._engine.multi_search(self.index, bodies, timeout=deadline.left()):

@@ -19,6 +19,7 @@ __all__ = [
     "checked_clauses",
     "few_words",
     "well_formed",
+    "words_in",
 ]
 
 MAX_QUERY_BYTES = 32_768
@@ -54,6 +55,11 @@ def few_words(text: str, limit: int = MAX_WORDS) -> str:
     """Return a text of at most `limit` words for the cluster to match: as it is, or the first distinct ones of it."""
     words = _WORD.findall(text)
     return text if len(words) <= limit else " ".join(list(dict.fromkeys(word.lower() for word in words))[:limit])
+
+
+def words_in(text: str) -> int:
+    """Return how many words a text has, as `few_words` counts them: with every repetition."""
+    return len(_WORD.findall(text))
 
 
 def well_formed(text: str) -> str:

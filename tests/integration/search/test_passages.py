@@ -15,7 +15,17 @@ from sidecar.cluster.passages import split
 from sidecar.cluster.spec import PASSAGE_FIELD, VECTOR_FIELD
 from sidecar.domain import WHOLE_TEXT, JsonObject, RerankResult, Side, SparseVector, WindowPolicy, Windows
 from sidecar.engine import Engine, PassageRule, dialect_of
-from sidecar.search import BUILT_IN, AsyncSearcher, LinearFusion, Matching, Normalization, Profile, Searcher
+from sidecar.search import (
+    BUILT_IN,
+    AsyncSearcher,
+    Lexical,
+    LinearFusion,
+    Matching,
+    Normalization,
+    Profile,
+    Searcher,
+    Sparse,
+)
 from sidecar.search.two_phase import TwoPhase
 from sidecar.server.process import SidecarProcess
 from tests.support.nodes import Node
@@ -120,11 +130,13 @@ async def test_what_stands_far_behind_is_found(
 
 
 @pytest.mark.parametrize(
-    "name", ["sparse", "hybrid", "hybrid-rrf", "summed", "lexical", "sparse+rerank", "hybrid+rerank"]
+    "name", ["sparse", "hybrid", "hybrid-rrf", "summed", "lexical", "fields", "sparse+rerank", "hybrid+rerank"]
 )
 async def test_every_profile_answers(engine: Engine, client: AsyncSidecarClient, index: str, name: str) -> None:
     summed = BUILT_IN["hybrid"].model_copy(update={"fusion": LinearFusion(normalization=Normalization.NONE)})
-    profile = summed if name == "summed" else BUILT_IN[name]
+    fields = (Lexical(fields=("title^2", "text")), Sparse())
+    more = {"summed": summed, "fields": summed.model_copy(update={"retrievers": fields})}
+    profile = more.get(name) or BUILT_IN[name]
     searcher = AsyncSearcher(engine, client, profile, index=index)
     only = {"range": {"number": {"gte": 2}}}
     result = await searcher.search(QUERY, size=5, filter=only, passages=True)

@@ -8,8 +8,9 @@ from sidecar.domain import JsonObject
 from sidecar.engine import Engine
 from sidecar.search import AsyncSearcher, Profile
 from sidecar.search.fusion import LinearFusion
+from sidecar.search.lexical import Lexical
 from sidecar.search.normalization import Normalization
-from sidecar.search.profile import Lexical, Sparse
+from sidecar.search.profile import Sparse
 from sidecar.search.two_phase import TwoPhase
 
 pytestmark = pytest.mark.integration

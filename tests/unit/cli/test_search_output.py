@@ -62,6 +62,18 @@ def test_terms_are_shown_by_retriever_and_the_rest_is_counted() -> None:
     assert "and 3 more" in printed
 
 
+def test_words_of_several_fields_say_which_one_they_are_of() -> None:
+    title, text = Contribution("lexical", "fox", 2.0, "title"), Contribution("lexical", "fox", 1.0, "text")
+    term = Contribution("sparse", "fox", 3.0)
+    both = shown(SearchHit("a", 1, {}, why=(term, title)), SearchHit("b", 2, {}, why=(text,)))
+    assert "lexical: title:fox 2.00" in both
+    assert "lexical: text:fox 1.00" in both
+    assert "sparse: fox 3.00" in both
+    one = shown(SearchHit("a", 1, {}, why=(term, title)), SearchHit("b", 2, {}, why=(title,)))
+    assert "lexical: fox 2.00" in one
+    assert "title" not in one
+
+
 def test_a_passage_says_where_it_begins() -> None:
     hit = SearchHit("a", 1, {"text": "x"}, passage=BestPassage("the best part", 12_345, 1.0))
     assert "from character 12,345: the best part" in shown(hit)

@@ -10,7 +10,8 @@ from sidecar.cluster.doctor import CHECKS, Severity, examine, worst
 from sidecar.cluster.doctor.evidence import Segment
 from sidecar.cluster.doctor.mapping import FETCHED
 from sidecar.domain import ModelKind
-from sidecar.search.profile import Lexical, Profile
+from sidecar.search.lexical import Lexical
+from sidecar.search.profile import Profile
 from tests.support.dialects import any_model
 from tests.unit.doctor.evidence import MODEL, OPENSEARCH, healthy, said, with_mapping
 

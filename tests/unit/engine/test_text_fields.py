@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.engine import IndexMeta
-from sidecar.engine.text_fields import text_fields
+from sidecar.engine.text_fields import field_types, text_fields
 from tests.unit.cluster.recorded import recorded
 
 META = IndexMeta(fingerprint="aa" * 32, bundle="model", source_fields=("title", "body.main"), lexical_field="words")
@@ -60,5 +60,32 @@ async def test_the_engine_knows_them_once_it_has_read_the_record() -> None:
         assert engine.text_fields("shop", META) == frozenset(), "of what was never read, nothing counts as text"
         meta = await engine.index_meta("shop")
         assert engine.text_fields("shop", meta) >= {"title", "words"}
+        assert engine.field_types("shop", meta)["tenant_id"] == {"long"}
+        assert engine.field_types("elsewhere", meta) == {}
         assert await engine.hidden_fields("shop") == ("splade", "splade_hash")
         assert len([path for _, path, _ in cluster.asked if path == "/shop/_mapping"]) == 1
+
+
+def test_every_field_has_the_types_that_it_has_anywhere() -> None:
+    other = {"properties": {"title": KEYWORD, "price": {"type": "float"}, "odd": None, "heading": {"type": "alias"}}}
+    types = field_types({"a": MAPPING, "b": other, "c": {}})
+    assert types["title"] == {"text", "keyword"}
+    assert types["title.english"] == types["body.main"] == types["body.author"] == types["tenant"] == {"text"}
+    assert types["title.typed"] == {"search_as_you_type"}
+    assert types["heading"] == {"text", "object"}, "an alias has the type of what it stands for"
+    assert types["exact"] == {"keyword"}
+    assert types["price"] == {"float"}
+    assert types["odd"] == {"object"}
+    assert not {"parts", "parts.title", "body"} & types.keys()
+    assert field_types({}) == {}
+
+
+def test_what_a_cluster_adds_to_search_as_you_type_is_text_and_what_is_named_keeps_its_type() -> None:
+    mapping = {"properties": {"title": {"type": "search_as_you_type", "fields": {"raw": KEYWORD}}}}
+    assert field_types({"a": mapping}) == {
+        "title": {"search_as_you_type"},
+        "title.raw": {"keyword"},
+        "title._2gram": {"text"},
+        "title._3gram": {"text"},
+        "title._4gram": {"text"},
+    }

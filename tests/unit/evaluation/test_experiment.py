@@ -7,6 +7,8 @@ import pytest
 from sidecar.domain import Query
 from sidecar.engine import IndexMeta, PassageRule
 from sidecar.errors import EvaluationError
+from sidecar.evaluation.collection import Collection
+from sidecar.evaluation.experiment import Experiment
 from sidecar.evaluation.measures import Effectiveness
 from sidecar.evaluation.plan import Plan
 from sidecar.evaluation.profile_runs import _stages, compared
@@ -14,8 +16,9 @@ from sidecar.evaluation.report import ProfileReport
 from sidecar.evaluation.run import Ranked
 from sidecar.evaluation.statistics import latency
 from sidecar.evaluation.target import PATIENCE_SECONDS, patient, ranking, searched
+from sidecar.evaluation.temporary_index import require_searched_fields
 from sidecar.evaluation.vectors import _stored_vectors
-from sidecar.search import BUILT_IN, NO_QUERY_TERMS, Profile, Rocchio, SearchHit, SearchResult, StageTimings
+from sidecar.search import BUILT_IN, NO_QUERY_TERMS, Lexical, Profile, Rocchio, SearchHit, SearchResult, StageTimings
 
 
 def _result(*names: str, **more) -> SearchResult:
@@ -140,6 +143,16 @@ def test_the_baseline_is_what_was_asked_for_or_lexical_or_the_first(profiles, ba
 def test_what_cannot_be_compared_is_refused_before_anything_is_indexed(profiles, baseline, said) -> None:
     with pytest.raises(EvaluationError, match=said):
         Plan(tuple(BUILT_IN[name] for name in profiles), baseline=baseline)
+
+
+async def test_a_field_that_no_collection_has_is_refused_before_anything_is_indexed() -> None:
+    """And not after an hour of encoding, by the first search."""
+    plan = Plan((Profile(name="x", retrievers=(Lexical(fields=("title^3", "tags")),)),))
+    collection = Collection("animals", "test", (), {}, ())
+    with pytest.raises(EvaluationError, match=r"searches for words in tags: .* have title, text, content\.$"):
+        await Experiment(None, None, plan).evaluate(collection)  # type: ignore[arg-type]  # neither is asked
+    fields = Lexical(fields=("title^3", "text", "content"))
+    require_searched_fields([BUILT_IN["hybrid"], Profile(name="x", retrievers=(fields,))])
 
 
 def _measured(profile: str, *values: float) -> tuple[Effectiveness, ProfileReport]:
