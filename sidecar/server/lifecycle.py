@@ -28,7 +28,7 @@ from sidecar.server.incidents import whereabouts
 from sidecar.server.listeners import HttpServer, check_port, open_port
 from sidecar.server.ready_file import ReadyFile
 from sidecar.server.state import ServerState
-from sidecar.server.tls import Tls, posture
+from sidecar.server.tls import MOST_CONNECTIONS, Tls, posture
 from sidecar.settings import Settings
 
 __all__ = ["Lifecycle", "Ports"]
@@ -150,7 +150,7 @@ class Lifecycle:
         self._http = HttpServer(
             create_http_app(service, settings, self.state),
             open_port(settings.bind, settings.http_port, "http_port"),
-            connections=connections,
+            connections=connections if self._tls is None else min(connections, MOST_CONNECTIONS),
             tls=None if self._tls is None else self._tls.http,
         )
         credentials = None if self._tls is None else self._tls.grpc_credentials()

@@ -19,7 +19,10 @@ from uvicorn.protocols.utils import get_local_addr
 
 from sidecar.server.connections import HEADER_SECONDS, Connection, Connections
 
-__all__ = ["Handshake"]
+__all__ = ["MOST_CONNECTIONS", "Handshake"]
+
+MOST_CONNECTIONS = 512
+"""Of one port: each takes 0.3 MiB, used or not, since asyncio gives each 256 KiB for what comes in."""
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +86,8 @@ class Handshake(asyncio.Protocol):
         except OSError as error:
             # A scanner, plain HTTP, a client without a certificate: nothing that a stranger does is worth a warning.
             log.debug("no handshake", reason=getattr(error, "reason", None) or type(error).__name__)
+            # It leads back to itself by the frames of asyncio, and would keep their buffers until a collection.
+            error.__traceback__ = None
             return
         finally:
             self._server_state.leave(self)
@@ -90,11 +95,19 @@ class Handshake(asyncio.Protocol):
         # A connection that was closed under way gives no transport, or one that is of no use.
         if secured is None or secured.is_closing() or self._lost:
             return
-        connection = Connection(self._config, self._server_state, self._app_state)
+        connection = _SecuredConnection(self._config, self._server_state, self._app_state)
         secured.set_protocol(connection)
         connection.connection_made(_Secured(secured, self.transport))
         for data in self._early:
             connection.data_received(data)
+
+
+class _SecuredConnection(Connection):
+    """One connection that lets go of TLS when it is over."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        cast(_Secured, self.transport).let_go()
 
 
 class _Secured(asyncio.Transport):
@@ -113,6 +126,13 @@ class _Secured(asyncio.Transport):
         # What is left there waits for the raw transport's buffer; then asyncio's own limit of time holds.
         if not self._secured.get_write_buffer_size():
             self._raw.close()
+
+    def let_go(self) -> None:
+        """Keep the raw transport only, once it is closed.
+
+        Connections and their requests lead to each other, and stay until a collection: thousands, with TLS's buffers.
+        """
+        self._secured = self._raw
 
     def is_closing(self) -> bool:
         return self._secured.is_closing()

@@ -17,7 +17,9 @@ from sidecar.cli.connections import SidecarAddress
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.doctor import check_routes
 from sidecar.errors import SettingsInvalid, SidecarUnavailable, Unauthenticated
+from sidecar.server import files
 from sidecar.server.process import SidecarProcess
+from sidecar.server.tls import MOST_CONNECTIONS
 from tests.support.certificates import Identity, Secret, authority_pem, issued
 from tests.support.sidecars import StartSidecar
 from tests.support.tls import TEXTS, http_status, over_tls, trusting
@@ -215,6 +217,13 @@ async def test_doctor_calls_the_routes_of_connectors_over_tls(
     ):
         assert [one.check for one in found] == ["connector", "connector"]
         assert "does not answer" in found[0].what
+
+
+async def test_the_http_port_takes_no_more_connections_than_a_pod_has_memory_for(
+    start_sidecar: StartSidecar, secret: Secret
+) -> None:
+    server = await start_sidecar(**over_tls(secret))
+    assert server.lifecycle._http._server.server_state._limit <= MOST_CONNECTIONS < files.MOST_CONNECTIONS
 
 
 async def test_idle_connections_do_not_hold_up_the_end(
