@@ -1,4 +1,4 @@
-"""README's table of what the starters score is that of their cards, which the training writes."""
+"""What is said of the starters: README's table is that of their cards, and the cards are what their manifests name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.bundle import STARTER_RERANKER
+from sidecar.bundle import STARTER_RERANKER, Bundle
 
 REPOSITORY = Path(__file__).parents[3]
 CARD = REPOSITORY / "models" / STARTER_RERANKER / "README.md"
@@ -32,3 +32,11 @@ def test_the_readme_shows_what_the_card_holds() -> None:
 def test_the_last_column_is_the_mean_of_the_others() -> None:
     for *cells, mean in scores(CARD).values():
         assert float(mean) == pytest.approx(sum(map(float, cells)) / len(cells), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in REPOSITORY.glob("models/*/manifest.json")), ids=lambda folder: folder.name
+)
+def test_a_card_that_was_edited_is_named_by_its_manifest(folder: Path) -> None:
+    """Else no sidecar starts: `scripts/train-starter cards` writes both."""
+    Bundle.open(folder)
