@@ -12,12 +12,14 @@
     ├── WrongModelKind
     ├── FingerprintMismatch         the encodings at hand come from another model
     ├── Unauthenticated
+    ├── NotAllowed                  the operator did not allow that to callers
     ├── Overloaded                  queue full; carries the seconds to wait
     ├── DeadlineExceeded
     ├── Cancelled                   the caller left
     ├── NotReady                    warming up or draining
     ├── InferenceFailed
     ├── SidecarUnavailable          seen by the client library: nobody answers there
+    ├── ModelMissing                no model of the kind that a search needs is served
     ├── SettingsInvalid
     ├── BundleError
     │   ├── BundleNotFound
@@ -74,6 +76,8 @@ __all__ = [
     "LocalNodeError",
     "MalformedText",
     "ManifestInvalid",
+    "ModelMissing",
+    "NotAllowed",
     "NotReady",
     "Overloaded",
     "ProfileInvalid",
@@ -105,6 +109,7 @@ class StatusCode(IntEnum):
     INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     INTERNAL = 13
@@ -170,6 +175,10 @@ class Unauthenticated(SidecarError):
     """The bearer token is missing or wrong."""
 
 
+class NotAllowed(SidecarError):
+    """The operator did not allow this to callers: another index, or bodies of their own."""
+
+
 class Overloaded(SidecarError):
     """The queue is full; `retry_after` says when to come again."""
 
@@ -192,6 +201,10 @@ class InferenceFailed(SidecarError):
 
 class SidecarUnavailable(SidecarError):
     """Seen by the client library: no sidecar answers at the address."""
+
+
+class ModelMissing(SidecarError):
+    """A search needs a kind of model of which this sidecar serves none."""
 
 
 class SettingsInvalid(SidecarError):
@@ -231,7 +244,10 @@ class HubError(ExportError):
 
 
 class EngineError(SidecarError):
-    """The search cluster did not do what was asked. `status` is what it answered by HTTP; None: it gave no answer."""
+    """The search cluster did not do what was asked.
+
+    `status` is what it answered by HTTP; None: it gave no answer.
+    """
 
     def __init__(
         self,
@@ -307,12 +323,14 @@ WIRE: dict[type[SidecarError], WireError] = {
     WrongModelKind: WireError(StatusCode.FAILED_PRECONDITION, 400, "WRONG_MODEL_KIND"),
     FingerprintMismatch: WireError(StatusCode.FAILED_PRECONDITION, 409, "FINGERPRINT_MISMATCH"),
     Unauthenticated: WireError(StatusCode.UNAUTHENTICATED, 401, "UNAUTHENTICATED"),
+    NotAllowed: WireError(StatusCode.PERMISSION_DENIED, 403, "NOT_ALLOWED"),
     Overloaded: WireError(StatusCode.RESOURCE_EXHAUSTED, 429, "OVERLOADED"),
     DeadlineExceeded: WireError(StatusCode.DEADLINE_EXCEEDED, 504, "DEADLINE_EXCEEDED"),
     Cancelled: WireError(StatusCode.CANCELLED, 499, "CANCELLED"),
     NotReady: WireError(StatusCode.UNAVAILABLE, 503, "NOT_READY"),
     InferenceFailed: WireError(StatusCode.INTERNAL, 500, "INFERENCE_FAILED"),
     SidecarUnavailable: WireError(StatusCode.UNAVAILABLE, 503, "SIDECAR_UNAVAILABLE"),
+    ModelMissing: WireError(StatusCode.FAILED_PRECONDITION, 503, "MODEL_MISSING"),
     SettingsInvalid: WireError(StatusCode.INVALID_ARGUMENT, 422, "SETTINGS_INVALID"),
     BundleError: WireError(StatusCode.FAILED_PRECONDITION, 500, "BUNDLE_UNUSABLE"),
     BundleNotFound: WireError(StatusCode.NOT_FOUND, 404, "BUNDLE_NOT_FOUND"),

@@ -90,16 +90,17 @@ def _leave_when_asked() -> None:
 
 
 def require_usable(settings: Settings) -> None:
-    """Check the certificates, open every bundle, its files compared with their hashes, and look for the providers.
-
-    No graph is loaded.
+    """Check certificates, profiles and what is searched, open every bundle, its files compared with their hashes, and
+    look for the providers. No graph is loaded, and no cluster is asked.
 
     Raises what serving would: BundleError, SettingsInvalid.
     """
     from sidecar.inference.providers import runtime_providers
     from sidecar.server.lifecycle import open_bundles
+    from sidecar.server.searching import SearchPlan
     from sidecar.server.tls import TlsFiles
 
+    SearchPlan.of(settings)
     files = TlsFiles.of(settings)
     if files is not None:
         files.load()

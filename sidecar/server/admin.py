@@ -10,6 +10,7 @@ from starlette.routing import Route
 from sidecar.inference import InferenceService
 from sidecar.server import metrics
 from sidecar.server.http.answers import json_response
+from sidecar.server.searching import SearchPlan
 from sidecar.server.state import ServerState
 from sidecar.server.tls import posture
 from sidecar.settings import Settings
@@ -17,7 +18,9 @@ from sidecar.settings import Settings
 __all__ = ["create_admin_app"]
 
 
-def create_admin_app(service: InferenceService | None, settings: Settings, state: ServerState) -> Starlette:
+def create_admin_app(
+    service: InferenceService | None, settings: Settings, state: ServerState, plan: SearchPlan | None = None
+) -> Starlette:
     """Build the application of the admin port, which may be up before there is a service.
 
     `/livez` depends on nothing but that the process answers; `/readyz` is 200 only between warm-up and drain;
@@ -41,7 +44,7 @@ def create_admin_app(service: InferenceService | None, settings: Settings, state
 
     async def buildinfo(request: Request) -> Response:
         access = {"token_required": settings.auth_token is not None, "tls": posture(settings)}
-        return json_response({**state.build_info(), **access})
+        return json_response({**state.build_info(), **access, "search": None if plan is None else plan.facts()})
 
     routes = {
         "/livez": livez,

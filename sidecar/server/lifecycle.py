@@ -1,9 +1,9 @@
 """The order in which a sidecar comes up and goes down.
 
-Up: ports, ready file and certificates tried out - admin port (live, not ready) - bundles verified - models loaded -
-warmed up - gRPC and HTTP ports - ready.
+Up: ports, ready file, certificates and what is searched tried out - admin port (live, not ready) - bundles verified -
+models loaded - warmed up - gRPC and HTTP ports - ready. The cluster that is searched is waited for by nobody.
 Down: not ready, health NOT_SERVING - `drain_delay` of serving on - no new calls, `drain_grace` for those under way -
-schedulers drained, models closed.
+connection to the cluster closed - schedulers drained, models closed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sidecar.server.in_thread import in_thread
 from sidecar.server.incidents import whereabouts
 from sidecar.server.listeners import HttpServer, check_port, open_port
 from sidecar.server.ready_file import ReadyFile
+from sidecar.server.searching import InProcessSidecar, SearchPlan, SearchService
 from sidecar.server.state import ServerState
 from sidecar.server.tls import MOST_CONNECTIONS, Tls, posture
 from sidecar.settings import Settings
@@ -68,12 +69,13 @@ class Lifecycle:
         self._http: HttpServer | None = None
         self._grpc: GrpcServer | None = None
         self._tls: Tls | None = None
+        self._search: SearchService | None = None
 
     async def start(self) -> Ports:
         """Come up; what was begun is undone if it fails.
 
-        Raises SettingsInvalid (a port in use, a ready file that can't be written, a certificate that is of no use),
-        BundleNotFound, ManifestInvalid, BundleCorrupt, InferenceFailed.
+        Raises SettingsInvalid (a port in use, a ready file that can't be written, a certificate that is of no use,
+        settings of searching that are of none), BundleNotFound, ManifestInvalid, BundleCorrupt, InferenceFailed.
         """
         try:
             return await self._start()
@@ -92,6 +94,7 @@ class Lifecycle:
                 except Exception as error:
                     # What made it necessary to leave is what has to be seen.
                     log.error("could not be stopped", server=type(server).__name__, **whereabouts(error))
+        await self._close_search()
         if self._service is not None:
             self._service.close()
         self._close_tls()
@@ -112,6 +115,7 @@ class Lifecycle:
             *([self._grpc.stop(settings.drain_grace)] if self._grpc is not None else []),
             *([self._http.stop(settings.drain_grace)] if self._http is not None else []),
         )
+        await self._close_search()
         left = max(settings.drain_grace - (time.monotonic() - begin), 0.0)
         if self._service is not None:
             await in_thread(partial(self._service.close, left))
@@ -126,10 +130,11 @@ class Lifecycle:
         check_port(settings.bind, settings.grpc_port, "grpc_port")
         check_port(settings.bind, settings.http_port, "http_port")
         self._ready_file.check()
+        plan = await in_thread(lambda: SearchPlan.of(settings))
         await self._open_tls()
         admin_port = open_port(settings.admin_bind, settings.admin_port, "admin_port")
         self._admin = HttpServer(
-            create_admin_app(None, settings, self.state), admin_port, connections=connections_within(ADMIN_SHARE)
+            create_admin_app(None, settings, self.state, plan), admin_port, connections=connections_within(ADMIN_SHARE)
         )
         self._ready_file.remove_stale()
         await self._admin.start()
@@ -145,10 +150,13 @@ class Lifecycle:
         metrics.watch(service)
         log.info("warmed up", seconds=round(time.monotonic() - begin, 3))
 
+        if plan is not None:
+            self._search = SearchService(plan, InProcessSidecar(service))
+            self._search.open()
         connections = connections_within(DATA_SHARE)
         log.debug("connections limited", each_data_port=connections)
         self._http = HttpServer(
-            create_http_app(service, settings, self.state),
+            create_http_app(service, settings, self.state, self._search),
             open_port(settings.bind, settings.http_port, "http_port"),
             connections=connections if self._tls is None else min(connections, MOST_CONNECTIONS),
             tls=None if self._tls is None else self._tls.http,
@@ -169,6 +177,11 @@ class Lifecycle:
         log.info("tls", **posture(self.settings), **({} if self._tls is None else self._tls.facts()))
         if self._tls is not None:
             self._tls.watch()
+
+    async def _close_search(self) -> None:
+        if self._search is not None:
+            await self._search.close()
+            self._search = None
 
     def _close_tls(self) -> None:
         if self._tls is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
@@ -33,6 +33,21 @@ PREFIX = "SIDECAR_"
 TLS_VERSIONS = ("1.2", "1.3")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+LISTS = ("models", "providers", "search_indices")
+"""Settings that are comma-separated where they are one string."""
+
+OF_SEARCHING = (
+    *("search_user", "search_password", "search_password_file", "search_ca", "search_client_certificate"),
+    *("search_client_key", "search_insecure", "search_profiles", "search_bodies"),
+)
+
+Given = TypeVar("Given")
+
+FILES = (
+    *("tls_certificate", "tls_key", "tls_client_ca"),
+    *("search_password_file", "search_ca", "search_client_certificate", "search_client_key", "search_profiles"),
+)
 
 
 class Settings(BaseSettings):
@@ -90,6 +105,32 @@ class Settings(BaseSettings):
     request_timeout: Seconds = Field(default=25.0, gt=0, description="Seconds a call without a deadline may take.")
     drain_delay: Seconds = Field(default=0.0, ge=0, description="Seconds of serving on after SIGTERM, unready.")
     drain_grace: Seconds = Field(default=20.0, ge=0, description="Seconds in-flight calls get to finish after that.")
+    search_engine: str | None = Field(
+        default=None,
+        description="URL of the cluster that /v1/search asks; several nodes joined by commas. None: no such routes.",
+    )
+    search_indices: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Indices and aliases that may be searched, patterns with *; comma-separated. No other one is.",
+    )
+    search_user: str | None = Field(default=None, description="User at that cluster; reading is all it has to do.")
+    search_password: SecretStr | None = Field(default=None, description="Password there.")
+    search_password_file: Path | None = Field(default=None, description="File that holds that password instead.")
+    search_ca: Path | None = Field(default=None, description="Authorities (PEM) of that cluster's certificate.")
+    search_client_certificate: Path | None = Field(
+        default=None, description="Certificate (PEM) to show that cluster, where it asks for one."
+    )
+    search_client_key: Path | None = Field(default=None, description="The key of that certificate (PEM).")
+    search_insecure: bool = Field(
+        default=False, description="That cluster's certificate is not checked: whoever answers is believed."
+    )
+    search_profiles: Path | None = Field(
+        default=None, description="Folder of profiles (YAML) that may be searched by, beside the built-in ones."
+    )
+    search_bodies: bool = Field(
+        default=False, description="/v1/search/body too: callers' own bodies, run with that user's rights."
+    )
+    max_searches: int = Field(default=32, ge=1, description="Searches under way at once; above: 429.")
     log_level: str = Field(default="info", description="Log level: debug, info, warning or error.")
     log_json: bool = Field(default=True, description="JSON log lines; off: for people.")
 
@@ -98,7 +139,7 @@ class Settings(BaseSettings):
     def _split_lists(cls, data: object) -> object:
         if not isinstance(data, dict):
             return data
-        lists = {name: data[name] for name in ("models", "providers") if isinstance(data.get(name), str)}
+        lists = {name: data[name] for name in LISTS if isinstance(data.get(name), str)}
         split = {name: tuple(part.strip() for part in text.split(",") if part.strip()) for name, text in lists.items()}
         return {**data, **split}
 
@@ -121,12 +162,12 @@ class Settings(BaseSettings):
             raise ValueError("must not be empty: name an address of this machine, or 0.0.0.0 for all")
         return address
 
-    @field_validator("tls_certificate", "tls_key", "tls_client_ca", mode="before")
+    @field_validator(*FILES, mode="before")
     @classmethod
     def _file_is_named(cls, path: object) -> object:
         # An empty path would be the working folder.
         if isinstance(path, str) and not path.strip():
-            raise ValueError("must not be empty: name a file, or leave it out")
+            raise ValueError("must not be empty: give a path, or leave it out")
         return path
 
     @field_validator("tls_min_version", mode="before")
@@ -151,6 +192,44 @@ class Settings(BaseSettings):
         if authorities is not None and info.data.get("tls_certificate", authorities) is None:
             raise ValueError("clients show a certificate over TLS only: set tls_certificate and tls_key")
         return authorities
+
+    @field_validator("search_engine", "search_user")
+    @classmethod
+    def _is_named(cls, name: str | None) -> str | None:
+        if name is not None and not name.strip():
+            raise ValueError("must not be empty: name it, or leave it out")
+        return name
+
+    @field_validator("search_indices")
+    @classmethod
+    def _indices_go_with_cluster(cls, indices: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "search_engine" in info.data and bool(indices) != (info.data["search_engine"] is not None):
+            raise ValueError("search_engine and search_indices go together: set both, or none")
+        return indices
+
+    @field_validator(*OF_SEARCHING)
+    @classmethod
+    def _cluster_is_given(cls, value: Given, info: ValidationInfo) -> Given:
+        if value and info.data.get("search_engine", value) is None:
+            raise ValueError("means nothing without search_engine")
+        return value
+
+    @field_validator("search_password", "search_password_file")
+    @classmethod
+    def _password_has_user(cls, given: Given, info: ValidationInfo) -> Given:
+        if given is not None and info.data.get("search_user", given) is None:
+            raise ValueError("a password needs a user: set search_user")
+        if info.field_name == "search_password_file" and given and info.data.get("search_password") is not None:
+            raise ValueError("search_password is set already: keep one of them")
+        return given
+
+    @field_validator("search_client_key")
+    @classmethod
+    def _client_key_has_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("search_client_certificate", key)
+        if (key is None) != (certificate is None):
+            raise ValueError("search_client_certificate and search_client_key go together: set both, or none")
+        return key
 
     @field_validator("http_port", "admin_port")
     @classmethod

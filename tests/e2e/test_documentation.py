@@ -49,8 +49,9 @@ def _runnable(page: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def starter_sidecar() -> Iterator[SidecarProcess]:
-    with SidecarProcess() as sidecar:
+def starter_sidecar(opensearch: Node) -> Iterator[SidecarProcess]:
+    searching = {"search_engine": opensearch.url, "search_indices": "*", "search_bodies": True}
+    with SidecarProcess(settings=searching) as sidecar:
         yield sidecar
 
 

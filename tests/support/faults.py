@@ -162,15 +162,15 @@ def bulk_actions(body: bytes) -> list[list[bytes]]:
 
 @asynccontextmanager
 async def faulty_proxy(
-    upstream: str, *, only: str = "/_bulk", tls: ssl.SSLContext | None = None
+    upstream: str, *, only: str = "/_bulk", tls: ssl.SSLContext | None = None, port: int = 0
 ) -> AsyncIterator[FaultyProxy]:
-    """Run a proxy in the running event loop, on a port of the system's choice; with `tls`, it speaks https."""
+    """Run a proxy in the running event loop; with `tls`, it speaks https. Port 0: one of the system's choice."""
     proxy = FaultyProxy(upstream, only)
     application = web.Application(client_max_size=256 << 20)
     application.router.add_route("*", "/{path:.*}", proxy.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
     proxy.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 
 import orjson
 from starlette.responses import Response
@@ -31,7 +33,18 @@ def json_response(
     media_type: str = "application/json",
 ) -> JsonResponse:
     """Serialise `content` (dicts, sequences, dataclasses, numbers, strings). Floats keep their fraction: `1.0`."""
-    return JsonResponse(orjson.dumps(content), status, dict(headers or {}), media_type)
+    try:
+        body = orjson.dumps(content)
+    except orjson.JSONEncodeError:
+        # A stored document with a lone surrogate, for which JSON has an escape, and orjson has none.
+        body = json.dumps(content, default=_fields).encode("ascii")
+    return JsonResponse(body, status, dict(headers or {}), media_type)
+
+
+def _fields(value: object) -> dict[str, object]:
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{type(value).__name__} can't be written as JSON.")
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def timings_json(timings: Timings) -> dict[str, int]:

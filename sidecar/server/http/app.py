@@ -13,11 +13,12 @@ from starlette.responses import Response
 from sidecar import __version__
 from sidecar.inference import InferenceService
 from sidecar.server import metrics
-from sidecar.server.http import native, rerank
+from sidecar.server.http import native, rerank, searching
 from sidecar.server.http.dialects import elasticsearch, ml_commons, tei, weaviate
 from sidecar.server.http.problems import Problem, problem_json
 from sidecar.server.http.request_id import RequestIdMiddleware
 from sidecar.server.http.work import Edge
+from sidecar.server.searching import SearchService
 from sidecar.server.state import ServerState
 from sidecar.settings import Settings
 
@@ -31,8 +32,13 @@ Every answer carries `x-request-id`. `x-request-timeout` (seconds) bounds a call
 """
 
 
-def create_http_app(service: InferenceService, settings: Settings, state: ServerState) -> FastAPI:
-    """Build the application of the data port. It owns none of its arguments: whoever made them closes them."""
+def create_http_app(
+    service: InferenceService, settings: Settings, state: ServerState, search: SearchService | None = None
+) -> FastAPI:
+    """Build the application of the data port. It owns none of its arguments: whoever made them closes them.
+
+    The searching routes are there only with `search`, and the one for callers' own bodies only where its plan has them.
+    """
     app = FastAPI(
         title="splade-sidecar",
         version=__version__,
@@ -43,9 +49,13 @@ def create_http_app(service: InferenceService, settings: Settings, state: Server
         openapi_url="/openapi.json",
         generate_unique_id_function=_operation_id,
     )
-    app.state.edge = Edge(service, settings, state)
+    app.state.edge = Edge(service, settings, state, search)
     for router in ROUTERS:
         app.include_router(router)
+    if search is not None:
+        app.include_router(searching.router)
+        if search.plan.bodies:
+            app.include_router(searching.body_router)
     app.add_middleware(RequestIdMiddleware)
     app.add_exception_handler(HTTPException, _no_such_route)
     if settings.auth_token is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import orjson
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from sidecar.errors import Cancelled, InvalidInput, MalformedText, TextTooLarge
 
-__all__ = ["JsonRequest", "parse_json", "read_body"]
+__all__ = ["JsonRequest", "check_depth", "parse_json", "read_body"]
 
 
 class JsonRequest(Request):
@@ -29,7 +31,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises TextTooLarge, or Cancelled if the caller leaves while sending.
     """
-    too_large = TextTooLarge(f"The body is larger than {limit} bytes: send fewer texts per request.")
+    too_large = TextTooLarge(f"The body is larger than {limit} bytes: send less in one request.")
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > limit:
         raise too_large
@@ -63,6 +65,21 @@ def parse_json(body: bytes, headers: Headers) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _decoding_error(body, error) from None
+
+
+def check_depth(content: object, limit: int) -> None:
+    """Raise InvalidInput for JSON whose objects and lists lie more than `limit` deep within each other."""
+    layer, depth = [content], 0
+    while layer := [inner for outer in layer for inner in _inside(outer)]:
+        depth += 1
+        if depth > limit:
+            raise InvalidInput(f"Objects and lists of the body may lie {limit} deep within each other, no deeper.")
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _decoding_error(body: bytes, error: orjson.JSONDecodeError) -> InvalidInput:

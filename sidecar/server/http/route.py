@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sidecar.errors import DeadlineExceeded, NotReady, Unauthenticated
-from sidecar.server.http.body import JsonRequest, parse_json, read_body
+from sidecar.server.http.body import JsonRequest, check_depth, parse_json, read_body
 from sidecar.server.http.problems import Problem, Renderer, invalid_request, problem_json, problem_of
 from sidecar.server.http.work import Edge, Work, deadline_of, until_disconnect
 from sidecar.server.incidents import note_refusal, whereabouts
@@ -40,10 +40,17 @@ class EdgeRoute(APIRoute):
     open_to_all: ClassVar[bool] = False
     """Whether the routes answer without a token and before the models are ready."""
 
+    max_bytes: ClassVar[int | None] = None
+    """Of a body, where that is less than the setting allows; None: the setting alone counts."""
+
+    max_depth: ClassVar[int | None] = None
+    """How deep objects and lists of a body may lie within each other; None: as deep as the decoder goes."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler: what goes wrong inside comes out in the dialect's shape."""
         handler, template = super().get_route_handler(), self.path
         render, open_to_all = type(self).render, type(self).open_to_all
+        max_bytes, max_depth = type(self).max_bytes, type(self).max_depth
 
         async def handle(request: Request) -> Response:
             edge: Edge = request.app.state.edge
@@ -52,7 +59,9 @@ class EdgeRoute(APIRoute):
                     if not open_to_all:
                         authenticate(request, edge.settings.auth_token)
                         _check_phase(edge)
-                    response = await _answer(request, edge, call, handler)
+                    limit = edge.settings.max_request_bytes
+                    limit = limit if max_bytes is None else min(limit, max_bytes)
+                    response = await _answer(request, edge, call, handler, limit, max_depth)
                 except asyncio.CancelledError:
                     if edge.state.phase is not Phase.DRAINING:
                         raise
@@ -95,15 +104,22 @@ def _check_phase(edge: Edge) -> None:
 
 
 async def _answer(
-    request: Request, edge: Edge, call: Call, handler: Callable[[Request], Coroutine[Any, Any, Response]]
+    request: Request,
+    edge: Edge,
+    call: Call,
+    handler: Callable[[Request], Coroutine[Any, Any, Response]],
+    max_bytes: int,
+    max_depth: int | None,
 ) -> Response:
     deadline = deadline_of(request, edge.settings.request_timeout)
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
-            body = await read_body(request, edge.settings.max_request_bytes)
+            body = await read_body(request, max_bytes)
     except TimeoutError:
         raise DeadlineExceeded("The deadline passed before the body had arrived.") from None
     content = parse_json(body, request.headers)
+    if max_depth is not None:
+        check_depth(content, max_depth)
     request.state.work = Work(edge, call, deadline, _request_id(request))
     return await until_disconnect(request.receive, handler(JsonRequest(request, body, content)))
 

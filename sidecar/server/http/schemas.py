@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 from sidecar.domain import Lane, ModelInfo, ModelKind, Pruning, PruningType, Side, WindowPolicy, Windows
 
 __all__ = [
+    "Body",
     "EncodeAnswer",
     "EncodeBody",
     "EncodingAnswer",
@@ -25,20 +26,23 @@ Texts = Annotated[list[StrictStr], Field(fail_fast=True)]
 """A list of strings; the first item that is none ends the check, however many follow."""
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A frozen object of known keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _one_unknown_key(cls, data: object) -> object:
         # Each unknown key would become an error of its own, however many there are; one of them is told.
-        if not isinstance(data, dict) or len(data) <= len(cls.model_fields):
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        if not isinstance(data, dict) or len(data) <= len(known):
             return data
-        unknown = next(key for key in data if key not in cls.model_fields)
-        return {key: value for key, value in data.items() if key in cls.model_fields or key == unknown}
+        unknown = next(key for key in data if key not in known)
+        return {key: value for key, value in data.items() if key in known or key == unknown}
 
 
-class PruningBody(_Body):
+class PruningBody(Body):
     """How vectors are thinned; neural-search's names and semantics."""
 
     type: PruningType
@@ -49,7 +53,7 @@ class PruningBody(_Body):
         return Pruning(self.type, self.value)
 
 
-class WindowsBody(_Body):
+class WindowsBody(Body):
     """How a text longer than the model is read."""
 
     policy: WindowPolicy = WindowPolicy.TRUNCATE
@@ -61,7 +65,7 @@ class WindowsBody(_Body):
         return Windows(self.policy, self.stride, self.max_windows)
 
 
-class EncodeBody(_Body):
+class EncodeBody(Body):
     """A batch of any size; the sidecar splits it. One unusable text fails the call, naming its position."""
 
     texts: Texts
@@ -74,7 +78,7 @@ class EncodeBody(_Body):
     expected_fingerprint: StrictStr | None = Field(default=None, description="409 unless the model has it.")
 
 
-class VectorAnswer(_Body):
+class VectorAnswer(Body):
     """Packed columns of equal length, in descending order of weight."""
 
     term_ids: list[int]
@@ -82,7 +86,7 @@ class VectorAnswer(_Body):
     terms: list[str] = Field(default=[], description="Only with `return_terms`.")
 
 
-class EncodingAnswer(_Body):
+class EncodingAnswer(Body):
     """One encoded text."""
 
     vector: VectorAnswer
@@ -94,7 +98,7 @@ class EncodingAnswer(_Body):
     )
 
 
-class TimingsAnswer(_Body):
+class TimingsAnswer(Body):
     """Where the time went, in microseconds."""
 
     tokenize_us: int
@@ -103,7 +107,7 @@ class TimingsAnswer(_Body):
     total_us: int
 
 
-class EncodeAnswer(_Body):
+class EncodeAnswer(Body):
     """One encoding per text, in the order of the texts."""
 
     encodings: list[EncodingAnswer]
@@ -112,14 +116,14 @@ class EncodeAnswer(_Body):
     timings: TimingsAnswer
 
 
-class PruningAnswer(_Body):
+class PruningAnswer(Body):
     """A model's default pruning."""
 
     type: PruningType
     value: float
 
 
-class ModelAnswer(_Body):
+class ModelAnswer(Body):
     """A model that is served."""
 
     name: str
@@ -153,7 +157,7 @@ class ModelAnswer(_Body):
         )
 
 
-class ModelsAnswer(_Body):
+class ModelsAnswer(Body):
     """All models."""
 
     models: list[ModelAnswer]

@@ -18,6 +18,7 @@ from sidecar.errors import Cancelled, InvalidInput
 from sidecar.inference import InferenceService
 from sidecar.server.http.answers import REQUEST_TIMEOUT
 from sidecar.server.metrics import Call
+from sidecar.server.searching import SearchService
 from sidecar.server.state import ServerState
 from sidecar.settings import Settings
 
@@ -33,6 +34,8 @@ class Edge:
     service: InferenceService
     settings: Settings
     state: ServerState
+    searching: SearchService | None = None
+    """None: no cluster is searched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tests.support.helm import CHART, Helm, HelmRefused
 OF_THE_CHART = {
     *("bind", "admin_bind", "grpc_port", "http_port", "admin_port", "ready_file"),
     *("models", "auth_token", "drain_delay", "drain_grace"),
-    *(name for name in Settings.model_fields if name.startswith("tls_")),
+    *(name for name in Settings.model_fields if name.startswith(("tls_", "search_"))),
 }
 """Settings that have a value of their own in the chart, or no use in a pod."""
 
@@ -93,6 +93,12 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         {"service": {"type": "ExternalName"}},
         {"tls": {"minVersion": "1.1"}},
         {"tls": {"certManager": {"enabled": True}}},
+        {"search": {"engine": "one:9200"}},
+        {"search": {"engine": "https://reader:secret@one:9200", "indices": ["a"]}},
+        {"search": {"engine": "https://one:9200", "indices": ["a,b"]}},
+        {"search": {"profiles": {"products": "name: products"}}},
+        {"search": {"password": "secret"}},
+        {"settings": {"search_engine": "https://one:9200"}},
         {"drain": {"delaySeconds": -1}},
         {"readinessProbe": {"httpGet": {"path": "/"}}},
         {"livenessProbe": {"successThreshold": 2}},

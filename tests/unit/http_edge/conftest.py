@@ -19,6 +19,7 @@ from sidecar.bundle import Bundle
 from sidecar.inference import InferenceService
 from sidecar.server.admin import create_admin_app
 from sidecar.server.http import create_http_app
+from sidecar.server.searching import InProcessSidecar, SearchPlan, SearchService
 from sidecar.server.state import ServerState
 from sidecar.settings import Settings
 
@@ -57,9 +58,11 @@ Serve = Callable[..., Served]
 
 @contextmanager
 def _serving(service: InferenceService, settings: Settings, state: ServerState) -> Iterator[Served]:
+    plan = SearchPlan.of(settings)
+    search = None if plan is None else SearchService(plan, InProcessSidecar(service))
     with ExitStack() as stack:
-        url = stack.enter_context(running(create_http_app(service, settings, state)))
-        admin_url = stack.enter_context(running(create_admin_app(service, settings, state)))
+        url = stack.enter_context(running(create_http_app(service, settings, state, search)))
+        admin_url = stack.enter_context(running(create_admin_app(service, settings, state, plan)))
         http = stack.enter_context(httpx.Client(base_url=url, timeout=60.0, trust_env=False))
         admin = stack.enter_context(httpx.Client(base_url=admin_url, timeout=60.0, trust_env=False))
         yield Served(url, admin_url, service, state, http, admin)

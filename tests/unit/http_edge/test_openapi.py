@@ -8,14 +8,13 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from sidecar import __version__
+from tests.support.openapi import described, within
 from tests.unit.http_edge.conftest import Serve
 from tests.unit.http_edge.test_bad_input import JSON, ROUTES
+from tests.unit.http_edge.test_searching import SEARCHING
 
 PROBES_AND_LISTS = {
     "/v1/models": "/v1/models",
@@ -41,10 +40,23 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_the_document_in_the_repository_is_this_one(document: dict[str, Any]) -> None:
-    """After a change: curl http://127.0.0.1:8080/openapi.json | python -m json.tool > docs/openapi.json"""
+def test_the_document_in_the_repository_is_that_of_a_sidecar_that_searches(
+    serve: Serve, document: dict[str, Any]
+) -> None:
+    """After a change, of a sidecar with all SEARCHING: curl …/openapi.json | python -m json.tool > docs/openapi.json"""
+    whole = serve(**SEARCHING).http.get("/openapi.json").json()
     committed = orjson.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_bytes())
-    assert {**committed, "info": {**committed["info"], "version": __version__}} == document
+    assert {**committed, "info": {**committed["info"], "version": __version__}} == whole
+    assert whole["paths"].keys() - document["paths"].keys() == {"/v1/search", "/v1/augment", "/v1/search/body"}
+    assert document["paths"].items() <= whole["paths"].items()
+    assert document["components"]["schemas"].items() <= whole["components"]["schemas"].items()
+    OpenAPIV31SpecValidator(whole).validate()
+
+
+def test_bodies_are_in_the_document_only_where_they_are_allowed(serve: Serve) -> None:
+    paths = serve(**{**SEARCHING, "search_bodies": False}).http.get("/openapi.json").json()["paths"]
+    assert "/v1/search" in paths
+    assert "/v1/search/body" not in paths
 
 
 def test_it_lists_every_route_and_no_other(document: dict[str, Any]) -> None:
@@ -66,44 +78,25 @@ def test_no_route_promises_fastapis_own_validation_error(document: dict[str, Any
             assert {"4XX", "5XX"} <= set(operation["responses"])
 
 
-def _validator(document: dict[str, Any], path: str, method: str, status: str) -> Draft202012Validator:
-    content = document["paths"][path][method]["responses"][status]["content"]
-    schema = next(iter(content.values()))["schema"]
-    resource = Resource(contents=document, specification=DRAFT202012)
-    registry: Registry[Any] = Registry().with_resource("urn:document", resource)
-    return Draft202012Validator(_absolute(schema), registry=registry)
-
-
-def _absolute(schema: Any) -> Any:
-    """Point `#/components/…` at the document, since the schema is taken out of it."""
-    if isinstance(schema, dict):
-        return {key: f"urn:document{value}" if key == "$ref" else _absolute(value) for key, value in schema.items()}
-    if isinstance(schema, list):
-        return [_absolute(item) for item in schema]
-    return schema
-
-
 @pytest.mark.parametrize("path", ROUTES)
 def test_answers_and_errors_are_as_described(http: httpx.Client, document: dict[str, Any], path: str) -> None:
     fine = http.post(path, content=(ROUTES[path] % "cat and dog").encode(), headers=JSON)
     assert fine.status_code == 200
-    _validator(document, path, "post", "200").validate(fine.json())
+    described(document, path, "post", "200").validate(fine.json())
     broken = http.post(path, content=b"{", headers=JSON)
     assert broken.status_code == 422
-    _validator(document, path, "post", "4XX").validate(broken.json())
+    described(document, path, "post", "4XX").validate(broken.json())
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/{name}"])
 def test_lists_are_as_described(http: httpx.Client, document: dict[str, Any], path: str) -> None:
-    _validator(document, path, "get", "200").validate(http.get(PROBES_AND_LISTS[path]).json())
+    described(document, path, "get", "200").validate(http.get(PROBES_AND_LISTS[path]).json())
 
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_the_request_bodies_of_the_tests_are_as_described(document: dict[str, Any], path: str) -> None:
     schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    resource = Resource(contents=document, specification=DRAFT202012)
-    registry: Registry[Any] = Registry().with_resource("urn:document", resource)
-    validator = Draft202012Validator(_absolute(schema), registry=registry)
+    validator = within(document, schema)
     validator.validate(orjson.loads(ROUTES[path] % "cat"))
     assert not validator.is_valid(7)
 

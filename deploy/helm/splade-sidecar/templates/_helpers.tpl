@@ -66,6 +66,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $_ := set $settings "tls_http_mutual" .Values.tls.httpMutual -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.search.engine -}}
+{{- $_ := set $settings "search_engine" .Values.search.engine -}}
+{{- $_ := set $settings "search_indices" .Values.search.indices -}}
+{{- $_ := set $settings "search_bodies" .Values.search.bodies -}}
+{{- $_ := set $settings "search_insecure" .Values.search.insecure -}}
+{{- if .Values.search.profiles -}}
+{{- $_ := set $settings "search_profiles" "/etc/splade-sidecar-profiles" -}}
+{{- end -}}
+{{- if .Values.search.caSecret -}}
+{{- $_ := set $settings "search_ca" (printf "/etc/splade-sidecar-cluster/%s" .Values.search.caKey) -}}
+{{- end -}}
+{{- end -}}
 {{- $settings = merge $settings (deepCopy .Values.settings) -}}
 {{- range $name, $value := $settings -}}
 {{- if and (kindIs "float64" $value) (eq (floor $value) $value) -}}
@@ -179,4 +191,52 @@ app.kubernetes.io/instance: {{ .Release.Name }}
       name: {{ .Values.auth.existingSecret }}
       key: {{ .Values.auth.secretKey }}
 {{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.searchVariables" -}}
+{{- if and .Values.search.engine .Values.search.existingSecret -}}
+- name: SIDECAR_SEARCH_USER
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.search.existingSecret }}
+      key: {{ .Values.search.userKey }}
+- name: SIDECAR_SEARCH_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.search.existingSecret }}
+      key: {{ .Values.search.passwordKey }}
+{{- end -}}
+{{- end -}}
+
+{{- define "splade-sidecar.checkSearch" -}}
+{{- if and .Values.search.engine (not .Values.search.indices) -}}
+{{- fail "search.indices must name what may be searched: with search.engine alone the sidecar does not start." -}}
+{{- end -}}
+{{- if and .Values.search.indices (not .Values.search.engine) -}}
+{{- fail "search.indices means nothing without search.engine." -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Egress of the network policy: names, and the cluster's ports, as they stand in the addresses. */}}
+{{- define "splade-sidecar.searchEgress" -}}
+{{- $ports := list -}}
+{{- range splitList "," .Values.search.engine -}}
+{{- $url := urlParse (trim .) -}}
+{{- $written := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
+{{- $ports = append $ports (int (default (ternary "443" "80" (eq $url.scheme "https")) $written)) -}}
+{{- end -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+- ports:
+    {{- range uniq $ports }}
+    - port: {{ . }}
+      protocol: TCP
+    {{- end }}
+  {{- with .Values.networkPolicy.cluster }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end -}}

@@ -1,0 +1,105 @@
+"""Where the cluster is that is searched, and who the sidecar is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from sidecar.engine import Engine
+from sidecar.engine.transport import Access
+from sidecar.errors import InvalidInput, SettingsInvalid
+from sidecar.settings import Settings
+
+__all__ = ["ClusterAccess"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """The cluster's address and our credentials; `shown` is the address for logs and `/buildinfo`.
+
+    Usage:
+        access = ClusterAccess.of(settings)
+        engine = await access.connect()
+    """
+
+    url: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    password_file: Path | None = None
+    ca: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    insecure: bool = False
+    shown: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Take the settings that begin with `search_`; raise SettingsInvalid for what can't be used.
+
+        Nobody is connected to. Files are looked at now, so that a wrong path ends the start and no search.
+        """
+        url = settings.search_engine or ""
+        if any("@" in urlsplit(part).netloc for part in url.split(",")):
+            raise SettingsInvalid(
+                "Setting search_engine: an address without user and password; they have settings of their own,"
+                " search_user and search_password.",
+                field="search_engine",
+            )
+        try:
+            shown = Access(url).shown
+        except InvalidInput as error:
+            raise SettingsInvalid(f"Setting search_engine: {error.message}", field="search_engine") from None
+        given = settings.search_password
+        access = cls(
+            url=url,
+            user=settings.search_user,
+            password=None if given is None else given.get_secret_value(),
+            password_file=settings.search_password_file,
+            ca=settings.search_ca,
+            client_certificate=settings.search_client_certificate,
+            client_key=settings.search_client_key,
+            insecure=settings.search_insecure,
+            shown=shown,
+        )
+        access.password_now()
+        for name in ("ca", "client_certificate", "client_key"):
+            _content(getattr(access, name), f"search_{name}")
+        return access
+
+    def password_now(self) -> str | None:
+        """Return the password, read again where it lies in a file; raise SettingsInvalid where it can't be."""
+        if self.password_file is None:
+            return self.password
+        # Editors and `echo` end a file with a line's end, which is no part of a password.
+        password = (
+            (_content(self.password_file, "search_password_file") or b"").decode("utf-8", "replace").strip("\r\n")
+        )
+        if not password:
+            raise SettingsInvalid(
+                f"Setting search_password_file: {self.password_file} is empty.", field="search_password_file"
+            )
+        return password
+
+    async def connect(self, timeout: float) -> Engine:
+        """Return a connected engine; `timeout` is the seconds that connecting may take. Raises EngineError."""
+        return await Engine.connect(
+            self.url,
+            user=self.user,
+            password=self.password_now(),
+            ca_certificates=self.ca,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key,
+            verify_certificates=not self.insecure,
+            timeout=timeout,
+        )
+
+
+def _content(path: Path | None, setting: str) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsInvalid(f"Setting {setting}: {path} can't be read: {error.strerror}.", field=setting) from None

@@ -1,0 +1,78 @@
+"""Searching over HTTP on Kubernetes: credentials from a secret, profiles from values, and a way out to the cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.server.searching.profiles import served_profiles
+from sidecar.settings import load_settings
+from tests.support.chart import container_of, pod_of, rendered, settings_file
+from tests.support.helm import Helm, HelmRefused
+
+ENGINE = {"engine": "http://one:9200", "indices": ["articles"]}
+
+
+def test_the_settings_name_the_cluster_and_no_credentials(helm: Helm) -> None:
+    found = rendered(helm, "search")
+    settings = {name: value for name, value in settings_file(found).items() if "search" in name}
+    assert settings == {
+        "search_engine": "https://one.search.svc:9200,https://two.search.svc:9200,https://front.search.svc",
+        "search_indices": ["articles", "logs-*"],
+        "search_bodies": True,
+        "search_insecure": False,
+        "search_profiles": "/etc/splade-sidecar-profiles",
+        "search_ca": "/etc/splade-sidecar-cluster/ca.crt",
+        "max_searches": 64,
+    }
+    assert load_settings(**settings).search_indices == ("articles", "logs-*")
+    secrets = [each["valueFrom"]["secretKeyRef"] for each in container_of(found)["env"] if "valueFrom" in each]
+    assert secrets == [{"name": "reader", "key": "username"}, {"name": "reader", "key": "secret"}]
+
+
+def test_profiles_are_files_of_a_folder_that_serve_reads(helm: Helm, tmp_path: Path) -> None:
+    found = rendered(helm, "search")
+    profiles = found.one("ConfigMap", "splade-sidecar-profiles")["data"]
+    for name, text in profiles.items():
+        (tmp_path / name).write_text(text)
+    assert "products" in served_profiles(tmp_path)
+    mounts = {each["mountPath"]: each["name"] for each in container_of(found)["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod_of(found)["spec"]["volumes"]}
+    assert volumes[mounts["/etc/splade-sidecar-profiles"]]["configMap"] == {"name": "search-splade-sidecar-profiles"}
+    assert volumes[mounts["/etc/splade-sidecar-cluster"]]["secret"]["secretName"] == "cluster-ca"
+
+
+def test_other_profiles_are_other_pods(helm: Helm) -> None:
+    def checksum(profile: str) -> str:
+        found = helm.render({"search": {**ENGINE, "profiles": {"a.yaml": profile}}})
+        return pod_of(found)["metadata"]["annotations"]["checksum/profiles"]
+
+    assert checksum("name: a") != checksum("name: b")
+
+
+def test_the_network_policy_lets_out_to_the_cluster_and_to_names(helm: Helm) -> None:
+    policy = rendered(helm, "search").one("NetworkPolicy")["spec"]
+    names, cluster = policy["egress"]
+    assert {(port["port"], port["protocol"]) for port in names["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert cluster == {
+        "ports": [{"port": 9200, "protocol": "TCP"}, {"port": 443, "protocol": "TCP"}],
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "search"}}}],
+    }
+    plain = helm.render({"search": {**ENGINE, "engine": "http://one"}, "networkPolicy": {"enabled": True}})
+    assert plain.one("NetworkPolicy")["spec"]["egress"][1] == {"ports": [{"port": 80, "protocol": "TCP"}]}
+
+
+def test_without_a_cluster_there_is_nothing_of_it(helm: Helm) -> None:
+    given = {"search": {"existingSecret": "reader", "caSecret": "ca", "profiles": {"a.yaml": "name: a"}}}
+    found = helm.render(given)
+    assert not [name for name in settings_file(found) if name.startswith("search_")]
+    assert [each["name"] for each in container_of(found)["env"]] == ["SIDECAR_CONFIG"]
+    assert {each["name"] for each in pod_of(found)["spec"]["volumes"]} == {"settings", "tmp"}
+    assert len(found.of("ConfigMap")) == 1
+
+
+@pytest.mark.parametrize("search", [{"engine": "http://one:9200"}, {"indices": ["articles"]}])
+def test_a_cluster_and_its_indices_go_together(helm: Helm, search: dict[str, object]) -> None:
+    with pytest.raises(HelmRefused, match=r"search\.indices"):
+        helm.render({"search": search})
