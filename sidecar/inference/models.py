@@ -14,7 +14,7 @@ import numpy as np
 
 from sidecar.bundle import Bundle
 from sidecar.domain import ModelInfo, ModelKind, Timings
-from sidecar.errors import BundleCorrupt, Cancelled, SidecarError
+from sidecar.errors import BundleCorrupt, Cancelled, InferenceFailed, SidecarError
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item, Row, Waits
 from sidecar.inference.deadlines import until
@@ -163,7 +163,8 @@ def warm_up(
     """Run every bucket once, so that no caller meets a cold path; then full batches of each on all threads at once.
 
     Those take the memory that the sidecar will ever take for them, before it is ready, and those of typical length
-    tell the scheduler how fast the model is. Raises what the runners raise, and the error they return for an item.
+    tell the scheduler how fast the model is. Raises InferenceFailed for a graph that does not run on one of them, and
+    the error that a runner returns for an item.
     """
     pad_id = tokenizer.pad_id
     buckets = Buckets(longest)
@@ -191,7 +192,14 @@ def warm_tokenizer(tokenizer: TextTokenizer) -> None:
 
 def _probe(runner: Callable[[Sequence[Item]], Sequence[Row | SidecarError]], length: int, count: int, pad: int) -> None:
     ids = np.full(length, pad, dtype=np.int32)
-    for row in runner([Item(ids, slot=slot, tokens=length, second=length) for slot in range(count)]):
+    try:
+        rows = runner([Item(ids, slot=slot, tokens=length, second=length) for slot in range(count)])
+    except Exception as error:
+        raise InferenceFailed(
+            f"The graph does not run on {count} x {length} tokens ({type(error).__name__}): does it read as many as the"
+            " manifest says, and is there memory for them?"
+        ) from error
+    for row in rows:
         if isinstance(row, SidecarError):
             raise row
 

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from sidecar.domain import Lane
+from sidecar.errors import InferenceFailed
 from sidecar.inference import InferenceService, models
 from sidecar.inference import sessions as session_module
 from sidecar.inference.buckets import Buckets
@@ -115,6 +116,18 @@ def test_warming_up_takes_all_the_memory_that_full_batches_need(tmp_path, worker
     assert alone == [(length, 1) for length in lengths]
     assert sorted(full) == sorted([(length, max(1, budget // length)) for length in lengths] * workers)
     assert rates == [(128 * 4 * workers, True)]
+
+
+def test_a_graph_that_reads_less_than_its_manifest_says_is_told_before_it_serves(tmp_path):
+    def run(items):
+        if items[0].tokens > 64:
+            raise RuntimeError("Status Message: indices element out of data bounds")
+        return [None] * len(items)
+
+    with ThreadPoolExecutor(1) as pool:
+        tokenizer = load_tokenizer(sparse_bundle(tmp_path), Host(Settings(), 1, pool))
+        with pytest.raises(InferenceFailed, match=r"1 x 80 tokens \(RuntimeError\): does it read as many"):
+            warm_up(Runners(run), None, tokenizer, longest=128, budget=512)
 
 
 async def test_threads_do_not_change_what_is_said_of_a_text(tmp_path):
