@@ -187,14 +187,16 @@ class _Write:
         encoded = encoded_rows(batch)
         kept = [row for row in encoded if not row.failed]
         letters = [Letter.of(row, row.stage, row.reason, row.message) for row in encoded if row.failed]
-        letters += self._sink.write(kept)
+        outcomes = self._sink.write(kept)
+        letters += [outcome for outcome in outcomes if outcome is not None]
+        written = [row for row, outcome in zip(kept, outcomes, strict=True) if outcome is None]
         told = {
             "read": len(encoded),
-            "written": len(encoded) - len(letters),
-            "without_vector": sum(row.vector is None for row in kept),
-            "truncated": sum(row.truncated for row in kept),
+            "written": len(written),
+            "without_vector": sum(row.vector is None for row in written),
+            "truncated": sum(row.truncated for row in written),
             "failed": len(letters),
-            "terms": sum(len(row.vector) for row in kept if row.vector is not None),
+            "terms": sum(len(row.vector) for row in written if row.vector is not None),
             "seconds": sum(batch["seconds"].to_pylist()),
             "letters": orjson.dumps([_as_letter(letter) for letter in letters]),
         }

@@ -43,9 +43,9 @@ class Letter:
 
 
 class Sink(Protocol):
-    """Takes the rows that were encoded; returns letters of those it could not write."""
+    """Takes rows that were encoded; says of each, in their order, that it was written (None), or why it was not."""
 
-    def write(self, rows: Sequence[EncodedRow]) -> list[Letter]: ...
+    def write(self, rows: Sequence[EncodedRow]) -> list[Letter | None]: ...
 
 
 class ParquetSink:
@@ -55,7 +55,7 @@ class ParquetSink:
         self._folder = folder
         self._fingerprint = fingerprint
 
-    def write(self, rows: Sequence[EncodedRow]) -> list[Letter]:
+    def write(self, rows: Sequence[EncodedRow]) -> list[Letter | None]:
         """Write whole files or none; raise OSError where the folder can't be written."""
         from pyarrow import parquet
 
@@ -65,7 +65,7 @@ class ParquetSink:
             partial = self._folder / f".{name}.{os.getpid()}.partial"
             parquet.write_table(published_table(rows, self._fingerprint), partial, compression="zstd")
             partial.rename(self._folder / f"part-{name}.parquet")
-        return []
+        return [None] * len(rows)
 
 
 class IndexSink:
@@ -77,21 +77,21 @@ class IndexSink:
         self._runner = asyncio.Runner()
         self._engine = self._runner.run(connect(target.cluster))
 
-    def write(self, rows: Sequence[EncodedRow]) -> list[Letter]:
+    def write(self, rows: Sequence[EncodedRow]) -> list[Letter | None]:
         """Write documents; raise EngineUnavailable where the cluster is gone for good."""
-        letters: list[Letter] = []
-        writes: list[tuple[EncodedRow, BulkAction]] = []
-        for row in rows:
+        outcomes: list[Letter | None] = [None] * len(rows)
+        actions: dict[int, BulkAction] = {}
+        for place, row in enumerate(rows):
             try:
-                writes.append((row, self._action(row)))
+                actions[place] = self._action(row)
             except InvalidInput as error:
-                letters.append(Letter.of(row, "encode", wire_error(error).reason, error.message))
-        items = self._runner.run(self._engine.bulk([action for _, action in writes]))
-        for (row, _), item in zip(writes, items, strict=True):
+                outcomes[place] = Letter.of(row, "encode", wire_error(error).reason, error.message)
+        items = self._runner.run(self._engine.bulk(list(actions.values())))
+        for place, item in zip(actions, items, strict=True):
             if not item.written:
-                letters.append(Letter.of(row, "write", item.error_type or "UNKNOWN", item.reason))
+                outcomes[place] = Letter.of(rows[place], "write", item.error_type or "UNKNOWN", item.reason)
         self._require_cluster(items)
-        return letters
+        return outcomes
 
     def _action(self, row: EncodedRow) -> BulkAction:
         fields: JsonObject = orjson.loads(row.document or b"{}")
