@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import orjson
 import pytest
 
@@ -36,12 +34,6 @@ from tests.support.passages import MODEL, RULE, documents, prepare, put, reconci
 from tests.support.second_index import Names
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
-    async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as connected:
-        yield connected
 
 
 @pytest.fixture

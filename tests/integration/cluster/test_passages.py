@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
@@ -32,12 +31,6 @@ from tests.support.nodes import Node
 from tests.support.passages import MODEL, RULE, documents, fill, long_text, prepare, put, reconcile, require_passages
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
-    async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as connected:
-        yield connected
 
 
 @pytest.fixture

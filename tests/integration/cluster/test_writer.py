@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, Sid
 from sidecar.search import AsyncSearcher
 from sidecar.server.process import SidecarProcess
 from tests.support.faults import Cut, Items, Status, faulty_proxy
+from tests.support.indexing import FRUITLESS
 from tests.support.nodes import Node
 from tests.support.sidecars import StartSidecar
 
 pytestmark = pytest.mark.integration
 
-FRUITLESS = BulkPolicy(attempts=2, first_wait=0.001, longest_wait=0.002, timeout=5.0)
 PATIENT = BulkPolicy(attempts=6, first_wait=0.001, longest_wait=0.01)
 
 
@@ -36,23 +35,6 @@ def article(name: str, text: str = "what the search says about the query", **mor
 
 def articles(count: int) -> list[Document]:
     return [article(f"d{number}", f"what the search says about the query {number}") for number in range(count)]
-
-
-@pytest.fixture
-async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
-    async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as connected:
-        yield connected
-
-
-@pytest.fixture
-async def encoder(client: AsyncSidecarClient) -> ModelInfo:
-    return pick_encoder(await client.models())
-
-
-@pytest.fixture
-async def prepared(engine: Engine, index_name: str, encoder: ModelInfo) -> str:
-    await set_up(engine, IndexSpec(index_name, encoder, settings={"number_of_shards": 1}))
-    return index_name
 
 
 @pytest.fixture
