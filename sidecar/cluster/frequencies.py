@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
 from sidecar.client import AsyncSidecarClient
@@ -12,7 +12,7 @@ from sidecar.cluster.documents import source_text
 from sidecar.cluster.models import encoder_of_index
 from sidecar.domain import JsonObject, Lane, ModelInfo, Pruning, Side, WindowPolicy, Windows
 from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, MigrationRecord, ScanSpec, dialect_of
-from sidecar.errors import InvalidInput
+from sidecar.errors import EngineRejected, InvalidInput
 
 __all__ = ["DEFAULT_SAMPLE", "LARGEST_SAMPLE", "has_query_table", "refresh_frequencies", "refresh_where_useful"]
 
@@ -42,6 +42,8 @@ async def refresh_frequencies(
     sample: int = DEFAULT_SAMPLE,
 ) -> CollectionFrequencies:
     """Count on at most `sample` documents, drawn at random where the index has more, and write the table to `_meta`.
+
+    A narrower `max_result_window` of the index bounds what is drawn.
 
     A document's terms are what the encoder finds in its text as a query: a table look-up, no inference. Everything
     else in `_meta` stays. `fingerprint` names one of the two models of an index that is being migrated; None: the one
@@ -138,6 +140,8 @@ async def _random_texts(engine: Engine, index: str, meta: IndexMeta, sample: int
     drawn: JsonObject = {
         "function_score": {"query": {"match_all": {}}, "random_score": {"seed": 7, "field": "_seq_no"}}
     }
+    with suppress(EngineRejected):
+        sample = min(sample, await engine.result_window(index) or sample)
     for start in range(0, sample, PAGE):
         body: JsonObject = {
             "query": drawn,

@@ -38,6 +38,9 @@ from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, Uns
 
 __all__ = ["IndexSpec", "Request", "SetupPlan", "plan_setup", "set_up"]
 
+BACKING_INDEX = ".ds-"
+"""How the names of a data stream's indices begin."""
+
 IN_CLUSTER_DIALECTS = ("neural_sparse", "seismic")
 """Dialects whose stored form is the one that a connector's answer has."""
 
@@ -107,7 +110,7 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
         if META_KEY not in found.others:
             await require_source_fields(engine, index, spec, found.mapping)
         first = _addition(index, spec, meta, dialect, found, record)
-    return SetupPlan(index, meta, found.name is None, (*first, *beside), _reasons(choice))
+    return SetupPlan(index, meta, found.name is None, (*first, *beside), (*_reasons(choice), *_later_indices(index)))
 
 
 async def _find(engine: Engine, index: str) -> _Found:
@@ -209,6 +212,16 @@ def _addition(
 
 def _reasons(choice: DialectChoice) -> tuple[str, ...]:
     return (choice.reason, *choice.passed_over)
+
+
+def _later_indices(name: str) -> tuple[str, ...]:
+    """Say what becomes of the next index of a data stream; of an index of another kind there is nothing to say."""
+    if not name.startswith(BACKING_INDEX):
+        return ()
+    return (
+        f"{name} belongs to a data stream: its next index has fields and _meta only if the stream's own template has"
+        " them.",
+    )
 
 
 def _recorded_dialect(found: _Found) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -107,9 +108,17 @@ class AsyncSparseWriter:
 
     async def delete(self, ids: Sequence[str], *, refresh: bool = False) -> tuple[WriteOutcome, ...]:
         """Delete documents; one that is not there counts as deleted. Returns one outcome for each, in order."""
-        actions = [BulkAction(self.index, document_id, operation=BulkOperation.DELETE) for document_id in ids]
+        found: dict[int, WriteOutcome] = {}
+        actions: dict[int, BulkAction] = {}
+        for position, document_id in enumerate(ids):
+            try:
+                actions[position] = BulkAction(self.index, document_id, operation=BulkOperation.DELETE)
+            except InvalidInput as error:
+                found[position] = WriteOutcome(document_id, Stage.WRITE, wire_error(error).reason, error.message)
         async with self._places:
-            return tuple(_outcome(item) for item in await self._engine.bulk(actions, refresh=refresh))
+            items = await self._engine.bulk(list(actions.values()), refresh=refresh)
+        found.update(zip(actions, map(_outcome, items), strict=True))
+        return tuple(found[position] for position in range(len(ids)))
 
     async def _write(
         self,
@@ -232,8 +241,23 @@ def _json(document: Document) -> JsonObject:
     for name, value in document.fields.items():
         if value is not None and not isinstance(value, bool | int | float | str | list | dict):
             raise InvalidInput(f"The field {name} holds a {type(value).__name__}, which JSON can't.", field="fields")
+        if not _is_finite(value):
+            raise InvalidInput(f"The field {name} holds NaN or an infinite number, which JSON can't.", field="fields")
         fields[name] = value
     return fields
+
+
+def _is_finite(value: JsonValue) -> bool:
+    """Tell whether all numbers are; others would be written as null."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return all(map(_is_finite, value.values()))
+        case list():
+            return all(map(_is_finite, value))
+        case _:
+            return True
 
 
 def _not_encoded(document_id: str, error: SidecarError) -> WriteOutcome:

@@ -16,7 +16,15 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 from sidecar.domain import JsonObject
 from sidecar.engine.failures import RETRIABLE_STATUS, Cause
 from sidecar.engine.transport import to_json
-from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, IndexNotFound, InvalidInput
+from sidecar.errors import (
+    EngineError,
+    EngineOverloaded,
+    EngineRejected,
+    EngineUnavailable,
+    IndexNotFound,
+    InvalidInput,
+    wire_error,
+)
 
 __all__ = ["BulkAction", "BulkItem", "BulkOperation", "BulkPolicy", "BulkWriter"]
 
@@ -174,7 +182,7 @@ class BulkWriter:
             try:
                 prepared.append(_Prepared(position, action, action.lines()))
             except InvalidInput as error:
-                items[position] = BulkItem(action, 400, type(error).__name__, error.message, attempts=0)
+                items[position] = BulkItem(action, 400, wire_error(error).reason, error.message, attempts=0)
         for chunk in self._chunks(prepared):
             items.update(await self._write_chunk(chunk, refresh))
         return tuple(items[position] for position in range(len(actions)))

@@ -16,7 +16,7 @@ from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
 from sidecar.engine.mappings import Mappings
 from sidecar.engine.meta import IndexMeta
 from sidecar.engine.responses import SearchResponse
-from sidecar.engine.scan import Scan, ScanSpec
+from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
 from sidecar.engine.transport import Access, Transport, path_of, to_json
 from sidecar.engine.versions import ClusterInfo, parse_plugins
@@ -275,6 +275,13 @@ class Engine:
         """Read the documents of the same ids in `index`, as they are now, but for the top-level fields `without`."""
         shown: JsonValue = {"excludes": list(without)} if without else True
         return await multi_get(self._transport, [(index, one.id, one.routing) for one in documents], shown)
+
+    async def result_window(self, index: str) -> int | None:
+        """Return how many documents one search of the index may fetch; None: as many as the cluster lets every index.
+
+        Raises EngineRejected where this user may not see settings.
+        """
+        return await result_window(self._transport, index)
 
     async def load(self) -> ClusterLoad:
         """Return how busy the cluster is; raises EngineRejected where this user may not see it."""

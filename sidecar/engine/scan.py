@@ -18,7 +18,7 @@ from sidecar.engine.transport import Transport, path_of
 from sidecar.engine.versions import ClusterInfo, Distribution
 from sidecar.errors import EngineError, EngineRejected, EngineUnavailable, IndexNotFound
 
-__all__ = ["Scan", "ScanSpec", "has_point_in_time"]
+__all__ = ["Scan", "ScanSpec", "has_point_in_time", "result_window"]
 
 KEEP_ALIVE = "10m"
 """How long a cluster keeps the state of a scan between two pages."""
@@ -48,6 +48,16 @@ def has_point_in_time(cluster: ClusterInfo) -> bool:
     """
     least = (3, 3) if cluster.distribution is Distribution.OPENSEARCH else (7, 15)
     return cluster.release >= least
+
+
+async def result_window(transport: Transport, index: str) -> int | None:
+    """Return the narrowest `max_result_window` of the indices behind a name; None where all have the cluster's own.
+
+    Raises EngineRejected where this user may not see settings.
+    """
+    answer = await transport.read("GET", path_of(index, "_settings", WINDOW), parameters={"flat_settings": "true"})
+    found = [as_object(as_object(one).get("settings")).get(WINDOW) for one in answer.values()]
+    return min((int(window) for window in found if isinstance(window, str) and window.isdecimal()), default=None)
 
 
 class Scan:
@@ -169,15 +179,10 @@ class Scan:
         if WINDOW not in error.message:
             return False
         try:
-            answer = await self._transport.read(
-                "GET", path_of(self.spec.index, "_settings", WINDOW), parameters={"flat_settings": "true"}
-            )
+            narrower = await result_window(self._transport, self.spec.index) or size
         except EngineError:
             # Not allowed to this user: the cluster's own message names the setting.
             return False
-        found = [as_object(as_object(one).get("settings")).get(WINDOW) for one in answer.values()]
-        windows = [int(window) for window in found if isinstance(window, str) and window.isdecimal()]
-        narrower = min(windows, default=size)
         self._most = self._bounded(narrower)
         return narrower < size
 

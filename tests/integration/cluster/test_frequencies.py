@@ -68,6 +68,18 @@ async def test_a_sample_is_drawn_where_the_index_has_more(
         assert (await engine.index_record(index_name))[1] == second
 
 
+async def test_a_sample_keeps_within_a_narrow_result_window(
+    engine: Engine, index_name: str, sidecar_process: SidecarProcess
+) -> None:
+    async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as client:
+        await fill(engine, client, index_name, ["lion near the river"] * 30)
+        await engine.send("PUT", f"/{index_name}/_settings", {"index.max_result_window": 7})
+        drawn = await refresh_frequencies(engine, client, index_name, sample=10)
+        assert (drawn.documents, drawn.sampled) == (30, 7)
+        everything = await refresh_frequencies(engine, client, index_name)
+        assert everything.sampled == 30
+
+
 async def test_setting_up_again_keeps_the_frequencies(
     engine: Engine, index_name: str, sidecar_process: SidecarProcess
 ) -> None:

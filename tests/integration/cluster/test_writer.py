@@ -42,6 +42,29 @@ def writer(engine: Engine, client: AsyncSidecarClient, prepared: str) -> AsyncSp
     return AsyncSparseWriter(engine, client, prepared)
 
 
+async def test_what_json_can_not_hold_is_refused_and_not_written_as_null(
+    engine: Engine, prepared: str, writer: AsyncSparseWriter
+) -> None:
+    nan, infinite = float("nan"), float("inf")
+    documents = [article("a", n=nan), article("b", o={"n": [1.5, -infinite]}), article("c", n=1.5), article("d", s={1})]
+    documents.append(article("e", o={"n": 10**30}))
+    outcomes = await writer.write(documents)
+    assert [one.written for one in outcomes] == [False, False, True, False, False]
+    assert {one.reason for one in outcomes if not one.written} == {"INVALID_INPUT"}
+    assert "The field o holds NaN" in outcomes[1].message
+    assert [await engine.get(prepared, name) is None for name in "abcde"] == [True, True, False, True, True]
+
+
+async def test_an_id_that_none_has_is_not_deleted_and_costs_only_itself(
+    engine: Engine, prepared: str, writer: AsyncSparseWriter
+) -> None:
+    await writer.write([article("a")])
+    outcomes = await writer.delete(["a", "", "gone", "x" * 513])
+    assert [one.written for one in outcomes] == [True, False, True, False]
+    assert [(one.stage, one.reason) for one in outcomes if not one.written] == [(Stage.WRITE, "INVALID_INPUT")] * 2
+    assert await engine.get(prepared, "a") is None
+
+
 async def test_a_written_document_has_the_vector_of_its_text(
     engine: Engine, client: AsyncSidecarClient, prepared: str, encoder: ModelInfo, writer: AsyncSparseWriter
 ) -> None:

@@ -144,7 +144,7 @@ async def test_a_bad_document_harms_no_other(engine: Engine, index_name: str) ->
         "mapper_parsing_exception",
         "strict_dynamic_mapping_exception",
         "mapper_parsing_exception",
-        "MalformedText",
+        "MALFORMED_TEXT",
     ]
     assert "positive normal float" in items[3].reason
 

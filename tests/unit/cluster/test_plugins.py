@@ -103,6 +103,16 @@ async def test_names_that_a_path_can_not_hold_are_escaped(index: str, escaped: s
     assert gone[:2] == [template.path, pipeline.path]
 
 
+async def test_a_data_stream_is_told_of_its_next_index() -> None:
+    name = ".ds-logs-000001"
+    mapping = {name: {"mappings": {"properties": {"content": {"type": "text"}, "title": {"type": "text"}}}}}
+    answers = {"GET /logs/_mapping": mapping, f"POST /{name}/_count": {"count": 0}}
+    async with recorded(answers) as (engine, _):
+        plan = await plan_setup(engine, IndexSpec("logs", any_model(), source_fields=("title",)))
+    assert (plan.index, plan.creates) == (name, False)
+    assert "the stream's own template" in plan.reasons[-1]
+
+
 async def test_seismic_as_a_live_node_takes_it() -> None:
     async with recorded() as (engine, _):
         plan = await plan_setup(engine, spec(dialect="seismic", largest_weight=4.0))

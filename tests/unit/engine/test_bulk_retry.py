@@ -218,7 +218,7 @@ async def test_what_json_can_not_hold_goes_nowhere_and_costs_nobody_else() -> No
     items = await write(cluster, wanted)
     assert cluster.requests == [["a", "b"]]
     assert [(item.status, item.attempts) for item in items] == [(200, 1), (400, 0), (200, 1)]
-    assert items[1].error_type == "MalformedText"
+    assert items[1].error_type == "MALFORMED_TEXT"
 
 
 async def test_nothing_to_write_is_no_request() -> None:

@@ -59,6 +59,15 @@ def test_bodies_are_in_the_document_only_where_they_are_allowed(serve: Serve) ->
     assert "/v1/search/body" not in paths
 
 
+@pytest.mark.parametrize("path", PROBES_AND_LISTS)
+def test_only_an_answer_with_a_body_has_a_declared_type(
+    http: httpx.Client, document: dict[str, Any], path: str
+) -> None:
+    response = http.get(PROBES_AND_LISTS[path])
+    declared = document["paths"][path]["get"]["responses"][str(response.status_code)]
+    assert list(declared.get("content", [])) == (["application/json"] if response.content else [])
+
+
 def test_it_lists_every_route_and_no_other(document: dict[str, Any]) -> None:
     assert set(document["paths"]) == set(ROUTES) | set(PROBES_AND_LISTS)
 

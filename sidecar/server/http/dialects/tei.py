@@ -242,6 +242,7 @@ def _described(edge: Edge, name: str | None) -> ModelInfo:
 @probes.get(
     "/health",
     summary="Whether texts are answered now",
+    response_class=Response,
     responses={200: {"description": "They are."}},
     openapi_extra=OPEN_TO_ALL,
 )
