@@ -16,8 +16,14 @@ from sidecar.search.result import Contribution
 __all__ = ["contributions"]
 
 _LEXICAL = re.compile(r"^weight\((?:Synonym\()?(?P<terms>.+?)\)? in \d+\)", re.DOTALL)
-_CONSTANT = re.compile(r"^ConstantScore\((?P<terms>[^\s:()*]+:.+)\)(?:\^[\d.]+(?:E-?\d+)?)?$", re.DOTALL)
-"""Of fields that keep no statistics: `match_only_text`, and keywords on OpenSearch."""
+_BOOST = r"(?:\^[\d.]+(?:E-?\d+)?)?$"
+_CONSTANT = re.compile(rf"^ConstantScore\((?P<terms>[^\s:()*]+:.+)\){_BOOST}", re.DOTALL)
+"""Words of fields that keep no statistics: `match_only_text`, and keywords on OpenSearch."""
+
+_CONSTANT_PHRASE = re.compile(
+    rf"^SourceFieldMatchQuery .+, filter query: \[ ?(?P<terms>[^\s:()*]+:.+)\]\){_BOOST}", re.DOTALL
+)
+"""A phrase in such a field."""
 
 _BEST = re.compile(r"^max (?:of|plus (?P<tie>[\d.]+(?:[eE]-?\d+)?) times others of):$")
 
@@ -77,7 +83,7 @@ def _share(value: float, description: str, term_of: Callable[[str], str | None])
     if sparse is not None:
         feature = sparse["term"]
         return Contribution("sparse", term_of(feature) or feature, value)
-    lexical = _LEXICAL.match(description) or _CONSTANT.match(description)
+    lexical = _LEXICAL.match(description) or _CONSTANT.match(description) or _CONSTANT_PHRASE.match(description)
     if lexical is not None:
         field = lexical["terms"].partition(":")[0]
         terms = [term.removeprefix(f"{field}:") for term in lexical["terms"].split(" ")]

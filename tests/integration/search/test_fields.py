@@ -233,6 +233,33 @@ async def test_without_a_sidecar_the_same_fields_are_searched(shop, engine) -> N
     assert degraded.hits[0].why
 
 
+async def test_words_of_fields_without_statistics_are_reasons_too(opensearch: Node, search_sidecar) -> None:
+    """Elasticsearch has had such a type for text since 7.14."""
+    index = f"terse-{uuid.uuid4().hex[:8]}"
+    properties: JsonObject = {**PROPERTIES, "body": {"type": "match_only_text"}}
+    async with await Engine.connect(opensearch.url) as engine, AsyncSidecarClient(search_sidecar.target) as client:
+        await engine.create_index(index, {"settings": SINGLE, "mappings": {"properties": properties}})
+        try:
+            encoder = pick_encoder(await client.models(), None)
+            await set_up(engine, IndexSpec(index, encoder, source_fields=("title", "body"), lexical_field="body"))
+            await engine.bulk([BulkAction(index, name, source) for name, source in stored().items()], refresh=True)
+            world = World(opensearch.url, search_sidecar.target, index)
+            for settings, text, terms in (
+                ({"fields": ["title^3", "body^2", "tags"], "type": "most_fields"}, "wolf", {"wolf"}),
+                ({"fields": ["title", "body^2"], "type": "phrase"}, "near the river", {'"near the river"'}),
+                ({}, "wolf", {"wolf"}),
+            ):
+                profile = Profile.parse({"name": "x", "retrievers": [{"kind": "lexical", **settings}]})
+                result = await searched(world, engine, client, profile, text, size=3, explain=True)
+                assert len(result.hits) == 3
+                for hit in result.hits:
+                    assert {share.term for share in hit.why} == terms
+                    assert "body" in {share.field for share in hit.why}
+                    assert sum(share.value for share in hit.why) == pytest.approx(hit.lexical_score, rel=1e-4)
+        finally:
+            await engine.delete_index(index)
+
+
 LONG = {
     "many": " ".join(f"w{number}" for number in range(5_000)) + " wolf",
     "again": "wolf " * 5_000,

@@ -94,6 +94,11 @@ def test_a_phrase_and_a_keyword_are_one_share_with_all_their_words() -> None:
         ("ConstantScore(tags:wolf)", "wolf", "tags"),
         ("ConstantScore(tags:red fox)^3.0", "red fox", "tags"),
         ("ConstantScore(maker.name:fox)^1.0E-4", "fox", "maker.name"),
+        (
+            'SourceFieldMatchQuery (delegate query: [ #body:red #body:fox ], filter query: [ body:"red fox"])^2.0',
+            '"red fox"',
+            "body",
+        ),
     ],
 )
 def test_words_of_fields_without_statistics_are_reasons_too(description: str, term: str, field: str) -> None:
