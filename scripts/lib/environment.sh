@@ -34,6 +34,8 @@ _uv() {
 environment() {
   local uv python; uv=$(_uv); python=$(_python)
   export UV_PYTHON_DOWNLOADS=${UV_PYTHON_DOWNLOADS:-never}
+  # Where bytecode may not be kept, every command that is started compiles all that it imports: twice the time.
+  unset PYTHONDONTWRITEBYTECODE
   local wanted
   case "$1" in
     demo)  wanted=(--no-default-groups --extra server --extra local --extra eval --inexact) ;;

@@ -184,7 +184,7 @@ def _waiting(served: Served) -> int:
     return sum(sum(figures.waiting_tokens.values()) for figures in served.service.figures().values())
 
 
-def _until(condition: object, seconds: float = 20.0) -> None:
+def _until(condition: object, seconds: float = 60.0) -> None:
     assert callable(condition)
     limit = time.monotonic() + seconds
     while not condition():
