@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 from grpc import aio, ssl_channel_credentials
 
@@ -42,6 +44,9 @@ Only UNAVAILABLE is sent again by gRPC itself, and no longer once half the throt
 dead sidecar is not hammered. RESOURCE_EXHAUSTED is left to the library, which honours the server's RetryInfo.
 """
 
+LOOPBACK = re.compile(r"(?:dns:/{0,3}|ipv4:|ipv6:)?(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.IGNORECASE)
+"""Targets on this machine, or in this pod."""
+
 OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.service_config", orjson.dumps(SERVICE_CONFIG).decode()),
     ("grpc.enable_retries", 1),
@@ -77,6 +82,9 @@ def open_channel(
     `private_key` (PEM) are what the client shows, and ask for TLS too.
     """
     options: list[tuple[str, int | str]] = list(OPTIONS)
+    if LOOPBACK.fullmatch(target.strip()):
+        # gRPC would send the call to the environment's `http_proxy`, whose own loopback interface is another one.
+        options.append(("grpc.enable_http_proxy", 0))
     if server_name is not None:
         options.append(("grpc.ssl_target_name_override", server_name))
     if root_certificates is None and private_key is None and not tls:

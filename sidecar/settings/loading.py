@@ -73,12 +73,18 @@ def _check_file() -> None:
         content, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
         raise SettingsInvalid(f"The settings file {path} can't be read: {error.strerror}.", field="config") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # No text, and what looks like a date and is none, are ValueErrors.
         raise SettingsInvalid(f"The settings file {path} is no valid YAML.", field="config") from None
     if content is not None and not isinstance(content, dict):
         raise SettingsInvalid(f"The settings file {path} must hold `name: value` lines.", field="config")
     seen: set[str] = set()
     for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+            raise SettingsInvalid(
+                f"The settings file {path} has a key that is no setting's name in line {key.start_mark.line + 1}.",
+                field="config",
+            )
         if key.value in seen:
             raise SettingsInvalid(
                 f"The settings file {path} names {key.value} twice; the second time in line {key.start_mark.line + 1}.",

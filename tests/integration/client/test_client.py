@@ -162,3 +162,16 @@ async def test_tls_with_a_certificate_authority_of_ones_own(tiny_sparse_bundle: 
     finally:
         await server.stop(1.0)
         service.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    sidecar_process: SidecarProcess, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    # Port 9 is for what is to be discarded: nobody answers there.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    target = sidecar_process.target.replace("127.0.0.1", host)
+    with SidecarClient(target, timeout=60.0) as client:
+        assert client.encode(["some text"]).encodings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,8 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sidecar.client import SidecarClient
+from scripts.lib.no_integration_skips import OUT_OF_REACH
+from sidecar.client import AsyncSidecarClient, SidecarClient
 from sidecar.domain import EncodeResult
 from sidecar.errors import BundleCorrupt, BundleNotFound, SettingsInvalid, SidecarError, SidecarUnavailable
 from sidecar.server.grpc import GrpcServer
@@ -176,6 +178,21 @@ async def test_nobody_is_sent_to_a_grpc_port_that_is_not_open_yet(
     ready.append(lifecycle.state.ready)
     await lifecycle.stop()
     assert ready == [False, True]
+
+
+async def test_two_colons_are_all_addresses_of_both_kinds(start_sidecar) -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        pytest.skip(OUT_OF_REACH + "there is no IPv6 here")
+    sidecar = await start_sidecar(bind="::", admin_bind="::")
+    for host in ("127.0.0.1", "[::1]"):
+        async with AsyncSidecarClient(f"{host}:{sidecar.grpc_port}", timeout=60.0) as client:
+            assert await client.models()
+        async with httpx.AsyncClient(timeout=60.0) as http:
+            assert (await http.get(f"http://{host}:{sidecar.http_port}/v1/models")).status_code == 200
+            assert (await http.get(f"http://{host}:{sidecar.admin_port}/readyz")).status_code == 200
 
 
 async def test_two_sidecars_never_share_a_port(start_sidecar, tiny_bundles: tuple[Path, ...]) -> None:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from sidecar.client import SERVICE_CONFIG, AsyncSidecarClient, SidecarClient
-from sidecar.client._channel import OPTIONS, open_channel
+from sidecar.client._channel import LOOPBACK, OPTIONS, open_channel
 from sidecar.contract.transport import KEEPALIVE_TIME_MS, MIN_PING_INTERVAL_MS, SERVICES
 from sidecar.errors import InvalidInput
 from sidecar.v1 import sidecar_pb2 as pb
@@ -84,3 +84,23 @@ def test_half_an_identity_is_refused_when_the_client_is_made(
     with pytest.raises(InvalidInput) as raised:
         client("127.0.0.1:1", certificate_chain=certificate, private_key=key)
     assert raised.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("target", "here"),
+    [
+        ("127.0.0.1:50051", True),
+        ("localhost:50051", True),
+        ("LocalHost", True),
+        ("[::1]:50051", True),
+        ("ipv4:127.0.0.1:50051", True),
+        ("ipv6:[::1]:50051", True),
+        ("dns:///localhost:50051", True),
+        ("127.0.0.1.example.com:50051", False),
+        ("localhost.example.com:50051", False),
+        ("dns:///search-headless.encoders.svc:50051", False),
+        ("10.0.0.1:50051", False),
+    ],
+)
+def test_targets_on_this_machine_are_told_from_others(target: str, here: bool) -> None:
+    assert (LOOPBACK.fullmatch(target) is not None) == here

@@ -169,6 +169,9 @@ def test_what_is_shown_can_be_read_again(tmp_path: Path) -> None:
         ("- a", "name: value"),
         ("no_such_setting: 1", "no_such_setting"),
         ("grpc_port: many", "grpc_port"),
+        ("log_level: 2024-13-45", "no valid YAML"),
+        ("models: " + "[" * 5_000, "no valid YAML"),
+        ("threads: 1\n2: 3", "no setting's name in line 2"),
     ],
 )
 def test_a_bad_file_is_one_clear_line(tmp_path: Path, content: str | None, part: str) -> None:
