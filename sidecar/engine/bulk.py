@@ -14,7 +14,7 @@ from typing import Protocol
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from sidecar.domain import JsonObject
-from sidecar.engine.failures import RETRIABLE_STATUS, Cause
+from sidecar.engine.failures import BLOCK, RETRIABLE_STATUS, Cause
 from sidecar.engine.transport import to_json
 from sidecar.errors import (
     EngineError,
@@ -114,7 +114,8 @@ class BulkItem:
     @property
     def blocked(self) -> bool:
         """Whether the index refuses writes: while an alias is switched to another one, or until somebody lets them."""
-        return self.status == 403 and self.error_type == "cluster_block_exception"
+        # 429 where the cluster set the block itself, for a disk that is nearly full.
+        return self.status in {403, 429} and self.error_type == BLOCK
 
     @property
     def request_refused(self) -> bool:

@@ -37,6 +37,9 @@ __all__ = ["Cause", "from_cause", "from_exception"]
 RETRIABLE_STATUS = frozenset({429, 502, 503, 504})
 """What may pass if the same request is sent again."""
 
+BLOCK = "cluster_block_exception"
+"""Type of what an index refuses as a whole: by a setting of its own, or, with 429, for a disk that is nearly full."""
+
 _STRUCTURAL = frozenset({"field", "fields", "type", "path", "analyzer", "index", "format", "_source", "name"})
 """Keys whose values are names of the mapping, not a user's text."""
 
@@ -73,19 +76,19 @@ def from_cause(cause: Cause, *, sent: JsonValue = None) -> EngineError:
 
 
 def _refusal(cause: Cause, sent: JsonValue) -> EngineError:
-    what = " ".join(part for part in (cause.type, _without_values(cause.reason, sent)) if part)[:600].rstrip(".")
+    what = " ".join(part for part in (cause.type, _without_values(cause.reason, sent)) if part)[:600].rstrip(".;")
     what = what or "no reason given"
+    if cause.status in (403, 429) and cause.type == BLOCK:
+        return EngineRejected(
+            f"The index refuses that, whoever asks ({cause.status}): {what}. Take the block out, or free disk space"
+            " where the cluster set it: `sidecar doctor` tells which."
+        )
     if cause.status == 429:
         return EngineOverloaded(f"The cluster is overloaded (429): {what}.", retry_after=1.0)
     if cause.status in RETRIABLE_STATUS:
         return EngineUnavailable(f"The cluster can't serve the request now ({cause.status}): {what}.", retry_after=1.0)
     if cause.status == 401:
         return EngineRejected("The cluster refuses the credentials (401): give a user and password it knows.")
-    if cause.status == 403 and cause.type == "cluster_block_exception":
-        return EngineRejected(
-            f"The index refuses that, whoever asks (403): {what}. Take the block out, or free disk space where the"
-            " cluster set it: `sidecar doctor` tells which."
-        )
     if cause.type == "index_closed_exception":
         return EngineRejected(f"The index is closed ({cause.status}): open it by POST /INDEX/_open.")
     if cause.status == 403:

@@ -165,8 +165,8 @@ def fate_of(item: BulkItem) -> Fate:
         return Fate.WRITTEN
     if item.missing:
         return Fate.GONE
-    if item.status == 429:
-        return Fate.TURNED_AWAY
     if item.unreachable or item.blocked or item.status in {502, 503, 504}:
         return Fate.UNREACHABLE
+    if item.status == 429:
+        return Fate.TURNED_AWAY
     return Fate.REFUSED

@@ -91,19 +91,21 @@ async def test_a_cluster_that_refuses_everything_is_not_asked_for_ever(
         assert sum(path == "/_bulk" for _, path in proxy.requests) == 1
 
 
+@pytest.mark.parametrize("block", ["write", "read_only_allow_delete"])
 async def test_an_index_that_refuses_writes_is_not_asked_for_ever(
-    opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str, tmp_path: Path
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str, tmp_path: Path, block: str
 ) -> None:
+    """By its owner's will (403), or by the cluster's, whose disk is nearly full (429)."""
     options = IndexOptions(batch_documents=4, write_documents=8, queued_batches=1)
     dead = tmp_path / "dead.jsonl"
-    await engine.send("PUT", f"/{prepared}/_block/write")
+    await engine.send("PUT", f"/{prepared}/_settings", {f"index.blocks.{block}": True})
     async with await Engine.connect(opensearch.url, bulk=FRUITLESS) as unlucky:
         with DeadLetters(dead) as letters:
             one = IndexRun(unlucky, client, prepared, source([*corpus(300)]), letters, options)
             with pytest.raises(EngineRejected, match=r"refuses writes: index \[.* 0 documents are written"):
                 await one.run()
     assert 0 < one.summary.failed == len(letters_in(dead)) <= 16
-    await engine.send("PUT", f"/{prepared}/_settings", {"index.blocks.write": None})
+    await engine.send("PUT", f"/{prepared}/_settings", {f"index.blocks.{block}": None})
     assert (await indexed(engine, client, prepared, [*corpus(300)])).written == 300
 
 

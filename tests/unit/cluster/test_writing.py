@@ -143,6 +143,7 @@ async def test_each_of_many_has_its_own_fate() -> None:
         (429, "circuit_breaking_exception", Fate.TURNED_AWAY),
         (0, "EngineUnavailable", Fate.UNREACHABLE),
         (403, "cluster_block_exception", Fate.UNREACHABLE),
+        (429, "cluster_block_exception", Fate.UNREACHABLE),
         (403, "security_exception", Fate.REFUSED),
         (502, "", Fate.UNREACHABLE),
         (503, "unavailable_shards_exception", Fate.UNREACHABLE),

@@ -248,6 +248,7 @@ async def test_a_refresh_is_asked_for_with_every_request(refresh: bool) -> None:
         (409, "version_conflict_engine_exception", "conflict"),
         (404, "document_missing_exception", "missing"),
         (403, "cluster_block_exception", "blocked"),
+        (429, "cluster_block_exception", "blocked"),
         (0, "EngineUnavailable", "unreachable"),
         (201, "", "written"),
     ],

@@ -42,12 +42,13 @@ def test_every_status_has_its_error(status: int, kind: str, expected: type[Engin
     assert found.status == status
 
 
-def test_a_block_is_not_blamed_on_the_user() -> None:
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_block_is_not_blamed_on_the_user(status: int) -> None:
     reason = "index [ro] blocked by: [FORBIDDEN/5/index read-only (api)];"
-    raised = theirs.AuthorizationException(403, "x", body("cluster_block_exception", reason))
+    raised = theirs.TransportError(status, "x", body("cluster_block_exception", reason))
     found = from_exception(raised, address="a")
     assert isinstance(found, EngineRejected)
-    assert "whoever asks (403)" in found.message
+    assert f"whoever asks ({status}): cluster_block_exception {reason.rstrip(';')}. Take" in found.message
     assert "FORBIDDEN/5" in found.message
     assert "user" not in found.message
 
