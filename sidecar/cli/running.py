@@ -22,8 +22,8 @@ from sidecar.errors import DocumentsNotWritten
 if TYPE_CHECKING:
     from sidecar.client import AsyncSidecarClient
     from sidecar.cluster import DeadLetters
-    from sidecar.cluster.reading import Record, RecordSource, Unreadable
     from sidecar.cluster.reconcile import Progress, ReconcileSummary, Run
+    from sidecar.cluster.records import Record, RecordSource, Unreadable
     from sidecar.engine import Engine
 
 __all__ = ["StoppableSource", "Tools", "equipped", "until_read", "until_stopped"]

@@ -23,7 +23,7 @@ from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.fields import NAMED_FIELDS
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write, filled
-from sidecar.cluster.reading import Record, RecordSource, Unreadable
+from sidecar.cluster.records import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_of

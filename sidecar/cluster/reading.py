@@ -7,42 +7,31 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import orjson
 
 from sidecar.cluster.packed import check_packing, is_packed, plain_name, unpacked
+from sidecar.cluster.reading_tables import CsvSource, ParquetSource
+from sidecar.cluster.records import MAX_LINE_BYTES, METADATA_ID, Record, RecordSource, Unreadable, record_of
 from sidecar.cluster.waiting import endable
-from sidecar.domain import JsonObject
 from sidecar.errors import InvalidInput
 
 __all__ = [
-    "MAX_LINE_BYTES",
-    "Record",
-    "RecordSource",
     "Source",
     "SourceFormat",
-    "Unreadable",
     "file_of",
     "open_source",
     "open_sources",
-    "record_of",
 ]
-
-MAX_LINE_BYTES = 67_108_864
-"""A longer line is no document: it goes to the dead letters without being held in memory."""
 
 STANDARD_INPUT = "-"
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What some editors put before UTF-8; in front of a later line where files with one were joined."""
-
-METADATA_ID = "_id"
-"""BEIR's name of the id; clusters refuse it inside a document."""
 
 
 class SourceFormat(StrEnum):
@@ -52,40 +41,6 @@ class SourceFormat(StrEnum):
     CSV = "csv"
     TSV = "tsv"
     PARQUET = "parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One document as it was read: `line` counts from 1 in the file `source` (None: it has no name)."""
-
-    line: int
-    id: str
-    fields: JsonObject
-    source: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A line that holds no document, and why; `line` and `source` as in `Record`."""
-
-    line: int
-    reason: str
-    message: str
-    id: str | None = None
-    source: str | None = None
-
-
-class RecordSource(Protocol):
-    """Documents to read, in order; `position` of `size` bytes are behind (None: nobody knows how many there are)."""
-
-    @property
-    def size(self) -> int | None: ...
-
-    @property
-    def position(self) -> int: ...
-
-    def take(self, count: int) -> list[Record | Unreadable]:
-        """Read up to `count` documents; an empty list is the end."""
 
 
 class Source:
@@ -147,16 +102,6 @@ class Source:
         return Unreadable(self._line, reason, message, source=self._name)
 
 
-def record_of(line: int, document: JsonObject, id_field: str, source: str | None = None) -> Record | Unreadable:
-    """Return the record of a document, or why it is none."""
-    given = document.get(id_field)
-    if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
-        message = f"The document has no {id_field} that is text or a whole number."
-        return Unreadable(line, "MISSING_ID", message, source=source)
-    # Clusters refuse `_id` inside a document; an id field of the user's own is theirs to keep.
-    return Record(line, str(given), {name: value for name, value in document.items() if name != METADATA_ID}, source)
-
-
 @contextmanager
 def open_source(
     path: Path,
@@ -185,8 +130,6 @@ def open_source(
         raise InvalidInput(f"{file} can't be read ({error.strerror}).", field="documents") from error
     with stream:
         if kind is SourceFormat.PARQUET:
-            from sidecar.cluster.reading_tables import ParquetSource
-
             with closing(ParquetSource(file, id_field)) as table:
                 yield table
             return
@@ -279,7 +222,5 @@ def _lines_or_rows(
     if kind is SourceFormat.JSONL:
         yield Source(stream, id_field, size, name)
         return
-    from sidecar.cluster.reading_tables import CsvSource
-
     with closing(CsvSource(stream, id_field, size, "\t" if kind is SourceFormat.TSV else ",", name)) as rows:
         yield rows

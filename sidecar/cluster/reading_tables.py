@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING
 
-from sidecar.cluster.reading import MAX_LINE_BYTES, Record, Unreadable, record_of
+from sidecar.cluster.records import MAX_LINE_BYTES, Record, Unreadable, record_of
 from sidecar.domain import JsonValue
 from sidecar.errors import InvalidInput
 

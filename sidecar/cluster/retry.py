@@ -18,8 +18,8 @@ import orjson
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.index import IndexOptions, IndexRun
-from sidecar.cluster.reading import Record, Unreadable
 from sidecar.cluster.reconcile import ReconcileOptions
+from sidecar.cluster.records import Record, Unreadable
 from sidecar.cluster.upkeep import ReconcileEvery
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine

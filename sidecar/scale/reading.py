@@ -14,7 +14,8 @@ from typing import IO
 import orjson
 
 from sidecar.cluster.packed import check_packing, is_packed
-from sidecar.cluster.reading import MAX_LINE_BYTES, Record, Source, SourceFormat, Unreadable, file_of, open_source
+from sidecar.cluster.reading import Source, SourceFormat, file_of, open_source
+from sidecar.cluster.records import MAX_LINE_BYTES, Record, Unreadable
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine, ScanSpec, own_fields
 from sidecar.errors import IndexNotPrepared, InvalidInput

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.cluster.packed import check_packing
-from sidecar.cluster.reading import Record, RecordSource, SourceFormat, Unreadable, open_source, open_sources
+from sidecar.cluster.reading import SourceFormat, open_source, open_sources
+from sidecar.cluster.records import Record, RecordSource, Unreadable
 from sidecar.errors import InvalidInput
 
 LINES = b"".join(b'{"_id": "d%d", "text": "%s"}\n' % (number, os.urandom(32).hex().encode()) for number in range(2_000))

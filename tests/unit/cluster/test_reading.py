@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cluster import reading
-from sidecar.cluster.reading import BYTE_ORDER_MARK, Record, Source, Unreadable, open_source, open_sources
+from sidecar.cluster.reading import BYTE_ORDER_MARK, Source, open_source, open_sources
+from sidecar.cluster.records import Record, Unreadable
 from sidecar.errors import InvalidInput
 
 lines = st.one_of(

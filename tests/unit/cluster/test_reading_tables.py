@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from sidecar.cluster.reading import Record, SourceFormat, Unreadable, open_source, open_sources
+from sidecar.cluster.reading import SourceFormat, open_source, open_sources
 from sidecar.cluster.reading_tables import CsvSource, ParquetSource
+from sidecar.cluster.records import Record, Unreadable
 from sidecar.errors import InvalidInput
 
 

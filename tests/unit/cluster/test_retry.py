@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from sidecar.cluster import DeadLetters
-from sidecar.cluster.reading import Record
+from sidecar.cluster.records import Record
 from sidecar.cluster.retry import Letter, LetterSource, read_letters
 from sidecar.errors import InvalidInput
 
