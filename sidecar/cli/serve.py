@@ -99,11 +99,13 @@ def require_usable(settings: Settings) -> None:
     from sidecar.server.lifecycle import open_bundles
     from sidecar.server.searching import SearchPlan
     from sidecar.server.tls import TlsFiles
+    from sidecar.server.tracing.setup import check_tracing
 
     SearchPlan.of(settings)
     files = TlsFiles.of(settings)
     if files is not None:
         files.load()
+    check_tracing(settings)
     runtime_providers(settings.providers)
     open_bundles(settings)
 

@@ -24,12 +24,14 @@ from sidecar.client._channel import open_channel
 from sidecar.client._forks import ADVICE, CHANNELS, check_not_cut_off
 from sidecar.client._retry import call_with_retry
 from sidecar.client._stream import Batches, StreamOutcome, StreamPlan, stream_outcomes
+from sidecar.client._tracing import traced_call
 from sidecar.contract.answers import read_encode_response, read_model, read_rerank_response
 from sidecar.contract.calls import EncodeCall, RerankCall, write_encode_request, write_rerank_request
 from sidecar.contract.failures import within
 from sidecar.contract.transport import AUTHORIZATION, bearer
 from sidecar.domain import EncodeResult, Lane, ModelInfo, Pruning, RerankResult, Side, Windows
 from sidecar.errors import InvalidInput, SidecarUnavailable
+from sidecar.tracing import Headers, propagated
 from sidecar.v1 import sidecar_pb2 as pb
 from sidecar.v1 import sidecar_pb2_grpc as rpc
 
@@ -138,7 +140,11 @@ class AsyncSidecarClient:
         )
         request = write_encode_request(call)
         stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._open())
-        response = await self._call(lambda left: stub.Encode(request, timeout=left, metadata=self._metadata), timeout)
+        response = await self._called(
+            "SparseEncoder/Encode",
+            lambda left, metadata: stub.Encode(request, timeout=left, metadata=metadata),
+            timeout,
+        )
         return read_encode_response(response)
 
     def encode_stream(
@@ -172,7 +178,7 @@ class AsyncSidecarClient:
 
         def open_call() -> aio.StreamStreamCall[pb.EncodeStreamRequest, pb.EncodeStreamResponse]:
             stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._open())
-            return stub.EncodeStream(metadata=self._metadata)
+            return stub.EncodeStream(metadata=(*self._metadata, *propagated()))
 
         plan = StreamPlan(in_flight, stall_timeout, resumptions, self._target)
         return stream_outcomes(batches, request, open_call, plan)
@@ -194,7 +200,9 @@ class AsyncSidecarClient:
         )
         request = write_rerank_request(call)
         stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
-        response = await self._call(lambda left: stub.Rerank(request, timeout=left, metadata=self._metadata), timeout)
+        response = await self._called(
+            "Reranker/Rerank", lambda left, metadata: stub.Rerank(request, timeout=left, metadata=metadata), timeout
+        )
         return read_rerank_response(response)
 
     async def rerank_batch(
@@ -226,24 +234,28 @@ class AsyncSidecarClient:
             except InvalidInput as error:
                 raise within(error, f"requests[{position}]") from None
         stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
-        response = await self._call(
-            lambda left: stub.RerankBatch(request, timeout=left, metadata=self._metadata), timeout
+        response = await self._called(
+            "Reranker/RerankBatch",
+            lambda left, metadata: stub.RerankBatch(request, timeout=left, metadata=metadata),
+            timeout,
         )
         return tuple(read_rerank_response(part) for part in response.responses)
 
     async def models(self, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
         """Return the models the sidecar serves."""
         stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._open())
-        response = await self._call(
-            lambda left: stub.List(pb.ListModelsRequest(), timeout=left, metadata=self._metadata), timeout
+        request = pb.ListModelsRequest()
+        response = await self._called(
+            "Models/List", lambda left, metadata: stub.List(request, timeout=left, metadata=metadata), timeout
         )
         return tuple(read_model(model) for model in response.models)
 
     async def model(self, name: str, *, timeout: float | None = None) -> ModelInfo:
         """Return the model of that name; raise UnknownModel."""
         stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._open())
-        response = await self._call(
-            lambda left: stub.Get(pb.GetModelRequest(name=name), timeout=left, metadata=self._metadata), timeout
+        request = pb.GetModelRequest(name=name)
+        response = await self._called(
+            "Models/Get", lambda left, metadata: stub.Get(request, timeout=left, metadata=metadata), timeout
         )
         return read_model(response)
 
@@ -263,6 +275,14 @@ class AsyncSidecarClient:
             lambda left: check(health_pb2.HealthCheckRequest(service=service), timeout=left), timeout
         )
         return response.status == health_pb2.HealthCheckResponse.SERVING
+
+    async def _called(
+        self, method: str, attempt: Callable[[float | None, Headers], Awaitable[_Response]], timeout: float | None
+    ) -> _Response:
+        """Make a call of `sidecar.v1`, with token and trace context; `attempt` gets the seconds left and both."""
+        with traced_call(f"sidecar.v1.{method}", self._target) as trace:
+            metadata = (*self._metadata, *trace)
+            return await self._call(lambda left: attempt(left, metadata), timeout)
 
     def _open(self) -> aio.Channel:
         if self._closed:

@@ -24,6 +24,7 @@ from sidecar.errors import (
     MalformedText,
     UnsupportedEngine,
 )
+from sidecar.tracing import propagated
 
 __all__ = ["Access", "Transport", "path_of", "to_json"]
 
@@ -91,7 +92,7 @@ class Transport:
     ) -> JsonObject:
         """Send once. `body` is JSON, or newline-delimited JSON already in bytes; `timeout` in seconds."""
         lines = isinstance(body, bytes)
-        headers = {"content-type": "application/x-ndjson" if lines else "application/json"}
+        headers = {"content-type": "application/x-ndjson" if lines else "application/json", **dict(propagated())}
         data = body if isinstance(body, bytes) or body is None else to_json(body)
         try:
             answer = await self._client.transport.perform_request(

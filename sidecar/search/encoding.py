@@ -12,6 +12,7 @@ from sidecar.search.collection_idf import adapted
 from sidecar.search.degradation import NO_QUERY_TERMS, Degraded, degraded_by, within
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Sparse
+from sidecar.search.tracing import traced_stage
 
 __all__ = ["IndexRecord", "PinnedRecord", "QueryEncoder", "Record"]
 
@@ -98,6 +99,7 @@ class QueryEncoder:
         self._retriever = retriever
         self._index = index
 
+    @traced_stage("encode")
     async def encode(self, text: str, record: Record, timeout: float) -> SparseVector | Degraded:
         """Return the vector with its terms, or why there is none.
 

@@ -18,6 +18,7 @@ from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Sparse
 from sidecar.search.retrieval import FirstStage
 from sidecar.search.term_weights import TermWeights
+from sidecar.search.tracing import traced_stage
 
 __all__ = ["Expansion", "QueryExpander"]
 
@@ -50,6 +51,7 @@ class QueryExpander:
         self._first_pass = FirstPass(engine, index, first)
         self._term_weights = TermWeights(sidecar, retriever)
 
+    @traced_stage("feedback")
     async def expand(
         self,
         vector: SparseVector,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sidecar.domain import JsonObject, SparseVector
-from sidecar.engine import Engine, IndexMeta
+from sidecar.engine import Engine, IndexMeta, SearchResponse
 from sidecar.search.augment import Augmented, Matching, augmented_body
 from sidecar.search.bodies import Anatomy, Unchanged, anatomy, refusal
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
@@ -22,6 +22,7 @@ from sidecar.search.result import BodyResult, StageTimings, raw_hits
 from sidecar.search.retrieval import FirstStage
 from sidecar.search.stopwatch import Stopwatch
 from sidecar.search.text import check_body, check_query
+from sidecar.search.tracing import traced_stage
 
 __all__ = ["OwnBody"]
 
@@ -134,7 +135,7 @@ class OwnBody:
         reranks = self._reranker is not None and policy is not None and wanted is not None and not lost
         against = why_not_reranked(body) if reranks else None
         if self._reranker is None or policy is None or wanted is None or lost or against is not None:
-            answer = await self._engine.search(self._index, augmented.body, timeout=deadline.left())
+            answer = await self._retrieved(augmented.body, deadline)
             result = BodyResult(
                 answer.raw,
                 augmented.unchanged,
@@ -147,9 +148,7 @@ class OwnBody:
         page = page_of(body)
         end = page.start + page.size
         window = max(policy.depth, end)
-        answer = await self._engine.search(
-            self._index, {**augmented.body, "from": 0, "size": window}, timeout=deadline.left()
-        )
+        answer = await self._retrieved({**augmented.body, "from": 0, "size": window}, deadline)
         meta = await self._record.get()
         hits = raw_hits(answer.raw)
         keys = [raw_key_of(hit) for hit in hits[: policy.depth]]
@@ -183,6 +182,10 @@ class OwnBody:
             replace(timings, retrieve_ms=retrieve_ms, rerank_ms=watch.lap(), total_ms=watch.total()),
         )
         return result, frozenset(key[1] for key in keys if key not in texts)
+
+    @traced_stage("retrieve")
+    async def _retrieved(self, body: JsonObject, deadline: Deadline) -> SearchResponse:
+        return await self._engine.search(self._index, body, timeout=deadline.left())
 
     def _augmented(
         self, body: JsonObject, parts: Anatomy, vector: SparseVector, meta: IndexMeta, matching: Matching

@@ -11,6 +11,7 @@ from sidecar.engine.passage_field import START, TEXT
 from sidecar.engine.stored import read_hits
 from sidecar.search.asking import asked
 from sidecar.search.identity import DocumentKey, only, parts_of, raw_key_of
+from sidecar.search.tracing import traced_stage
 
 __all__ = ["BestPassage", "Passages"]
 
@@ -45,6 +46,17 @@ class Passages:
         dialect = dialect_of(meta)
         if not documents or vector is None or not isinstance(dialect, PassageField):
             return {}
+        return await self._asked(dialect, documents, vector, meta, timeout)
+
+    @traced_stage("passages")
+    async def _asked(
+        self,
+        dialect: PassageField,
+        documents: Sequence[DocumentKey],
+        vector: SparseVector,
+        meta: IndexMeta,
+        timeout: float,
+    ) -> dict[DocumentKey, BestPassage]:
         path = meta.vector_field
         shown: JsonObject = {"size": 1, "_source": {"includes": [f"{path}.{TEXT}", f"{path}.{START}"]}}
         clause = dialect.scored_by(path, vector, meta.fingerprint, shown=shown)

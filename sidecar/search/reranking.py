@@ -12,6 +12,7 @@ from sidecar.search.degradation import Deadline, Degraded, degraded_by, within
 from sidecar.search.ports import Sidecar
 from sidecar.search.rerank import Rerank
 from sidecar.search.text import well_formed
+from sidecar.search.tracing import traced_stage
 
 __all__ = ["Head", "Reranked", "Reranker", "arranged", "in_order"]
 
@@ -79,6 +80,7 @@ class Reranker:
         self._sidecar = sidecar
         self._policy = policy
 
+    @traced_stage("rerank")
     async def rerank(
         self,
         query: str,

@@ -13,6 +13,7 @@ from sidecar.search.identity import DocumentKey, key_of, only, parts_of
 from sidecar.search.lexical import Lexical
 from sidecar.search.profile import Profile
 from sidecar.search.text import MAX_WORDS
+from sidecar.search.tracing import traced_stage
 from sidecar.search.two_phase import rescore_clause, split_terms
 
 __all__ = ["FirstStage", "Found", "Lists", "Question"]
@@ -103,6 +104,7 @@ class FirstStage:
         """Return how many clauses each of a question's queries has at most, filters left out."""
         return self._lexical.clauses(question.text) + (0 if question.vector is None else len(question.vector))
 
+    @traced_stage("retrieve")
     async def find(self, question: Question, *, size: int, from_: int, head: int, timeout: float) -> Found:
         """Return the ranking, at least as deep as `from_ + size` and as `head`, or just the page where that suffices.
 
@@ -223,6 +225,7 @@ class FirstStage:
             return {}
         return {"rescore": rescore_clause(light, max(sparse.two_phase.window, self._profile.candidates))}
 
+    @traced_stage("fetch")
     async def sources(
         self, documents: Iterable[DocumentKey], shown: JsonValue, *, timeout: float
     ) -> dict[DocumentKey, Mapping[str, object]]:

@@ -27,6 +27,7 @@ from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchRes
 from sidecar.search.retrieval import FirstStage, Found, Question
 from sidecar.search.stopwatch import Stopwatch
 from sidecar.search.text import check_index, check_page, check_query, checked_clauses
+from sidecar.search.tracing import traced_search, traced_stage
 
 __all__ = ["AsyncSearcher", "Filter"]
 
@@ -85,6 +86,7 @@ class AsyncSearcher:
             engine, index, self.profile, self._record, self._first, self._encoder, self._expander, self._reranker
         )
 
+    @traced_search("search")
     async def search(
         self,
         text: str,
@@ -168,6 +170,7 @@ class AsyncSearcher:
             partial=found.partial or expansion.partial,
         )
 
+    @traced_search("augment")
     async def augment(
         self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
     ) -> Augmented:
@@ -178,6 +181,7 @@ class AsyncSearcher:
         """
         return await self._own_body.augment(body, text, matching, Deadline(self.profile.timeout))
 
+    @traced_search("search_body")
     async def search_body(
         self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
     ) -> BodyResult:
@@ -252,6 +256,7 @@ class AsyncSearcher:
         ]
         return _ranked(ordered, 0), None
 
+    @traced_stage("explain")
     async def _explained(self, page: Sequence[SearchHit], question: Question, deadline: Deadline) -> list[SearchHit]:
         if not page:
             return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 import uuid
+from collections.abc import Mapping
 
 import structlog
 
@@ -25,10 +26,13 @@ def note_refusal(error: BaseException, method: str) -> None:
         log.warning("overloaded: calls are refused", method=method, left_out=left_out)
 
 
-def internal_error(error: Exception, method: str) -> tuple[SidecarError, str]:
-    """Log an unexpected error; return what the caller may know, and the request id that ties the two together."""
+def internal_error(error: Exception, method: str, trace: Mapping[str, str]) -> tuple[SidecarError, str]:
+    """Log an unexpected error; return what the caller may know, and the request id that ties the two together.
+
+    `trace`: what `log_ids` says of the call.
+    """
     request_id = uuid.uuid4().hex
-    log.error("unexpected error", method=method, request_id=request_id, **whereabouts(error))
+    log.error("unexpected error", method=method, request_id=request_id, **trace, **whereabouts(error))
     return SidecarError(f"Unexpected error; the sidecar's log has it under request id {request_id}."), request_id
 
 

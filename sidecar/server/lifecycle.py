@@ -3,7 +3,7 @@
 Up: ports, ready file, certificates and what is searched tried out - admin port (live, not ready) - bundles verified -
 models loaded - warmed up - gRPC and HTTP ports - ready. The cluster that is searched is waited for by nobody.
 Down: not ready, health NOT_SERVING - `drain_delay` of serving on - no new calls, `drain_grace` for those under way -
-connection to the cluster closed - schedulers drained, models closed.
+connection to the cluster closed - schedulers drained, models closed - spans sent off.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
@@ -30,7 +31,11 @@ from sidecar.server.ready_file import ReadyFile
 from sidecar.server.searching import InProcessSidecar, SearchPlan, SearchService
 from sidecar.server.state import ServerState
 from sidecar.server.tls import MOST_CONNECTIONS, Tls, posture
+from sidecar.server.tracing.setup import FLUSH_SECONDS, open_tracing
 from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from sidecar.server.tracing.exporting import Exporting
 
 __all__ = ["Lifecycle", "Ports"]
 
@@ -70,6 +75,7 @@ class Lifecycle:
         self._grpc: GrpcServer | None = None
         self._tls: Tls | None = None
         self._search: SearchService | None = None
+        self._tracing: Exporting | None = None
 
     async def start(self) -> Ports:
         """Come up; what was begun is undone if it fails.
@@ -98,6 +104,8 @@ class Lifecycle:
         if self._service is not None:
             self._service.close()
         self._close_tls()
+        if self._tracing is not None:
+            self._tracing.close(0.0)
         self._grpc, self._http, self._admin, self._service = None, None, None, None
 
     async def stop(self) -> None:
@@ -120,6 +128,8 @@ class Lifecycle:
         if self._service is not None:
             await in_thread(partial(self._service.close, left))
         self._close_tls()
+        if self._tracing is not None:
+            await in_thread(partial(self._tracing.close, FLUSH_SECONDS))
         if self._admin is not None:
             await self._admin.stop(ADMIN_GRACE_SECONDS)
         self._grpc, self._http, self._admin, self._service = None, None, None, None
@@ -131,6 +141,7 @@ class Lifecycle:
         check_port(settings.bind, settings.http_port, "http_port")
         self._ready_file.check()
         plan = await in_thread(lambda: SearchPlan.of(settings))
+        self._tracing = open_tracing(settings)
         await self._open_tls()
         admin_port = open_port(settings.admin_bind, settings.admin_port, "admin_port")
         self._admin = HttpServer(
@@ -143,7 +154,8 @@ class Lifecycle:
         bundles = await in_thread(lambda: open_bundles(settings))
         for bundle in bundles:
             log.info("bundle verified", bundle=bundle.manifest.name, fingerprint=bundle.fingerprint)
-        service = await in_thread(lambda: InferenceService.load(bundles, settings))
+        load = _service_class(settings).load
+        service = await in_thread(lambda: load(bundles, settings))
         begin = time.monotonic()
         await in_thread(service.warm_up)
         self._service = service
@@ -187,6 +199,14 @@ class Lifecycle:
         if self._tls is not None:
             self._tls.close()
             self._tls = None
+
+
+def _service_class(settings: Settings) -> type[InferenceService]:
+    if settings.tracing == "off":
+        return InferenceService
+    from sidecar.server.tracing.service import TracedService
+
+    return TracedService
 
 
 def open_bundles(settings: Settings) -> tuple[Bundle, ...]:

@@ -26,6 +26,9 @@ QUIET = {
 REPEAT_SECONDS = 5.0
 """How often the same trouble of the event loop or of uvicorn is written down; callers without a token can cause it."""
 
+EXPORT_REPEAT_SECONDS = 60.0
+"""How often the same trouble with spans is written down."""
+
 IN_CALLBACK = "Exception in callback"
 
 log = structlog.get_logger(__name__)
@@ -85,16 +88,25 @@ def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class _SeldomRepeated(logging.Filter):
-    """Lets each warning of uvicorn's through once in a while: any caller brings one with any request that is none."""
+    """Lets libraries' lines through once in a while that come by the thousand.
+
+    Any caller brings a warning of uvicorn's with any request that is none; a collector of spans that is away brings one
+    of opentelemetry's with every batch.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._repeats = Repeats(REPEAT_SECONDS)
+        self._uvicorn = Repeats(REPEAT_SECONDS)
+        self._opentelemetry = Repeats(EXPORT_REPEAT_SECONDS)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith("uvicorn") or record.levelno > logging.WARNING:
+        if record.name.startswith("opentelemetry"):
+            # By the place: the message may have been put together already, and never be the same twice.
+            left_out = self._opentelemetry.worth_a_line((record.name, record.lineno))
+        elif record.name.startswith("uvicorn") and record.levelno <= logging.WARNING:
+            left_out = self._uvicorn.worth_a_line(record.msg)
+        else:
             return True
-        left_out = self._repeats.worth_a_line(record.msg)
         if left_out:
             record.msg = f"{record.msg} (and {left_out} times before, left out)"
         return left_out is not None

@@ -38,6 +38,7 @@ from sidecar import __version__
 from sidecar.domain import EncodeResult, Lane, ModelInfo, ModelKind, RerankResult, Side, Timings
 from sidecar.errors import SidecarError, wire_error
 from sidecar.inference import CacheFigures, SchedulerFigures
+from sidecar.server.tracing.calls import note_failure
 
 __all__ = [
     "CONTENT_TYPE",
@@ -185,12 +186,16 @@ class Call:
     def failed(self, error: BaseException) -> None:
         """Set the code the call is counted under; `observe` does it for errors that pass through it."""
         if isinstance(error, SidecarError):
-            self.code = wire_error(error).code.name
-        elif isinstance(error, asyncio.CancelledError):
+            wire = wire_error(error)
+            self.code = wire.code.name
+            note_failure(wire.reason)
+            return
+        if isinstance(error, asyncio.CancelledError):
             # gRPC cancels a call in the same way whether its caller hung up or ran out of time.
             self.code = "DEADLINE_EXCEEDED" if self._is_late() else "CANCELLED"
         else:
             self.code = "INTERNAL"
+        note_failure(self.code)
 
     def _is_late(self) -> bool:
         if self.deadline is None:

@@ -32,6 +32,8 @@ PREFIX = "SIDECAR_"
 
 TLS_VERSIONS = ("1.2", "1.3")
 
+TRACING = ("off", "otlp")
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 LISTS = ("models", "providers", "search_indices")
@@ -131,6 +133,9 @@ class Settings(BaseSettings):
         default=False, description="/v1/search/body too: callers' own bodies, run with that user's rights."
     )
     max_searches: int = Field(default=32, ge=1, description="Searches under way at once; above: 429.")
+    tracing: str = Field(
+        default="off", description="Spans of calls: off, or otlp, to where OTEL_EXPORTER_OTLP_ENDPOINT says."
+    )
     log_level: str = Field(default="info", description="Log level: debug, info, warning or error.")
     log_json: bool = Field(default=True, description="JSON log lines; off: for people.")
 
@@ -243,6 +248,15 @@ class Settings(BaseSettings):
             if port and before.get(name) == port and _overlap(own, address):
                 raise ValueError(f"{port} is the {name} already; choose another, or 0")
         return port
+
+    @field_validator("tracing", mode="before")
+    @classmethod
+    def _tracing_is_known(cls, tracing: object) -> str:
+        # `off` is false in YAML.
+        chosen = "off" if tracing is False else str(tracing).lower()
+        if chosen not in TRACING:
+            raise ValueError(f"must be one of {', '.join(TRACING)}")
+        return chosen
 
     @field_validator("log_level")
     @classmethod

@@ -19,6 +19,7 @@ from sidecar.errors import MalformedText, SidecarError, TextTooLarge, Unauthenti
 from sidecar.server.grpc.work import Context
 from sidecar.server.incidents import internal_error, note_refusal
 from sidecar.server.metrics import observe
+from sidecar.server.tracing.calls import log_ids, traceparent_of
 
 __all__ = ["Authentication", "Guard", "InFlight"]
 
@@ -149,7 +150,8 @@ class Guard(aio.ServerInterceptor):
                     note_refusal(error, method)
                     await _refuse(context, error, model=_model_named_in(request))
                 except Exception as error:
-                    failed, request_id = internal_error(error, method)
+                    ids = log_ids(traceparent_of(context.invocation_metadata()))
+                    failed, request_id = internal_error(error, method, ids)
                     await _refuse(context, failed, request_id=request_id)
 
         return guarded
@@ -165,7 +167,8 @@ class Guard(aio.ServerInterceptor):
                     if context.cancelled():
                         # The caller left while an answer was being written; there is nobody to tell.
                         return
-                    failed, request_id = internal_error(error, method)
+                    ids = log_ids(traceparent_of(context.invocation_metadata()))
+                    failed, request_id = internal_error(error, method, ids)
                     await _refuse(context, failed, request_id=request_id)
 
         return guarded

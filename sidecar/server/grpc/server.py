@@ -110,6 +110,10 @@ class GrpcServer:
         interceptors: list[aio.ServerInterceptor] = [Guard(self._in_flight, settings.max_request_bytes)]
         if settings.auth_token is not None:
             interceptors.insert(0, Authentication(settings.auth_token.get_secret_value()))
+        if settings.tracing != "off":
+            from sidecar.server.tracing.grpc import TracingInterceptor
+
+            interceptors.insert(0, TracingInterceptor())
         server = aio.server(
             interceptors=interceptors,
             options=(

@@ -12,6 +12,7 @@ from sidecar.errors import SidecarError, UnknownModel
 from sidecar.server.grpc.stream import EncodeStream
 from sidecar.server.grpc.work import Context, Work
 from sidecar.server.metrics import observe
+from sidecar.server.tracing.calls import log_ids, traceparent_of
 from sidecar.v1 import sidecar_pb2 as pb
 from sidecar.v1 import sidecar_pb2_grpc as rpc
 
@@ -32,7 +33,8 @@ class SparseEncoderService(rpc.SparseEncoderServicer):
     async def EncodeStream(  # type: ignore[override]  # noqa: N802 - answers are written, not yielded
         self, request_iterator: AsyncIterator[pb.EncodeStreamRequest], context: Context
     ) -> None:
-        stream = EncodeStream(self._work, self._draining, self._work.stream_deadline(context))
+        trace = log_ids(traceparent_of(context.invocation_metadata()))
+        stream = EncodeStream(self._work, self._draining, self._work.stream_deadline(context), trace)
         await stream.run(request_iterator, context.write)
 
 

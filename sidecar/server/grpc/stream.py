@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from sidecar.contract.calls import EncodeCall, read_encode_request
 from sidecar.contract.failures import write_error
@@ -29,10 +29,14 @@ Write = Callable[[pb.EncodeStreamResponse], Awaitable[None]]
 class EncodeStream:
     """One stream. A full queue is not an error here: the request waits, keeps its place, and the caller is held up."""
 
-    def __init__(self, work: Work, draining: asyncio.Event, deadline: float | None) -> None:
+    def __init__(
+        self, work: Work, draining: asyncio.Event, deadline: float | None, trace: Mapping[str, str] | None = None
+    ) -> None:
+        """`trace`: what log lines say of the call, as by `log_ids`."""
         self._work = work
         self._draining = draining
         self._deadline = deadline
+        self._trace = trace or {}
 
     async def run(self, requests: AsyncIterator[pb.EncodeStreamRequest], write: Write) -> None:
         """Answer every request, until the caller sends no more.
@@ -80,7 +84,7 @@ class EncodeStream:
         except SidecarError as error:
             return pb.EncodeStreamResponse(id=request.id, error=write_error(error))
         except Exception as error:
-            failed, _ = internal_error(error, METHOD)
+            failed, _ = internal_error(error, METHOD, self._trace)
             return pb.EncodeStreamResponse(id=request.id, error=write_error(failed))
 
     async def _encode(self, asked: EncodeCall, call: Call) -> pb.EncodeResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -22,6 +22,9 @@ from sidecar.server.searching import SearchService
 from sidecar.server.state import ServerState
 from sidecar.settings import Settings
 
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
 __all__ = ["create_http_app"]
 
 ROUTERS = (native.router, rerank.router, tei.router, ml_commons.router, elasticsearch.router, weaviate.router)
@@ -30,6 +33,11 @@ DESCRIPTION = """Learned-sparse encoding and reranking beside a search cluster.
 
 Every answer carries `x-request-id`. `x-request-timeout` (seconds) bounds a call; work whose caller hung up is dropped.
 """
+
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Of FastAPI's own making: it would send off query strings and the messages of errors, which are callers' words, in any
+process that has set up opentelemetry. The sidecar's spans are its own."""
 
 
 def create_http_app(
@@ -48,6 +56,7 @@ def create_http_app(
         redoc_url=None,
         openapi_url="/openapi.json",
         generate_unique_id_function=_operation_id,
+        telemetry=NO_TELEMETRY,
     )
     app.state.edge = Edge(service, settings, state, search)
     for router in ROUTERS:
@@ -57,6 +66,10 @@ def create_http_app(
         if search.plan.bodies:
             app.include_router(searching.body_router)
     app.add_middleware(RequestIdMiddleware)
+    if settings.tracing != "off":
+        from sidecar.server.tracing.http import TracingMiddleware
+
+        app.add_middleware(TracingMiddleware)
     app.add_exception_handler(HTTPException, _no_such_route)
     if settings.auth_token is not None:
         _declare_token(app)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 
 import structlog
@@ -22,6 +23,7 @@ from sidecar.server.http.work import Edge, Work, deadline_of, until_disconnect
 from sidecar.server.incidents import note_refusal, whereabouts
 from sidecar.server.metrics import Call, observe
 from sidecar.server.state import Phase
+from sidecar.server.tracing.calls import TRACEPARENT, log_ids
 
 __all__ = ["OPEN_TO_ALL", "EdgeRoute", "authenticate"]
 
@@ -71,7 +73,9 @@ class EdgeRoute(APIRoute):
                     response = render(_describe(invalid_request(invalid.errors()), call, request))
                 except Exception as error:
                     response = render(_describe(error, call, request))
-            _log.debug("answered", route=template, status=response.status_code, request_id=_request_id(request))
+            if _log.is_enabled_for(logging.DEBUG):
+                facts = {"route": template, "status": response.status_code, "request_id": _request_id(request)}
+                _log.debug("answered", **facts, **_log_ids(request))
             return response
 
         return handle
@@ -83,7 +87,8 @@ def _describe(error: Exception, call: Call, request: Request) -> Problem:
     note_refusal(error, call.method)
     problem = problem_of(error)
     if problem.status == 500:
-        _log.error("failed", route=call.method, request_id=_request_id(request), **whereabouts(error))
+        facts = {"route": call.method, "request_id": _request_id(request), **_log_ids(request)}
+        _log.error("failed", **facts, **whereabouts(error))
     return problem
 
 
@@ -126,3 +131,7 @@ async def _answer(
 
 def _request_id(request: Request) -> str:
     return str(request.state.request_id)
+
+
+def _log_ids(request: Request) -> Mapping[str, str]:
+    return log_ids(request.headers.get(TRACEPARENT))

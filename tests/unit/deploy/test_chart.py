@@ -291,6 +291,29 @@ def test_replicas_are_left_to_the_autoscaler(helm: Helm) -> None:
     assert alone.of("PodDisruptionBudget") == []
 
 
+def test_spans_go_to_the_collector_that_is_named(helm: Helm) -> None:
+    found = helm.render(
+        {
+            "tracing": {"enabled": True, "endpoint": "https://otel-collector.observability:4317"},
+            "networkPolicy": {"enabled": True, "extraEgress": [{"ports": [{"port": 443}]}]},
+        }
+    )
+    (container,) = found.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+    assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "https://otel-collector.observability:4317"
+    assert yaml.safe_load(found.one("ConfigMap")["data"]["settings.yaml"])["tracing"] == "otlp"
+    policy = found.one("NetworkPolicy")
+    assert [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["egress"]] == [[53, 53, 4317], [443]]
+    kubernetes_validate.validate(policy, VERSIONS[-1], strict=True)
+
+
+def test_no_span_without_being_asked(helm: Helm) -> None:
+    found = helm.render({})
+    (container,) = found.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert not [one for one in container["env"] if one["name"].startswith("OTEL_")]
+    assert "tracing" not in yaml.safe_load(found.one("ConfigMap")["data"]["settings.yaml"])
+
+
 def test_names_stay_within_what_kubernetes_takes(helm: Helm) -> None:
     found = helm.render({"metrics": {"service": {"enabled": True}}}, release="r" * 53)
     for each in found.of("Service"):

@@ -13,7 +13,7 @@ from tests.support.helm import CHART, Helm, HelmRefused
 
 OF_THE_CHART = {
     *("bind", "admin_bind", "grpc_port", "http_port", "admin_port", "ready_file"),
-    *("models", "auth_token", "drain_delay", "drain_grace"),
+    *("models", "auth_token", "drain_delay", "drain_grace", "tracing"),
     *(name for name in Settings.model_fields if name.startswith(("tls_", "search_"))),
 }
 """Settings that have a value of their own in the chart, or no use in a pod."""
@@ -99,6 +99,10 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         {"search": {"profiles": {"products": "name: products"}}},
         {"search": {"password": "secret"}},
         {"settings": {"search_engine": "https://one:9200"}},
+        {"settings": {"tracing": "otlp"}},
+        {"tracing": {"enabled": True}},
+        {"tracing": {"enabled": True, "endpoint": "collector:4317"}},
+        {"tracing": {"enabled": True, "endpoint": "http://collector"}},
         {"drain": {"delaySeconds": -1}},
         {"readinessProbe": {"httpGet": {"path": "/"}}},
         {"livenessProbe": {"successThreshold": 2}},

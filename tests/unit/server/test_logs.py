@@ -164,7 +164,7 @@ def test_for_people_there_is_no_json(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_an_unexpected_error_has_an_id_for_the_caller_and_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", json=True)
-    error, request_id = internal_error(fail(), "/sidecar.v1.SparseEncoder/Encode")
+    error, request_id = internal_error(fail(), "/sidecar.v1.SparseEncoder/Encode", {"trace_id": "a1"})
     assert type(error) is SidecarError
     assert request_id in error.message
     assert SECRET not in error.message

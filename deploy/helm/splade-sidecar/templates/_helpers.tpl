@@ -78,6 +78,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $_ := set $settings "search_ca" (printf "/etc/splade-sidecar-cluster/%s" .Values.search.caKey) -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.tracing.enabled -}}
+{{- $_ := set $settings "tracing" "otlp" -}}
+{{- end -}}
 {{- $settings = merge $settings (deepCopy .Values.settings) -}}
 {{- range $name, $value := $settings -}}
 {{- if and (kindIs "float64" $value) (eq (floor $value) $value) -}}
