@@ -29,6 +29,7 @@ WHAT = {
     "domain": "value objects",
     "errors": "one tree, one table",
     "validation": "texts and ids",
+    "tracing": "spans, if anybody traces",
 }
 """What is in a room, in a few words. A room without an entry can't be drawn, and a test says so."""
 
