@@ -14,7 +14,7 @@ import numpy as np
 
 from sidecar.bundle import Bundle
 from sidecar.domain import ModelInfo, ModelKind, Timings
-from sidecar.errors import BundleCorrupt, Cancelled, InferenceFailed, SidecarError
+from sidecar.errors import BundleCorrupt, Cancelled, InferenceFailed, NotReady, SidecarError
 from sidecar.inference.buckets import Buckets
 from sidecar.inference.calls import Ids, Item, Row, Waits
 from sidecar.inference.deadlines import until
@@ -145,14 +145,25 @@ async def prepare(
 ) -> Result:
     """Do work on texts of `size` bytes in all: at once where it is little, else in the pool.
 
-    `work` gets an event that is set when the caller leaves or the deadline passes. Raises DeadlineExceeded.
+    `work` gets an event that is set when the caller leaves or the deadline passes. Raises DeadlineExceeded, and
+    NotReady where the pool is shut down before the work was begun.
     """
     left = threading.Event()
     if size <= INLINE_BYTES:
         return work(left)
     try:
+        begun = host.pool.submit(work, left)
+    except RuntimeError:
+        raise NotReady("The sidecar is shutting down.", retry_after=1.0) from None
+    try:
         async with until(deadline):
-            return await asyncio.get_running_loop().run_in_executor(host.pool, work, left)
+            return await asyncio.wrap_future(begun)
+    except asyncio.CancelledError:
+        caller = asyncio.current_task()
+        if caller is not None and caller.cancelling():
+            raise
+        # Nobody left: the pool was shut down, and took what waited in it along.
+        raise NotReady("The sidecar is shutting down.", retry_after=1.0) from None
     finally:
         left.set()
 
