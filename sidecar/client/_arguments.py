@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sidecar.errors import InvalidInput
 
-__all__ = ["check_certificates", "check_identity", "check_target", "check_token", "one_text", "several_texts"]
+__all__ = ["check_connection", "one_text", "several_texts"]
 
 LARGEST_PORT = 65_535
 
@@ -18,7 +18,21 @@ _TOKEN = re.compile(r"[\x20-\x7e]*")
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-def check_target(target: object) -> None:
+def check_connection(
+    target: str,
+    token: str | None,
+    root_certificates: bytes | None,
+    certificate_chain: bytes | None,
+    private_key: bytes | None,
+) -> None:
+    """Raise InvalidInput for an address, token or certificate that can't be meant."""
+    _check_target(target)
+    _check_token(token)
+    _check_certificates(root_certificates)
+    _check_identity(certificate_chain, private_key)
+
+
+def _check_target(target: object) -> None:
     """Raise InvalidInput for an address that is empty, a URL, or has a port that does not exist."""
     if not isinstance(target, str) or not target.strip():
         raise InvalidInput("The sidecar's address is empty: give host:port.", field="target")
@@ -33,7 +47,7 @@ def check_target(target: object) -> None:
         raise InvalidInput(f"The sidecar's address has a port beyond {LARGEST_PORT:,}.", field="target")
 
 
-def check_token(token: str | None) -> None:
+def _check_token(token: str | None) -> None:
     """Raise InvalidInput for a token that can't travel in a header."""
     if token is not None and _TOKEN.fullmatch(token) is None:
         raise InvalidInput(
@@ -43,7 +57,7 @@ def check_token(token: str | None) -> None:
         )
 
 
-def check_certificates(root_certificates: bytes | None) -> None:
+def _check_certificates(root_certificates: bytes | None) -> None:
     """Raise InvalidInput for what is no PEM."""
     if root_certificates is not None and (not isinstance(root_certificates, bytes) or BEGIN not in root_certificates):
         raise InvalidInput(
@@ -52,7 +66,7 @@ def check_certificates(root_certificates: bytes | None) -> None:
         )
 
 
-def check_identity(certificate_chain: bytes | None, private_key: bytes | None) -> None:
+def _check_identity(certificate_chain: bytes | None, private_key: bytes | None) -> None:
     """Raise InvalidInput unless both are there, as PEM, or none: gRPC would only say that nobody answers."""
     if certificate_chain is None and private_key is None:
         return

@@ -12,14 +12,7 @@ from typing import Self, TypeVar
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
-from sidecar.client._arguments import (
-    check_certificates,
-    check_identity,
-    check_target,
-    check_token,
-    one_text,
-    several_texts,
-)
+from sidecar.client._arguments import check_connection, one_text, several_texts
 from sidecar.client._channel import open_channel
 from sidecar.client._forks import ADVICE, CHANNELS, check_not_cut_off
 from sidecar.client._retry import call_with_retry
@@ -74,10 +67,7 @@ class AsyncSidecarClient:
         private_key: bytes | None = None,
         overload_retries: int = 4,
     ) -> None:
-        check_target(target)
-        check_token(token)
-        check_certificates(root_certificates)
-        check_identity(certificate_chain, private_key)
+        check_connection(target, token, root_certificates, certificate_chain, private_key)
         self._target = target
         self._metadata = ((AUTHORIZATION, bearer(token)),) if token is not None else ()
         self._timeout = timeout
