@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -15,6 +17,8 @@ from sidecar.errors import UnknownModel
 from sidecar.search import BUILT_IN, AsyncSearcher, Searcher
 from sidecar.search.feedback import Rocchio
 from sidecar.search.rerank import Rerank
+from sidecar.server.process import SidecarProcess
+from tests.support.collector import SAMPLED, Collector
 
 pytestmark = pytest.mark.integration
 
@@ -122,3 +126,26 @@ async def test_the_cluster_is_told_the_trace(spans_here, world, monkeypatch: pyt
     _, stages = found(spans_here)
     ids = stages["sidecar.retrieve"].context
     assert sent[-1]["traceparent"] == f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{ids.trace_flags:02x}"
+
+
+def test_a_search_over_http_is_one_trace(world, models: list[Path], collector: Collector) -> None:
+    """The request, the search that it asks for, its stages; and below these, what the model's stages took."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        settings = {"tracing": "otlp", "threads": 1, "search_engine": world.url, "search_indices": world.index}
+        with SidecarProcess(models, settings=settings) as process:
+            body = {"index": world.index, "text": QUERY, "profile": "hybrid+rerank", "size": 3}
+            answer = httpx.post(
+                f"{process.http_url}/v1/search", json=body, headers={"traceparent": SAMPLED}, timeout=60.0
+            )
+            assert answer.status_code == 200, answer.text
+    request = collector.call()
+    assert request.name == "POST /v1/search"
+    assert "sidecar.model" not in request.attributes, "two models had a part in it"
+    (search,) = collector.children(request)
+    assert search.name == "sidecar.search"
+    stages = {span.name: span for span in collector.children(search)}
+    assert {"sidecar.encode", "sidecar.retrieve", "sidecar.rerank"} <= set(stages)
+    assert stages["sidecar.encode"].attributes["sidecar.model"] == "tiny-idf"
+    assert stages["sidecar.rerank"].attributes["sidecar.documents"] > 0
+    assert [span.name for span in collector.children(stages["sidecar.rerank"])][-1] == "sidecar.inference"
