@@ -89,19 +89,35 @@ class Searcher:
         filter: Filter | None = None,
         explain: bool = False,
         passages: bool = False,
+        *,
+        timeout: float | None = None,
     ) -> SearchResult:
         """See `AsyncSearcher.search`."""
-        return self._portal.call(partial(self._searcher.search, text, size, from_, filter, explain, passages))
+        return self._portal.call(
+            partial(self._searcher.search, text, size, from_, filter, explain, passages, timeout=timeout)
+        )
 
-    def augment(self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND) -> Augmented:
+    def augment(
+        self,
+        body: JsonObject,
+        text: str | None = None,
+        *,
+        matching: Matching = Matching.EXTEND,
+        timeout: float | None = None,
+    ) -> Augmented:
         """See `AsyncSearcher.augment`."""
-        return self._portal.call(partial(self._searcher.augment, body, text, matching=matching))
+        return self._portal.call(partial(self._searcher.augment, body, text, matching=matching, timeout=timeout))
 
     def search_body(
-        self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
+        self,
+        body: JsonObject,
+        text: str | None = None,
+        *,
+        matching: Matching = Matching.EXTEND,
+        timeout: float | None = None,
     ) -> BodyResult:
         """See `AsyncSearcher.search_body`."""
-        return self._portal.call(partial(self._searcher.search_body, body, text, matching=matching))
+        return self._portal.call(partial(self._searcher.search_body, body, text, matching=matching, timeout=timeout))
 
 
 async def _connected(engine: str | Awaitable[Engine]) -> Engine:

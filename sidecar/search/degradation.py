@@ -48,6 +48,13 @@ class Deadline:
         left = max(0.001, self._moment - time.monotonic())
         return left if limit is None else min(left, limit)
 
+    def half(self, limit: float) -> float:
+        """Return the seconds for a stage that can be done without: at most `limit`, and half of what is left.
+
+        What comes after it is the answer, and keeps the other half.
+        """
+        return min(self.left() / 2, limit)
+
 
 async def within(seconds: float, call: Awaitable[Answer]) -> Answer:
     """Await `call`, and abandon it if it ignores its own timeout of `seconds`; raise DeadlineExceeded then."""

@@ -87,7 +87,7 @@ class OwnBody:
         check_query(parts.text)
         if self._encoder is None or self._profile.sparse is None:
             return Augmented(body, Unchanged.LEXICAL_PROFILE), StageTimings(watch.lap())
-        encoded = await self._encoder.encode(parts.text, record, deadline.left(self._profile.encode_timeout))
+        encoded = await self._encoder.encode(parts.text, record, deadline.half(self._profile.encode_timeout))
         timings = StageTimings(watch.lap())
         if isinstance(encoded, Degraded):
             return Augmented(body, Unchanged.DEGRADED, encoded.reason, encoded.stage), timings

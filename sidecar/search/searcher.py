@@ -95,8 +95,10 @@ class AsyncSearcher:
         filter: Filter | None = None,
         explain: bool = False,
         passages: bool = False,
+        *,
+        timeout: float | None = None,
     ) -> SearchResult:
-        """Return the hits ranked `from_ + 1` to `from_ + size`.
+        """Return the hits ranked `from_ + 1` to `from_ + size`, in `timeout` seconds or in the profile's, if fewer.
 
         A sidecar that is gone, late or overloaded never makes it fail: the answer is lexical (or in first-stage
         order, or without feedback) then, and `degraded` says why. Pages of one query never overlap. `explain` fills
@@ -109,7 +111,7 @@ class AsyncSearcher:
         check_query(text)
         check_page(size, from_)
         filters = checked_clauses(filter)
-        watch, deadline = Stopwatch(), Deadline(self.profile.timeout)
+        watch, deadline = Stopwatch(), self._deadline(timeout)
         record = self._record.pinned()
         encode_ms = feedback_ms = retrieve_ms = 0.0
         for _ in range(ATTEMPTS):
@@ -172,28 +174,41 @@ class AsyncSearcher:
 
     @traced_search("augment")
     async def augment(
-        self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
+        self,
+        body: JsonObject,
+        text: str | None = None,
+        *,
+        matching: Matching = Matching.EXTEND,
+        timeout: float | None = None,
     ) -> Augmented:
         """Return an application's own `_search` body with this profile's first stage in it; `body` stays as it is.
 
         See `sidecar.search.augment.augmented_body` for what is kept, `Unchanged` for what can't be augmented. The text
         is the one its clauses search for; `text` says which where that is not clear.
         """
-        return await self._own_body.augment(body, text, matching, Deadline(self.profile.timeout))
+        return await self._own_body.augment(body, text, matching, self._deadline(timeout))
 
     @traced_search("search_body")
     async def search_body(
-        self, body: JsonObject, text: str | None = None, *, matching: Matching = Matching.EXTEND
+        self,
+        body: JsonObject,
+        text: str | None = None,
+        *,
+        matching: Matching = Matching.EXTEND,
+        timeout: float | None = None,
     ) -> BodyResult:
         """Augment, execute and rerank an application's own body; return the cluster's answer in its own shape."""
-        return await self._own_body.search(body, text, matching, Deadline(self.profile.timeout))
+        return await self._own_body.search(body, text, matching, self._deadline(timeout))
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return Deadline(self.profile.timeout if timeout is None else min(timeout, self.profile.timeout))
 
     async def _vector(
         self, text: str, record: PinnedRecord, deadline: Deadline
     ) -> tuple[SparseVector | None, Degraded | None]:
         if self._encoder is None:
             return None, None
-        encoded = await self._encoder.encode(text, record, deadline.left(self.profile.encode_timeout))
+        encoded = await self._encoder.encode(text, record, deadline.half(self.profile.encode_timeout))
         return (None, encoded) if isinstance(encoded, Degraded) else (encoded, None)
 
     def _head(self, from_: int, degraded: Degraded | None) -> int:

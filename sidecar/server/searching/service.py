@@ -13,7 +13,7 @@ from typing import TypeVar
 import structlog
 
 from sidecar.domain import JsonObject
-from sidecar.errors import DeadlineExceeded, EngineError, NotAllowed, Overloaded
+from sidecar.errors import DeadlineExceeded, EngineError, EngineUnavailable, NotAllowed, Overloaded
 from sidecar.search import AsyncSearcher, Augmented, BodyResult, Filter, Matching, Profile, SearchResult
 from sidecar.search.ports import Sidecar
 from sidecar.search.text import check_query
@@ -30,6 +30,11 @@ MAX_SEARCHERS = 256
 """Pairs of index and profile that are remembered; a pattern may stand for any number of indices."""
 
 RETRY_SECONDS = 1.0
+
+WORKING_SHARE = 0.9
+"""Of a caller's time, for the search itself."""
+
+LATE = "The deadline passed before the answer was there."
 
 log = structlog.get_logger(__name__)
 
@@ -99,8 +104,14 @@ class SearchService:
             result = await self._run(
                 asked,
                 deadline,
-                lambda searcher: searcher.search(
-                    asked.text, asked.size, asked.from_, asked.filter, asked.explain, asked.passages
+                lambda searcher, seconds: searcher.search(
+                    asked.text,
+                    asked.size,
+                    asked.from_,
+                    asked.filter,
+                    asked.explain,
+                    asked.passages,
+                    timeout=seconds,
                 ),
                 seen,
                 clauses=None if asked.filter is None else "filter",
@@ -124,7 +135,9 @@ class SearchService:
             result = await self._run(
                 asked,
                 deadline,
-                lambda searcher: searcher.augment(asked.body, asked.text, matching=asked.matching),
+                lambda searcher, seconds: searcher.augment(
+                    asked.body, asked.text, matching=asked.matching, timeout=seconds
+                ),
                 seen,
                 clauses="body",
             )
@@ -139,7 +152,9 @@ class SearchService:
             result = await self._run(
                 asked,
                 deadline,
-                lambda searcher: searcher.search_body(asked.body, asked.text, matching=asked.matching),
+                lambda searcher, seconds: searcher.search_body(
+                    asked.body, asked.text, matching=asked.matching, timeout=seconds
+                ),
                 seen,
                 clauses="body",
             )
@@ -150,7 +165,7 @@ class SearchService:
         self,
         asked: SearchCall | BodyCall,
         deadline: float,
-        work: Callable[[AsyncSearcher], Awaitable[Answer]],
+        work: Callable[[AsyncSearcher, float], Awaitable[Answer]],
         seen: Seen,
         *,
         clauses: str | None,
@@ -158,13 +173,18 @@ class SearchService:
         profile = profile_named(asked.profile, self.plan.profiles)
         seen.profile = profile.name
         self.plan.allowed.check(asked.index)
+        begin = time.monotonic()
+        # Stages that are late are left out in time for the answer to arrive.
+        seconds = WORKING_SHARE * (deadline - begin)
         with self._admitted():
             try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    return await work(await self._searcher(asked.index, profile))
+                async with asyncio.timeout(deadline - begin):
+                    return await work(await self._searcher(asked.index, profile), seconds)
             except TimeoutError:
-                raise DeadlineExceeded("The deadline passed before the answer was there.") from None
+                raise DeadlineExceeded(LATE) from None
             except EngineError as error:
+                if isinstance(error, EngineUnavailable) and time.monotonic() - begin >= seconds:
+                    raise DeadlineExceeded(LATE) from error
                 raise for_caller(error, clauses=clauses) from error
 
     @contextmanager

@@ -93,6 +93,26 @@ async def test_a_sleeping_sidecar_is_not_waited_for(world, engine, sleeper, name
                 await asyncio.sleep(0.1)
 
 
+async def test_a_hurried_caller_gets_less_and_not_nothing(world, engine, sleeper) -> None:
+    """The caller's seconds are fewer than the profile's: what is late is left out in time, and lexical hits come."""
+    async with AsyncSidecarClient(sleeper.target) as client:
+        searcher = AsyncSearcher(engine, client, _hurried("hybrid+rerank", 5.0), index=world.index)
+        assert (await searcher.search(QUERY)).degraded is None
+        sleeper.signal(signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            result = await searcher.search(QUERY, timeout=2.0)
+            body = await searcher.search_body({"query": {"match": {"text": QUERY}}}, timeout=2.0)
+            augmented = await searcher.augment({"query": {"match": {"text": QUERY}}}, timeout=2.0)
+            took = time.monotonic() - started
+        finally:
+            sleeper.signal(signal.SIGCONT)
+    assert (result.degraded, result.degraded_stage) == ("DEADLINE_EXCEEDED", "encode")
+    assert len(result.hits) == len(body.response["hits"]["hits"]) == 10
+    assert (body.degraded, augmented.degraded) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+    assert took < 5.0
+
+
 async def test_a_late_reranker_leaves_the_first_stages_order(world, engine, sleeper) -> None:
     """`lexical+rerank` needs no encoding: only the second stage is lost."""
     async with AsyncSidecarClient(sleeper.target) as client:

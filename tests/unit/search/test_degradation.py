@@ -6,6 +6,8 @@ import asyncio
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.errors import DeadlineExceeded, NotReady, Overloaded, SidecarUnavailable
 from sidecar.search.degradation import Deadline, Degraded, degraded_by, within
@@ -68,3 +70,10 @@ def test_a_query_has_few_words() -> None:
     assert few_words("a b A c d", 4) == "a b c d"
     assert few_words("one two three four", 3) == "one two three"
     assert few_words("\u6c34\u706b\u6c34\u571f", 3) == "\u6c34 \u706b \u571f"
+
+
+@given(st.floats(0.0, 100.0), st.floats(0.001, 100.0))
+def test_a_stage_that_can_be_done_without_leaves_half_of_the_time(seconds: float, limit: float) -> None:
+    deadline = Deadline(seconds)
+    assert 0.0 < deadline.half(limit) <= limit
+    assert deadline.half(limit) <= max(seconds, 0.001) / 2
