@@ -59,13 +59,20 @@ class Cause:
         """Read the `error` of an answer: an object with root causes, or only a string."""
         if isinstance(error, Mapping):
             root = error.get("root_cause")
-            inner = error.get("caused_by")
+            inner = _innermost(error)
             deepest = root[0] if isinstance(root, list) and root and isinstance(root[0], Mapping) else error
             reasons = [str(deepest.get("reason") or "")]
-            if isinstance(inner, Mapping) and inner.get("reason") and str(inner["reason"]) not in reasons[0]:
+            if inner is not error and inner.get("reason") and str(inner["reason"]) not in reasons[0]:
                 reasons.append(str(inner["reason"]))
             return cls(status, str(error.get("type", "")), ": ".join(part for part in reasons if part))
         return cls(status, "", str(error or ""))
+
+
+def _innermost(error: Mapping[object, object]) -> Mapping[object, object]:
+    """Return what all others were caused by; the error itself where it names no cause."""
+    while isinstance(inner := error.get("caused_by"), Mapping):
+        error = inner
+    return error
 
 
 def from_cause(cause: Cause, *, sent: JsonValue = None) -> EngineError:

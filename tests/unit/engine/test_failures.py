@@ -148,5 +148,13 @@ def test_a_cause_is_read_from_anything(error: object) -> None:
     assert Cause.parse(400, error).status == 400
 
 
+def test_the_cause_of_a_cause_is_told() -> None:
+    outer = {"type": "parsing_exception", "reason": "Failed to parse: [1:9] [bool] failed to parse field [filter]"}
+    unknown = {"type": "named_object_not_found_exception", "reason": "[1:8] unknown field [foo]"}
+    middle = {"type": "x_content_parse_exception", "reason": "[1:9] in between", "caused_by": unknown}
+    found = Cause.parse(400, {**outer, "root_cause": [outer], "caused_by": middle})
+    assert found.reason == f"{outer['reason']}: {unknown['reason']}"
+
+
 def test_overload_says_when_to_come_again() -> None:
     assert from_cause(Cause(429)).retry_after == 1.0
