@@ -43,7 +43,7 @@ BLOCK = "cluster_block_exception"
 _STRUCTURAL = frozenset({"field", "fields", "type", "path", "analyzer", "index", "format", "_source", "name"})
 """Keys whose values are names of the mapping, not a user's text."""
 
-_QUOTED = re.compile(r"\[[^\[\]]*\]|\"[^\"]*\"|'[^']*'")
+_QUOTED = re.compile(r"\[[^\[\]]*\]|\"(?:\\.|[^\"\\])*\"|'[^']*'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ class Cause:
             deepest = root[0] if isinstance(root, list) and root and isinstance(root[0], Mapping) else error
             reasons = [str(deepest.get("reason") or "")]
             if inner is not error and inner.get("reason") and str(inner["reason"]) not in reasons[0]:
-                reasons.append(str(inner["reason"]))
+                # A parser's goes on, line by line, with all that it would have taken.
+                reasons.append(str(inner["reason"]).partition("\n")[0])
             return cls(status, str(error.get("type", "")), ": ".join(part for part in reasons if part))
         return cls(status, "", str(error or ""))
 
@@ -161,11 +162,11 @@ def _without_values(reason: str, sent: JsonValue) -> str:
         inside = match[0][1:-1].lower()
         return "[…]" if any(word in words for word in inside.split()) or inside in words else match[0]
 
-    hidden = _QUOTED.sub(shown, reason)
-    for text in _texts(sent):
+    # Whole texts first: they may hold brackets and quotation marks of their own.
+    for text in sorted(_texts(sent), key=len, reverse=True):
         if len(text) > 3:
-            hidden = hidden.replace(text, "…")
-    return hidden
+            reason = reason.replace(text, "…")
+    return _QUOTED.sub(shown, reason)
 
 
 def _texts(value: JsonValue) -> Iterator[str]:

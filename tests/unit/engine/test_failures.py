@@ -156,5 +156,26 @@ def test_the_cause_of_a_cause_is_told() -> None:
     assert found.reason == f"{outer['reason']}: {unknown['reason']}"
 
 
+@pytest.mark.parametrize("text", ['plutonium "/where [a TO', "plutonium [x] 'y", "a [plutonium"])
+def test_a_text_with_brackets_and_quotation_marks_is_not_repeated(text: str) -> None:
+    cause = Cause(400, "query_shard_exception", f"Failed to parse query [{text}]: Cannot parse '{text}'")
+    found = from_cause(cause, sent={"query": {"query_string": {"query": text}}})
+    assert "plutonium" not in found.message
+    assert "Failed to parse query" in found.message
+
+
+def test_an_escaped_piece_of_a_text_is_not_repeated() -> None:
+    cause = Cause(
+        400, "token_mgr_error", 'Lexical error. Encountered: <EOF> after prefix "\\"/plutonium [a TO" (in state 2)'
+    )
+    found = from_cause(cause, sent={"query": 'buy "/plutonium [a TO'})
+    assert found.message.endswith("after prefix […] (in state 2).")
+
+
+def test_of_a_parsers_reason_the_first_line_is_told() -> None:
+    inner = {"type": "parse_exception", "reason": "Encountered <EOF>.\nWas expecting one of:\n  <AND>"}
+    assert Cause.parse(400, {"reason": "Failed", "caused_by": inner}).reason == "Failed: Encountered <EOF>."
+
+
 def test_overload_says_when_to_come_again() -> None:
     assert from_cause(Cause(429)).retry_after == 1.0
