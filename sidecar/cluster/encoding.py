@@ -29,6 +29,10 @@ RecordT = TypeVar("RecordT")
 PASSAGES_AT_ONCE = 64
 """Passages in one message to the sidecar, about; those of one document stay together."""
 
+STALL_SECONDS = 600.0
+"""How long a sidecar may answer none of the batches it has. They share it, so that the first answer may come with the
+last: eight of 32 long documents are a minute's work of a large model on a busy machine."""
+
 _BLAMED = re.compile(r"^texts\[(\d+)\]")
 
 
@@ -108,7 +112,8 @@ async def encode_documents(
 ) -> AsyncGenerator[list[Encoded[RecordT]], None]:
     """Encode batches, at most `in_flight` of them unanswered, and yield them as they come, in any order.
 
-    Raises SidecarUnavailable where the sidecar is gone for good, and FingerprintMismatch where it serves another model.
+    Raises SidecarUnavailable where the sidecar is gone for good, DeadlineExceeded where it is there and answers nothing
+    for `STALL_SECONDS`, and FingerprintMismatch where it serves another model.
     """
     call = _Call(model, meta.pruning, windows, meta.fingerprint)
     open_parts: dict[int, list[_Sent[RecordT]]] = {}
@@ -131,6 +136,7 @@ async def encode_documents(
         return_terms=True,
         expected_fingerprint=call.fingerprint,
         in_flight=in_flight,
+        stall_timeout=STALL_SECONDS,
     )
     async with aclosing(outcomes) as stream:
         async for outcome in stream:
