@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_ENGINE",
     "LOCAL",
+    "ApiKeyOption",
     "CaOption",
     "ClusterAddress",
     "EngineOption",
@@ -52,6 +53,14 @@ UserOption: TypeAlias = Annotated[
 PasswordOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--password", envvar="SIDECAR_ENGINE_PASSWORD", help="Password there; better by the environment."),
+]
+ApiKeyOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        envvar="SIDECAR_ENGINE_API_KEY",
+        help="API key of Elasticsearch, in place of user and password; better by the environment.",
+    ),
 ]
 CaOption: TypeAlias = Annotated[
     Path | None,
@@ -99,6 +108,7 @@ class ClusterAddress:
     password: str | None = None
     ca: Path | None = None
     insecure: bool = False
+    api_key: str | None = None
 
     async def connect(self) -> Engine:
         """Return a connected engine; raise EngineError."""
@@ -108,6 +118,7 @@ class ClusterAddress:
             self.url,
             user=self.user,
             password=self.password,
+            api_key=self.api_key,
             ca_certificates=self.ca,
             verify_certificates=not self.insecure,
         )
@@ -205,10 +216,11 @@ def _cluster(
     engine: EngineOption = DEFAULT_ENGINE,
     user: UserOption = None,
     password: PasswordOption = None,
+    api_key: ApiKeyOption = None,
     ca: CaOption = None,
     insecure: InsecureOption = False,
 ) -> ClusterAddress:
-    return ClusterAddress(engine, user, password, ca, insecure)
+    return ClusterAddress(engine, user, password, ca, insecure, api_key)
 
 
 def _encoder(
@@ -230,10 +242,11 @@ def _cluster_or_local(
     ] = LOCAL,
     user: UserOption = None,
     password: PasswordOption = None,
+    api_key: ApiKeyOption = None,
     ca: CaOption = None,
     insecure: InsecureOption = False,
 ) -> ClusterAddress:
-    return ClusterAddress(engine, user, password, ca, insecure)
+    return ClusterAddress(engine, user, password, ca, insecure, api_key)
 
 
 def _encoder_or_local(

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from sidecar.cli.connections import (
     DEFAULT_ENGINE,
+    ApiKeyOption,
     CaOption,
     ClusterAddress,
     EngineOption,
@@ -67,6 +68,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     user: UserOption = None,
     password: PasswordOption = None,
+    api_key: ApiKeyOption = None,
     ca: CaOption = None,
     insecure: InsecureOption = False,
     token: TokenOption = None,
@@ -80,7 +82,7 @@ def doctor(
     from sidecar.cluster.doctor import check_routes, check_through_cluster, examine, gather, worst
 
     body = None if query is None else _body(query)
-    cluster = ClusterAddress(engine, user, password, ca, insecure)
+    cluster = ClusterAddress(engine, user, password, ca, insecure, api_key)
     address = SidecarAddress(sidecar or "", token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
 
     async def run() -> tuple[Finding, ...]:

@@ -42,6 +42,7 @@ CONNECTIONS = (
     "--engine",
     "--user",
     "--password",
+    "--api-key",
     "--ca",
     "--insecure",
     "--sidecar",

@@ -67,7 +67,9 @@ def encode_corpus(
     from sidecar.scale import encode_corpus as encode
     from sidecar.scale.plan import Cluster
 
-    target = Cluster(cluster.url, cluster.user, cluster.password, cluster.ca, not cluster.insecure)
+    target = Cluster(
+        cluster.url, cluster.user, cluster.password, cluster.ca, not cluster.insecure, api_key=cluster.api_key
+    )
     plan = ScalePlan(
         _source(documents or [], from_index, slices, id_field, target),
         _sink(out, index, target),

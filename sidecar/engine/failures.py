@@ -96,7 +96,9 @@ def _refusal(cause: Cause, sent: JsonValue) -> EngineError:
     if cause.status in RETRIABLE_STATUS:
         return EngineUnavailable(f"The cluster can't serve the request now ({cause.status}): {what}.", retry_after=1.0)
     if cause.status == 401:
-        return EngineRejected("The cluster refuses the credentials (401): give a user and password it knows.")
+        return EngineRejected(
+            "The cluster refuses the credentials (401): give a user and password, or an API key, that it knows."
+        )
     if cause.type == "index_closed_exception":
         return EngineRejected(f"The index is closed ({cause.status}): open it by POST /INDEX/_open.")
     if cause.status == 403:

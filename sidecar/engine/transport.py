@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +37,16 @@ READ_ATTEMPTS = 3
 """How often a request that changes nothing is sent before its failure is told."""
 
 
+API_KEY = re.compile(r"[\w+/=-]+(:[\w+/=-]+)?", re.ASCII)
+"""A key as Elasticsearch shows it: in base64, or its id and the key itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Where a cluster is and who we are there. Several nodes: URLs joined by commas.
+
+    `api_key` is for Elasticsearch, in place of user and password: what it gave as `encoded`, or `id:api_key`. Raises
+    InvalidInput where both are given, or the key is none.
 
     Usage:
         Access("https://search.example:9200", user="backfill", password="…", ca_certificates=Path("ca.pem"))
@@ -46,11 +55,22 @@ class Access:
     url: str
     user: str | None = None
     password: str | None = None
+    api_key: str | None = None
     ca_certificates: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
     verify_certificates: bool = True
     timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.api_key is None:
+            return
+        if self.user is not None or any("@" in urlsplit(url).netloc for url in self.urls):
+            raise InvalidInput("An API key stands for a user and password: give one or the other.", field="api_key")
+        if not API_KEY.fullmatch(self.api_key):
+            raise InvalidInput(
+                "The API key is none: it is what the cluster gave as `encoded`, or `id:api_key`.", field="api_key"
+            )
 
     def __repr__(self) -> str:
         return f"Access({self.shown})"
@@ -175,13 +195,20 @@ def to_json(value: JsonValue) -> bytes:
 
 def _client(access: Access) -> AsyncOpenSearch:
     account = (access.user, access.password or "") if access.user else None
+    headers = _authorization(access.api_key)
     if not any(url.startswith("https:") for url in access.urls):
         return AsyncOpenSearch(
-            hosts=access.urls, http_auth=account, timeout=access.timeout, max_retries=0, retry_on_timeout=False
+            hosts=access.urls,
+            http_auth=account,
+            headers=headers,
+            timeout=access.timeout,
+            max_retries=0,
+            retry_on_timeout=False,
         )
     return AsyncOpenSearch(
         hosts=access.urls,
         http_auth=account,
+        headers=headers,
         timeout=access.timeout,
         max_retries=0,
         retry_on_timeout=False,
@@ -191,6 +218,13 @@ def _client(access: Access) -> AsyncOpenSearch:
         client_cert=_text(access.client_certificate),
         client_key=_text(access.client_key),
     )
+
+
+def _authorization(api_key: str | None) -> dict[str, str] | None:
+    if api_key is None:
+        return None
+    encoded = base64.b64encode(api_key.encode()).decode() if ":" in api_key else api_key
+    return {"authorization": f"ApiKey {encoded}"}
 
 
 def _text(path: Path | None) -> str | None:

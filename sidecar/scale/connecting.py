@@ -14,6 +14,7 @@ async def connect(cluster: Cluster) -> Engine:
         cluster.url,
         user=cluster.user,
         password=cluster.password,
+        api_key=cluster.api_key,
         ca_certificates=cluster.ca_certificates,
         verify_certificates=cluster.verify_certificates,
     )

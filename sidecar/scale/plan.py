@@ -13,13 +13,14 @@ __all__ = ["Cluster", "FromFiles", "FromIndex", "ScalePlan", "ToIndex", "ToParqu
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """How the machines reach the search cluster. `password` is never printed."""
+    """How the machines reach the search cluster. Password and key are never printed."""
 
     url: str
     user: str | None = None
     password: str | None = None
     ca_certificates: Path | None = None
     verify_certificates: bool = True
+    api_key: str | None = None
 
     def __repr__(self) -> str:
         return f"Cluster({self.url!r})"

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from sidecar.engine import Engine
-from sidecar.errors import EngineUnavailable
+from sidecar.errors import EngineUnavailable, InvalidInput
 from tests.support.faults import faulty_proxy
 from tests.support.nodes import Node
 
@@ -91,3 +91,21 @@ async def test_user_and_password(opensearch: Node, in_address: bool) -> None:
             assert proxy.authorizations == [expected]
             assert "p@ss" not in engine.address
             assert "%40" not in engine.address
+
+
+@pytest.mark.parametrize("key", ["aWQ6a2V5", "id:key"], ids=["encoded", "id and key"])
+async def test_an_api_key(opensearch: Node, key: str) -> None:
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url, api_key=key) as engine:
+        await engine.refresh("_all")
+        assert proxy.authorizations == ["ApiKey aWQ6a2V5"] * 2
+        assert "aWQ6a2V5" not in repr(engine) + engine.address
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://kim:secret@127.0.0.1:1"])
+@pytest.mark.parametrize("key", ["id:key", "two\nlines", "", "a:b:c", "a key"])
+async def test_an_api_key_that_is_none_or_one_too_many(url: str, key: str) -> None:
+    user = "kim" if key == "id:key" else None
+    with pytest.raises(InvalidInput) as caught:
+        await Engine.connect(url, api_key=key, user=user)
+    assert caught.value.field == "api_key"
+    assert "secret" not in caught.value.message

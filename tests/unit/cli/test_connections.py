@@ -15,7 +15,7 @@ from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_address
 from sidecar.cli.main import app as whole
 from sidecar.errors import InvalidInput
 
-CREDENTIALS = ["user", "password", "ca", "insecure", "token"]
+CREDENTIALS = ["user", "password", "api_key", "ca", "insecure", "token"]
 CREDENTIALS += ["sidecar_ca", "sidecar_tls", "sidecar_name", "sidecar_cert", "sidecar_key"]
 given: list[tuple[str, ClusterAddress, SidecarAddress | None, bool]] = []
 
@@ -98,7 +98,7 @@ def test_addresses_stand_where_their_parameters_stood_and_credentials_last(app: 
     commands = get_command(app).commands  # type: ignore[attr-defined]
     shown = [option.name for option in commands["both"].params]
     assert shown == ["index", "engine", "sidecar", "quick", *CREDENTIALS]
-    assert [option.name for option in commands["alone"].params] == ["index", "engine", *CREDENTIALS[:4]]
+    assert [option.name for option in commands["alone"].params] == ["index", "engine", *CREDENTIALS[:5]]
     assert commands["alone"].help == "Needs the cluster."
 
 

@@ -25,6 +25,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "SIDECAR_TOKEN",
         "SIDECAR_ENGINE_USER",
         "SIDECAR_ENGINE_PASSWORD",
+        "SIDECAR_ENGINE_API_KEY",
     ):
         monkeypatch.delenv(name, raising=False)
 
