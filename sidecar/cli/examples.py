@@ -58,6 +58,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "sidecar evaluate --collection mine --profiles hybrid,my.yaml --baseline hybrid",
         "sidecar evaluate --index articles --queries queries.jsonl --qrels judged.tsv",
     ),
+    "tune": (
+        "sidecar tune --collection mine --split dev --out tuned.yaml --json tuning.json",
+        "sidecar tune --index articles --out tuned.yaml \\",
+        "  --queries queries.jsonl --qrels judged.tsv",
+    ),
     "bench": ("sidecar bench --list", "sidecar bench --only query --only rerank.p50"),
     "models list": ("sidecar models list --catalogue",),
     "models inspect": ("sidecar models inspect splade-sidecar-starter-sparse-v1",),

@@ -34,7 +34,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "doctor",
         "teardown",
     ),
-    "Search and measure": ("search", "evaluate", "bench"),
+    "Search and measure": ("search", "evaluate", "tune", "bench"),
 }
 """Under which heading, and in which order, the commands of `sidecar` are listed; others follow under `Commands`."""
 

@@ -33,6 +33,7 @@ GROUPS = (
     "scale",
     "search",
     "evaluate",
+    "tune",
     "bench",
 )
 """Modules of this package; each has `register(app)` and imports what it needs inside its commands."""

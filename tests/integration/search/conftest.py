@@ -13,9 +13,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from sidecar.bundle.manifest import ScoreActivation
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, Source, pick_encoder, set_up
 from sidecar.engine import Engine
+from sidecar.export import ExportOptions, export_checkpoint
 from sidecar.server.process import SidecarProcess
 from tests.support.feedback import Watched
 
@@ -114,4 +116,21 @@ async def client(world: World) -> AsyncIterator[AsyncSidecarClient]:
 async def watched(world) -> AsyncIterator[Watched]:
     async with await Watched.connect(world.url) as connected:
         connected.firsts, connected.bodies, connected.wait = [], [], 0.0
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def calibrated(
+    tiny_idf_bundle: Path, tiny_cross_encoder_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SidecarProcess]:
+    """A sidecar whose cross-encoder gives probabilities."""
+    folder = tmp_path_factory.mktemp("calibrated") / "reranker"
+    export_checkpoint(tiny_cross_encoder_checkpoint, folder, ExportOptions(score_activation=ScoreActivation.SIGMOID))
+    with SidecarProcess([tiny_idf_bundle, folder], settings={"threads": 1}) as process:
+        yield process
+
+
+@pytest.fixture
+async def judge(calibrated: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
+    async with AsyncSidecarClient(calibrated.target) as connected:
         yield connected

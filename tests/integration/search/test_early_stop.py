@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
 import pytest
 
-from sidecar.bundle.manifest import ScoreActivation
-from sidecar.client import AsyncSidecarClient
 from sidecar.errors import ProfileInvalid
-from sidecar.export import ExportOptions, export_checkpoint
 from sidecar.search import BUILT_IN, AsyncSearcher, Profile, Rerank
-from sidecar.server.process import SidecarProcess
 
 pytestmark = pytest.mark.integration
 
 QUERY = "a wolf near the river in the snow"
-
-
-@pytest.fixture(scope="module")
-def calibrated(
-    tiny_idf_bundle: Path, tiny_cross_encoder_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SidecarProcess]:
-    """A sidecar whose cross-encoder gives probabilities."""
-    folder = tmp_path_factory.mktemp("calibrated") / "reranker"
-    export_checkpoint(tiny_cross_encoder_checkpoint, folder, ExportOptions(score_activation=ScoreActivation.SIGMOID))
-    with SidecarProcess([tiny_idf_bundle, folder], settings={"threads": 1}) as process:
-        yield process
-
-
-@pytest.fixture
-async def judge(calibrated: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
-    async with AsyncSidecarClient(calibrated.target) as connected:
-        yield connected
 
 
 def profile(stop_early: int | None) -> Profile:
