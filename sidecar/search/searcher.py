@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from sidecar.domain import Candidate, JsonObject, SparseVector
-from sidecar.engine import Engine, dialect_of
+from sidecar.engine import Engine
 from sidecar.errors import ProfileInvalid
 from sidecar.search.augment import Augmented, Matching
 from sidecar.search.builtin import load_profile
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.expansion import Expansion, QueryExpander
-from sidecar.search.explain import contributions
-from sidecar.search.identity import DocumentKey, key_of, only, parts_of, raw_key_of
+from sidecar.search.explainer import Explainer
+from sidecar.search.identity import DocumentKey, key_of
 from sidecar.search.lexical_fields import require_fields
 from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.own_body import OwnBody
@@ -23,19 +23,16 @@ from sidecar.search.passages import BestPassage, Passages
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Head, Reranker
-from sidecar.search.result import BodyResult, Contribution, SearchHit, SearchResult, StageTimings, raw_hits
+from sidecar.search.result import BodyResult, SearchHit, SearchResult, StageTimings
 from sidecar.search.retrieval import FirstStage, Found, Question
 from sidecar.search.stopwatch import Stopwatch
 from sidecar.search.text import check_index, check_page, check_query, checked_clauses
-from sidecar.search.tracing import traced_search, traced_stage
+from sidecar.search.tracing import traced_search
 
 __all__ = ["AsyncSearcher", "Filter"]
 
 Filter: TypeAlias = JsonObject | Sequence[JsonObject]
 """One query clause or several, all of which a document must match; they do not score."""
-
-EXPLAINED_ROUTINGS = 16
-"""In one request: a cluster explains each of their clauses for every hit, too."""
 
 
 class AsyncSearcher:
@@ -69,6 +66,7 @@ class AsyncSearcher:
         self._record = IndexRecord(engine, index, fingerprint=fingerprint)
         self._first = FirstStage(engine, index, self.profile)
         self._passages = Passages(engine, index)
+        self._explainer = Explainer(engine, index, self._first)
         self._encoder: QueryEncoder | None = None
         self._expander: QueryExpander | None = None
         self._reranker: Reranker | None = None
@@ -158,7 +156,7 @@ class AsyncSearcher:
         degraded = degraded or expansion.degraded
         explain_ms = 0.0
         if explain:
-            page = await self._explained(page, question, deadline)
+            page = await self._explainer.explained(page, question, timeout=deadline.left())
             explain_ms = watch.lap()
         return SearchResult(
             hits=tuple(page),
@@ -270,33 +268,6 @@ class AsyncSearcher:
             replace(found.candidates[position], rerank_score=answer.scores.get(position)) for position in answer.order
         ]
         return _ranked(ordered, 0), None
-
-    @traced_stage("explain")
-    async def _explained(self, page: Sequence[SearchHit], question: Question, deadline: Deadline) -> list[SearchHit]:
-        if not page:
-            return []
-        dialect, vector = dialect_of(question.meta), question.vector or SparseVector()
-        bodies: list[JsonObject] = [
-            {
-                "query": {"bool": {"must": [query], "filter": [only(keys)]}},
-                "size": len(keys),
-                "explain": True,
-                "_source": False,
-            }
-            for query in self._first.queries(question).values()
-            for keys in parts_of(map(key_of, page), clauses=self._first.clauses(question), routings=EXPLAINED_ROUTINGS)
-        ]
-        why: dict[DocumentKey, tuple[Contribution, ...]] = {}
-        for answer in await self._engine.multi_search(self.index, bodies, timeout=deadline.left()):
-            for raw in raw_hits(answer.raw):
-                shares = contributions(
-                    raw.get("_explanation"),
-                    question.meta.fingerprint,
-                    lambda feature: dialect.term_of(feature, vector),
-                )
-                key = raw_key_of(raw)
-                why[key] = why.get(key, ()) + shares
-        return [replace(hit, why=why.get(key_of(hit), ())) for hit in page]
 
 
 def _text_of(passage: BestPassage | None) -> str | None:

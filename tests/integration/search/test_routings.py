@@ -13,8 +13,8 @@ from sidecar.cluster import DeadLetters, IndexSpec, pick_encoder, set_up
 from sidecar.cluster.reconcile import ReconcileRun
 from sidecar.engine import BulkAction, Engine
 from sidecar.search import BUILT_IN, AsyncSearcher
+from sidecar.search.explainer import EXPLAINED_ROUTINGS
 from sidecar.search.profile import Profile
-from sidecar.search.searcher import EXPLAINED_ROUTINGS
 from tests.integration.search.conftest import World
 from tests.support.nodes import Node
 
