@@ -145,7 +145,8 @@ async def test_an_alias_that_moves_between_the_encoding_and_the_search(
                     await swap_indices(engine, both, names.alias, late, force=True)
             return answer
 
-    chosen = SPARSE if profile == "sparse" else load_profile(profile)
+    patient = {"encode_timeout": 60.0, "timeout": 120.0}
+    chosen = (SPARSE if profile == "sparse" else load_profile(profile)).model_copy(update=patient)
     async with Late("127.0.0.1:1") as late:
         searcher = AsyncSearcher(engine, late, chosen, index=names.alias)
         searcher._record = IndexRecord(engine, names.alias, seconds=3600.0)

@@ -28,6 +28,9 @@ __all__ = ["LocalNode"]
 START_TIMEOUT = 240.0
 """Seconds until a node that does not answer is given up."""
 
+TRANSPORT_PORTS = range(9_300, 9_400)
+"""Where OpenSearch's nodes speak to each other unless they are told otherwise: the first port that is free."""
+
 STOP_TIMEOUT = 20.0
 """Seconds a node gets to close its files after SIGTERM."""
 
@@ -175,6 +178,8 @@ class LocalNode:
         return "sidecar-" + hashlib.sha256(os.fsencode(self._base or Path())).hexdigest()[:12]
 
     def _launch(self, installation: Installation, base: Path) -> None:
+        if self.nodes > 1:
+            self._name_seeds(base)
         command = [
             str(installation.java),
             f"-Xmx{self.heap}",
@@ -209,6 +214,14 @@ class LocalNode:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+    def _name_seeds(self, base: Path) -> None:
+        """Tell the nodes where others may be: by themselves they try six ports, which other clusters may have."""
+        seeds = json.dumps({"discovery.seed_hosts": [f"127.0.0.1:{port}" for port in TRANSPORT_PORTS]})
+        for number in range(1, self.nodes + 1):
+            settings = base / f"node_{number}" / "config" / "opensearch.yml"
+            settings.parent.mkdir(parents=True, exist_ok=True)
+            settings.write_text(seeds, encoding="utf-8")
 
     def _wait(self) -> None:
         process = self._running()

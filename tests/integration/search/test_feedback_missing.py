@@ -13,7 +13,7 @@ from sidecar.cluster import DeadLetters, IndexRun, Source
 from sidecar.domain import JsonObject, Query
 from sidecar.engine import Engine
 from sidecar.errors import EvaluationError, Overloaded
-from sidecar.evaluation import Experiment, Plan
+from sidecar.evaluation.target import searched
 from sidecar.search import NO_STORED_VECTORS, AsyncSearcher
 from tests.integration.search.conftest import documents, fill
 from tests.support.feedback import QUERY, RULE_OF_FEEDBACK, with_feedback
@@ -116,7 +116,6 @@ async def test_an_alias_that_moves_between_the_passes(world, client, index_name)
 
 
 async def test_a_search_without_its_feedback_is_not_measured(engine, client, bare) -> None:
-    experiment = Experiment(engine, client, Plan((with_feedback("sparse"),)))
     searcher = AsyncSearcher(engine, client, with_feedback("sparse"), index=bare)
     with pytest.raises(EvaluationError, match="feedback"):
-        await experiment._searched(searcher, Query("q", QUERY), 10)
+        await searched(searcher, Query("q", QUERY), 10)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.cluster.encoding import PASSAGES_AT_ONCE, Encoded, Texts, encode_documents, refusal
+from sidecar.cluster.encoding import PASSAGES_AT_ONCE, STALL_SECONDS, Encoded, Texts, encode_documents, refusal
 from sidecar.domain import Lane, Pruning, PruningType, Side, SparseVector, WindowPolicy, Windows
 from sidecar.engine import IndexMeta, PassageRule
 from sidecar.errors import (
@@ -86,6 +86,7 @@ async def test_what_is_asked_of_the_sidecar() -> None:
         "return_terms": True,
         "expected_fingerprint": META.fingerprint,
         "in_flight": 4,
+        "stall_timeout": STALL_SECONDS,
     }
 
 

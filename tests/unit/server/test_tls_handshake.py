@@ -187,7 +187,7 @@ async def test_what_tls_took_for_a_connection_is_given_back_when_it_ends(
                 assert secured.recv(4_096)
 
     def left() -> int:
-        return sum(isinstance(one, sslproto.SSLProtocol) for one in gc.get_objects())
+        return sum(type(one) is sslproto.SSLProtocol for one in gc.get_objects())
 
     gc.collect()
     before = left()
