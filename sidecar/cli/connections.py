@@ -191,9 +191,8 @@ def with_addresses(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     for name, parameter in signature.parameters.items():
         if name in _ADDRESSES:
-            needed = inspect.signature(_ADDRESSES[name], eval_str=True).parameters
-            options[name] = tuple(needed)
-            address, *credentials = needed.values()
+            address, *credentials = _options_of(name)
+            options[name] = tuple(option.name for option in (address, *credentials))
             shown.append(address)
             last.extend(credentials)
         else:
@@ -235,38 +234,29 @@ def _encoder(
     return SidecarAddress(sidecar, token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
 
 
-def _cluster_or_local(
-    engine: Annotated[
+_LOCAL: Mapping[str, object] = {
+    "engine": Annotated[
         str,
         typer.Option("--engine", envvar="SIDECAR_ENGINE", help="URL of a cluster; `local` starts one here meanwhile."),
-    ] = LOCAL,
-    user: UserOption = None,
-    password: PasswordOption = None,
-    api_key: ApiKeyOption = None,
-    ca: CaOption = None,
-    insecure: InsecureOption = False,
-) -> ClusterAddress:
-    return ClusterAddress(engine, user, password, ca, insecure, api_key)
-
-
-def _encoder_or_local(
-    sidecar: Annotated[
+    ],
+    "sidecar": Annotated[
         str,
         typer.Option("--sidecar", envvar="SIDECAR_TARGET", help="host:port; `local` starts a sidecar here meanwhile."),
-    ] = LOCAL,
-    token: TokenOption = None,
-    sidecar_ca: SidecarCaOption = None,
-    sidecar_tls: SidecarTlsOption = False,
-    sidecar_name: SidecarNameOption = None,
-    sidecar_cert: SidecarCertOption = None,
-    sidecar_key: SidecarKeyOption = None,
-) -> SidecarAddress:
-    return SidecarAddress(sidecar, token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
-
+    ],
+}
+"""What the address is where it may be LOCAL, which then is the default."""
 
 _ADDRESSES: Mapping[str, Callable[..., ClusterAddress | SidecarAddress]] = {
     "cluster": _cluster,
     "encoder": _encoder,
-    "cluster_or_local": _cluster_or_local,
-    "encoder_or_local": _encoder_or_local,
+    "cluster_or_local": _cluster,
+    "encoder_or_local": _encoder,
 }
+
+
+def _options_of(name: str) -> list[inspect.Parameter]:
+    """Return the options that the parameter `name` stands for, the address first."""
+    address, *credentials = inspect.signature(_ADDRESSES[name], eval_str=True).parameters.values()
+    if name.endswith("_or_local"):
+        address = address.replace(annotation=_LOCAL[address.name], default=LOCAL)
+    return [address, *credentials]
