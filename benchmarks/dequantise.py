@@ -178,12 +178,19 @@ class _Graph:
             if stored is None:
                 continue
             scales = self._constants[node.input[3]]
-            weight = stored.T.astype(np.float32) * scales[:, None]
+            weight = stored.T.astype(np.float32) * scales[:, None] * self._divisors(node)
             scaled = self._reader(node, "Mul").output[0]
             added = next((other for other in self._of("Add") if scaled in other.input), None)
             # Key and value have none: softmax takes the one away, the layer behind attention holds the other.
             bias = np.zeros(len(weight), dtype=np.float32) if added is None else self._constants[added.input[1]]
             yield _Linear(weight, bias)
+
+    def _divisors(self, product: NodeProto) -> Array | np.float32:
+        """What the exporter multiplied a product's input channels by, as calibration wanted it; 1 where it did not."""
+        rounded = self._by_output[product.input[0]]
+        before = self._by_output.get(rounded.input[0])
+        found = None if before is None or before.op_type != "Mul" else self._constants.get(before.input[1])
+        return np.float32(1.0) if found is None or found.ndim != 1 else np.asarray(found, dtype=np.float32)
 
     def _table(self) -> Array:
         """The embeddings [vocabulary, hidden], which are stored whole or in the decoder's tiles."""

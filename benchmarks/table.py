@@ -8,27 +8,33 @@ from rich.table import Table
 
 from benchmarks.results import Report, Result
 
-__all__ = ["draw_chart", "results_table"]
+__all__ = ["draw_chart", "reasons", "results_table"]
+
+MEANING_FITS = 110
+"""Columns of a terminal from which on a row's meaning has room beside its value."""
 
 HELD, MISSED, PLAIN = "#2a7f62", "#b5482e", "#8a8f98"
 
 
-def results_table(report: Report) -> Table:
-    """Return all rows, with goal and spread."""
+def results_table(report: Report, width: int) -> Table:
+    """Return all rows, with goal and spread, for a terminal of `width` columns: in few, meanings have no room."""
+    wide = width >= MEANING_FITS
     table = Table(title=_machine(report), title_justify="left")
     for heading, side in (("row", "left"), ("value", "right"), ("±", "right"), ("unit", "left"), ("goal", "left")):
         table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
-    table.add_column("meaning")
+    if wide:
+        table.add_column("meaning")
+    else:
+        table.caption = "what each row means: sidecar bench --list"
     for result in report.results:
-        table.add_row(
-            result.name,
-            _shown(result.value),
-            _shown(result.spread),
-            result.unit,
-            _judged(result),
-            result.meaning if result.value is not None else f"{result.meaning}: {result.note}",
-        )
+        cells = [result.name, _shown(result.value), _shown(result.spread), result.unit, _judged(result)]
+        table.add_row(*cells, *([result.meaning] if wide else []))
     return table
+
+
+def reasons(report: Report) -> tuple[str, ...]:
+    """Return one line for each row that has no value, with why."""
+    return tuple(f"{result.name}: {result.note}" for result in report.results if result.value is None)
 
 
 def draw_chart(report: Report, path: Path) -> None:

@@ -66,7 +66,7 @@ def bench(
     from benchmarks.results import Report
     from benchmarks.rows import ROWS, chosen_rows
     from benchmarks.sizes import chosen_sizes
-    from benchmarks.table import draw_chart, results_table
+    from benchmarks.table import draw_chart, reasons, results_table
     from benchmarks.texts import collections_folder, read_texts
     from benchmarks.workers import Peers
     from benchmarks.workers import install_peers as install
@@ -113,6 +113,8 @@ def bench(
         report.write(out / "results.json")
 
     report = asyncio.run(running.run(made, rows, written))
-    console.print(results_table(report))
+    console.print(results_table(report, console.width))
+    for line in reasons(report):
+        console.print(line, highlight=False, markup=False)
     draw_chart(report, out / "results.svg")
     errors.print(f"{out / 'results.json'}, {out / 'results.svg'}", highlight=False)

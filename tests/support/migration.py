@@ -102,7 +102,8 @@ class Judge:
         """The one model that gave this answer; fails for an answer of none, or of both mixed."""
         assert result.degraded is None, result.degraded
         fits = [model for model in (OLD, NEW) if self._fits(self.scores[(model, query)], result)]
-        assert len(fits) == 1, f"{query}: {[(hit.id, hit.first_stage_score) for hit in result.hits]} fits {fits}"
+        told = " ".join(f"{hit.id}@{hit.index}={hit.first_stage_score:.4g}" for hit in result.hits)
+        assert len(fits) == 1, f"{query}: fits {fits}, partial={result.partial}: {told}"
         return fits[0]
 
     def _fits(self, exact: dict[str, float], result: SearchResult) -> bool:

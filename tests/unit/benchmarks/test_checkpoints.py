@@ -13,6 +13,7 @@ from benchmarks.variants import with_floor, without_floor
 from benchmarks.workers import ENVIRONMENTS, NEEDED, ROOT, Peers
 from sidecar.bundle import Bundle, Quantization
 from sidecar.export import ExportOptions, export_checkpoint
+from tests.unit.export.running import Graph
 
 TEXTS = ["a cat near the river", "the long bridge in the rain " * 4, "wolf"]
 
@@ -27,8 +28,10 @@ def reranker(tiny_cross_encoder_checkpoint: Path, tmp_path_factory) -> Bundle:
     return exported(tiny_cross_encoder_checkpoint, tmp_path_factory.mktemp("reranker") / "bundle")
 
 
-def exported(checkpoint: Path, out: Path) -> Bundle:
-    options = ExportOptions(name="tiny-int8", license="MIT", source="the tests", quantize=Quantization.INT8)
+def exported(checkpoint: Path, out: Path, calibration: tuple[str, ...] = ()) -> Bundle:
+    options = ExportOptions(
+        name="tiny-int8", license="MIT", source="the tests", quantize=Quantization.INT8, calibration=calibration
+    )
     export_checkpoint(checkpoint, out, options)
     return Bundle.open(out)
 
@@ -62,6 +65,18 @@ def test_an_int8_cross_encoder_comes_back_as_it_was_within_its_rounding(
         path.name for path in folder.iterdir()
     }
     assert next(folder.glob("*.onnx")).read_bytes() == reranker.file("model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("checkpoint", ["tiny_sparse_checkpoint", "tiny_cross_encoder_checkpoint"])
+def test_a_calibrated_bundle_comes_back_as_it_was(checkpoint, tmp_path, request):
+    """Single weights move further there, to make up for each other's errors: what counts is what the graph says."""
+    original = request.getfixturevalue(checkpoint)
+    found = find_checkpoint(exported(original, tmp_path / "bundle", tuple(TEXTS)), None, tmp_path / "work")
+    export_checkpoint(found.folder, tmp_path / "back", ExportOptions())
+    export_checkpoint(original, tmp_path / "exact", ExportOptions())
+    texts = [(text, text) for text in TEXTS] if "cross" in checkpoint else TEXTS
+    wanted, told = (Graph(tmp_path / name).run(texts) for name in ("exact", "back"))
+    assert np.linalg.norm(told - wanted) < np.linalg.norm(wanted) / 50
 
 
 def test_the_training_checkpoint_is_taken_where_it_is(sparse, tiny_sparse_checkpoint, tmp_path):

@@ -1,3 +1,4 @@
+import io
 import json
 from importlib import import_module
 from itertools import pairwise
@@ -5,11 +6,13 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.results import Measured, Report, Unmeasured, ratio, to_result
 from benchmarks.rows import GROUPS, ROWS, Bound, Goal, chosen_rows
-from benchmarks.table import _margin, draw_chart, results_table
+from benchmarks.table import _margin, draw_chart, reasons, results_table
 
 POSITIVE = st.lists(st.floats(0.001, 1_000.0), min_size=1, max_size=9)
 
@@ -119,6 +122,37 @@ def test_the_chart_is_the_same_file_for_the_same_numbers(tmp_path):
     assert "</svg>" in texts[0]
 
 
-def test_the_table_shows_every_row():
-    made = report(*(to_result(one, Unmeasured("no time")) for one in ROWS))
-    assert results_table(made).row_count == len(ROWS)
+@pytest.mark.parametrize("width", [80, 110, 200])
+def test_the_table_shows_every_row(width):
+    made = report(*(to_result(one, Measured(1234.5, 67.8)) for one in ROWS))
+    table = results_table(made, width)
+    assert table.row_count == len(ROWS)
+    printed = drawn(table, width)
+    for one in ROWS:
+        assert one.name in printed
+        assert (one.meaning in printed) or width < 200
+
+
+def test_a_row_is_one_line_where_there_is_no_room_for_meanings():
+    made = report(*(to_result(one, Measured(1234.5, 67.8)) for one in ROWS))
+    lines = drawn(results_table(made, 80), 80).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert len([line for line in lines if "1234" in line or "1235" in line]) == len(ROWS)
+    assert len(lines) == len(ROWS) + 6, "title, frame, headings, caption"
+    assert "sidecar bench --list" in lines[-1]
+
+
+def test_what_could_not_be_measured_says_why():
+    made = report(
+        to_result(row("encode.over_torch"), Unmeasured("torch is not installed")),
+        to_result(row("query.grpc_p50"), Measured(2.0, 0.5)),
+    )
+    assert reasons(made) == ("encode.over_torch: torch is not installed",)
+
+
+def drawn(table: Table, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(table)
+    printed = console.file
+    assert isinstance(printed, io.StringIO)
+    return printed.getvalue()
