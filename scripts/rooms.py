@@ -30,6 +30,7 @@ WHAT = {
     "errors": "one tree, one table",
     "validation": "texts and ids",
     "tracing": "spans, if anybody traces",
+    "signals": "being asked to end",
 }
 """What is in a room, in a few words. A room without an entry can't be drawn, and a test says so."""
 

@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.support.migration",
     "tests.support.second_index",
     "tests.support.helm",
+    "tests.support.terminals",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 
 from sidecar.cli.connections import LOCAL, ClusterAddress, SidecarAddress
+from sidecar.signals import StopRequests, stop_signals
 
 __all__ = ["started", "until_terminated"]
 
@@ -37,26 +39,34 @@ def started(
 
 
 async def until_terminated(work: Coroutine[object, object, Done]) -> Done:
-    """Do the work; SIGTERM cancels it, as Ctrl-C does, so that its index is deleted, and raises typer.Exit."""
+    """Do the work; SIGTERM and SIGHUP cancel it, as Ctrl-C does, so that its index is deleted, and raise typer.Exit.
+
+    A SIGTERM after that ends the process on the spot.
+    """
     task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
-    terminated = False
+    # asyncio itself cancels by SIGINT.
+    requests, signals = StopRequests(), [number for number in stop_signals() if number != signal.SIGINT]
+    ended_by = 0
 
-    def terminate() -> None:
-        nonlocal terminated
-        terminated = True
-        # A second signal ends the process on the spot.
-        loop.remove_signal_handler(signal.SIGTERM)
-        task.cancel()
+    def terminate(number: signal.Signals) -> None:
+        nonlocal ended_by
+        if not requests.asked:
+            ended_by = number
+            task.cancel()
+        if requests.at_once(number):
+            os._exit(128 + number)
 
-    loop.add_signal_handler(signal.SIGTERM, terminate)
+    for number in signals:
+        loop.add_signal_handler(number, terminate, number)
     try:
         return await task
     except asyncio.CancelledError:
-        if terminated:
-            raise typer.Exit(128 + signal.SIGTERM) from None
+        if ended_by:
+            raise typer.Exit(128 + ended_by) from None
         raise
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in signals:
+            loop.remove_signal_handler(number)
 
 
 def _engine(resources: ExitStack, console: Console) -> str:

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sidecar.signals import StopRequests, stop_signals
+
 __all__ = ["register"]
 
 
@@ -41,16 +43,17 @@ def up(
     from sidecar.engine.local import LocalNode
 
     console = Console(stderr=True)
-    stop = threading.Event()
+    stop, requests = threading.Event(), StopRequests()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        requests.at_once(number)
         stop.set()
 
     with node_progress(console) as progress:
         node = LocalNode(nodes=nodes, port=port, path=path, heap=heap, progress=progress).start()
     with node:
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, on_signal) for number in stop_signals()}
         try:
             for url in node.urls:
                 typer.echo(url)

@@ -64,7 +64,7 @@ def reconcile(
 ) -> None:
     """Find documents whose vector is missing, outdated or of a changed text, and write it. Safe to kill and repeat.
 
-    Exit code 3: some are in the dead letters or left for another run. Ctrl-C or SIGTERM end it cleanly.
+    Exit code 3: some are in the dead letters or left for another run. Ctrl-C, SIGTERM or SIGHUP end it cleanly.
     """
     from sidecar.cluster.reconcile import Limits, ReconcileOptions
 

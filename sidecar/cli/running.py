@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from rich.markup import escape
 from sidecar.cli.connections import ClusterAddress, SidecarAddress
 from sidecar.cli.output import print_json_line
 from sidecar.errors import DocumentsNotWritten
+from sidecar.signals import StopRequests, stop_signals
 
 if TYPE_CHECKING:
     from sidecar.client import AsyncSidecarClient
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from sidecar.engine import Engine
 
 __all__ = ["StoppableSource", "Tools", "equipped", "until_read", "until_stopped"]
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +126,23 @@ async def until_read(run: Coroutine[object, object, object], source: StoppableSo
 
 
 async def until_stopped(work: Coroutine[object, object, object], stop: Callable[[], None]) -> None:
-    """Let `work` go to its end. SIGINT and SIGTERM ask for it by `stop`, and may end `work` early.
+    """Let `work` go to its end. SIGINT, SIGTERM and SIGHUP ask for it by `stop`, and may end `work` early.
 
-    A second signal cancels it at once, and raises typer.Exit with 128 + its number.
+    A second signal, if it is not SIGHUP, cancels it at once, and raises typer.Exit with 128 + its number.
     """
     task = asyncio.ensure_future(work)
-    asked, ended_by = False, 0
+    requests, signals = StopRequests(), stop_signals()
+    ended_by = 0
 
     def handle(number: int) -> None:
-        nonlocal asked, ended_by
-        if asked:
+        nonlocal ended_by
+        if requests.at_once(number):
             ended_by = number
             task.cancel()
-        asked = True
         stop()
 
     loop = asyncio.get_running_loop()
-    for number in SIGNALS:
+    for number in signals:
         loop.add_signal_handler(number, handle, number)
     try:
         await task
@@ -153,7 +151,7 @@ async def until_stopped(work: Coroutine[object, object, object], stop: Callable[
             raise
         raise typer.Exit(128 + ended_by) from None
     finally:
-        for number in SIGNALS:
+        for number in signals:
             loop.remove_signal_handler(number)
 
 

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from sidecar.cli.output import say
 from sidecar.settings import Settings, load_settings, unread_variables
+from sidecar.signals import stop_signals
 
 __all__ = ["register"]
 
@@ -24,7 +25,7 @@ SWITCH_SECONDS = 0.0005
 """How long a thread that packs bulk answers keeps the interpreter while another one waits for it. Python's own, 5 ms,
 is longer than a query takes."""
 
-HELP = """Serve models over gRPC and HTTP until SIGTERM or SIGINT.
+HELP = """Serve models over gRPC and HTTP until SIGTERM, SIGINT or SIGHUP.
 
 Every setting is a flag, an environment variable (SIDECAR_...) and a key of the YAML file given by --config, in this
 order of precedence. Give the token by environment or file: a process list shows flags.
@@ -81,11 +82,11 @@ def run(settings: Settings) -> None:
 
 
 def _leave_when_asked() -> None:
-    """End on SIGTERM and SIGINT until `sidecar.server.app.serve` handles them, seconds later: imports take that long.
+    """End on a signal until `sidecar.server.app.serve` handles them, seconds later: imports take that long.
 
     To process 1 of a container the kernel gives no signal that nobody handles: it would be lost.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, lambda *_: os._exit(0))
 
 

@@ -16,10 +16,9 @@ from sidecar.server.lifecycle import Lifecycle
 from sidecar.server.logs import log_loop_errors
 from sidecar.server.tls import warnings
 from sidecar.settings import Settings
+from sidecar.signals import StopRequests, stop_signals
 
 __all__ = ["Ending", "serve"]
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
 
@@ -32,16 +31,18 @@ class Ending(Enum):
 
 
 async def serve(settings: Settings) -> Ending:
-    """Serve until SIGTERM or SIGINT; a second one ends the process on the spot, with 128 + its number.
+    """Serve until SIGTERM, SIGINT or SIGHUP; a second one ends the process on the spot, with 128 + its number.
+
+    SIGHUP is left alone where the process was started with it ignored, and is never the second one.
 
     Raises what `Lifecycle.start` raises. After `LEFT_EARLY` a thread may still be warming up a model: end the process
     without waiting for threads.
     """
     loop = asyncio.get_running_loop()
     log_loop_errors(loop)
-    asked = asyncio.Event()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, _on_signal, number, asked)
+    asked, requests, signals = asyncio.Event(), StopRequests(), stop_signals()
+    for number in signals:
+        loop.add_signal_handler(number, _on_signal, number, requests, asked)
     log.info("starting", version=__version__, pid=os.getpid())
     raise_file_limit()
     for warning in warnings(settings):
@@ -62,13 +63,14 @@ async def serve(settings: Settings) -> Ending:
         return Ending.DRAINED
     finally:
         leaving.cancel()
-        for number in SIGNALS:
+        for number in signals:
             loop.remove_signal_handler(number)
 
 
-def _on_signal(number: signal.Signals, asked: asyncio.Event) -> None:
+def _on_signal(number: signal.Signals, requests: StopRequests, asked: asyncio.Event) -> None:
+    at_once = requests.at_once(number)
     log.info("signal", name=number.name)
-    if asked.is_set():
+    if at_once:
         sys.stderr.flush()
         os._exit(128 + number)
     asked.set()

@@ -36,6 +36,7 @@ def demo(
     from sidecar.cli.demo.session import INDEX, read_corpus, run_session, steps
     from sidecar.engine.local import LocalNode
     from sidecar.server.process import SidecarProcess
+    from sidecar.signals import StopRequests, stop_signals
 
     started = time.monotonic()
     console = Console()
@@ -65,4 +66,4 @@ def demo(
                 highlight=False,
                 soft_wrap=True,
             )
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            StopRequests().at_once(signal.sigwait(stop_signals()))

@@ -25,9 +25,9 @@ def shell(opensearch: Node, sidecar_process: SidecarProcess, tmp_path: Path) -> 
     return Shell(tmp_path, opensearch.url, sidecar_process.target)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_ends_indexing_in_an_orderly_way(
-    shell: Shell, engine: Engine, index_name: str, tmp_path: Path, number: signal.Signals
+    hangups: None, shell: Shell, engine: Engine, index_name: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     await shell.run("setup", "--index", index_name)
     os.mkfifo(tmp_path / "documents.jsonl")

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,23 +79,48 @@ def test_two_profiles_of_one_run_file(tmp_path: Path) -> None:
         files.check(["animals"], ["q1", "d1"], [_profile("a/x"), _profile("a x")])
 
 
-async def test_a_sigterm_lets_the_work_clean_up_and_is_told_by_the_exit_code() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_lets_the_work_clean_up_and_is_told_by_the_exit_code(
+    hangups: None, number: signal.Signals
+) -> None:
     cleaned: list[str] = []
 
     async def work() -> EvaluationReport:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             await asyncio.sleep(60.0)
         finally:
-            await asyncio.sleep(0.0)
+            # The shell of a closed terminal sends a second one.
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.01)
             cleaned.append("index deleted")
         raise AssertionError("The signal did not come.")
 
     with pytest.raises(typer.Exit) as left:
         await until_terminated(work())
-    assert left.value.exit_code == 143
+    assert left.value.exit_code == 128 + number
     assert cleaned == ["index deleted"]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_second_sigterm_ends_the_process_on_the_spot(hangups: None) -> None:
+    code = """
+import asyncio, os, signal
+from sidecar.cli.meanwhile import until_terminated
+
+async def work():
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(60.0)
+    finally:
+        print("cleaning", flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60.0)
+
+asyncio.run(until_terminated(work()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60.0)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "cleaning\n", "")
 
 
 async def test_another_cancellation_stays_one() -> None:

@@ -22,6 +22,7 @@ from sidecar.cluster.reading import Source
 from sidecar.cluster.reconcile import ReconcileSummary
 from sidecar.engine import Engine
 from sidecar.errors import DocumentsNotWritten
+from tests.support.terminals import in_terminal
 
 
 class Scripted:
@@ -39,6 +40,9 @@ class Scripted:
         self.stops += 1
         if not self._deaf:
             self._stopping.set()
+
+    def hear(self) -> None:
+        self._stopping.set()
 
     async def run(self) -> ReconcileSummary:
         self.summary = ReconcileSummary(scanned=3, missing=2, written=2, seconds=1.0)
@@ -114,8 +118,8 @@ async def test_a_summary_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_stops_a_run_in_an_orderly_way(number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_stops_a_run_in_an_orderly_way(hangups: None, number: signal.Signals) -> None:
     run = Scripted(waits=True)
     asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), number)
     told, entered = await carried_out(run)
@@ -135,6 +139,64 @@ async def test_a_second_signal_stops_it_at_once(number: signal.Signals) -> None:
     assert ended.value.exit_code == 128 + number
     assert run.stops == 2
     assert "written 2" in told.getvalue(), "what is done is told all the same"
+
+
+async def test_a_shell_that_passes_the_hangup_on_does_not_cut_the_run_off(hangups: None) -> None:
+    run = Scripted(waits=True, deaf=True)
+    loop = asyncio.get_running_loop()
+    for wait in (0.01, 0.03):
+        loop.call_later(wait, os.kill, os.getpid(), signal.SIGHUP)
+    loop.call_later(0.1, run.hear)
+    told, entered = await carried_out(run)
+    assert (run.stops, entered) == (2, True)
+    assert "written 2" in told
+
+
+IN_TERMINAL = """
+import asyncio, sys
+from rich.console import Console
+from sidecar.cli.running import until_stopped
+
+async def main():
+    stopping = asyncio.Event()
+
+    async def work():
+        print("under way", flush=True)
+        await stopping.wait()
+        Console(stderr=True).print("what was done")
+
+    await until_stopped(work(), stopping.set)
+
+asyncio.run(main())
+sys.exit(3)
+"""
+
+
+def test_a_run_whose_terminal_is_closed_comes_to_its_own_end() -> None:
+    with in_terminal(["-c", IN_TERMINAL], os.environ) as terminal:
+        assert terminal.seen() == b"under way\r\n"
+        terminal.close()
+        # A line that can't be written would make it 1, and what is left in a buffer at the end 120.
+        assert terminal.process.wait(60.0) == 3
+
+
+async def test_after_a_hangup_a_sigterm_stops_it_at_once(hangups: None) -> None:
+    run = Scripted(waits=True, deaf=True)
+    for wait, number in ((0.01, signal.SIGHUP), (0.05, signal.SIGTERM)):
+        asyncio.get_running_loop().call_later(wait, os.kill, os.getpid(), number)
+    with pytest.raises(typer.Exit) as ended:
+        await carried_out(run)
+    assert ended.value.exit_code == 128 + signal.SIGTERM
+
+
+async def test_a_run_started_by_nohup_hears_no_hangup(hangups: None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    run = Scripted(waits=True)
+    asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), signal.SIGHUP)
+    asyncio.get_running_loop().call_later(0.1, run.hear)
+    _, entered = await carried_out(run)
+    assert (run.stops, entered) == (0, True)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "it is as it was"
 
 
 async def test_a_run_that_is_cancelled_is_cancelled() -> None:

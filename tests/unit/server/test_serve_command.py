@@ -217,11 +217,13 @@ def test_an_address_that_is_not_ours_is_one_clear_line(flag: str) -> None:
     assert "192.0.2.1" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_before_anything_is_imported_is_not_lost(tmp_path: Path, number: signal.Signals) -> None:
     # In the place of a library that the server imports: one that takes its time.
     (tmp_path / "uvicorn.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
-    command = [sys.executable, "-m", "sidecar", "serve", "--models", "one"]
+    # Whatever the tests were started by, SIGHUP is not ignored.
+    code = "import runpy, signal; signal.signal(1, signal.SIG_DFL); runpy.run_module('sidecar', run_name='__main__')"
+    command = [sys.executable, "-c", code, "serve", "--models", "one"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
