@@ -6,9 +6,12 @@ Exit codes: 0 nothing, or only notes · 1 errors (or no answer) · 2 wrong usage
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import re
+import ssl
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -32,7 +35,7 @@ from sidecar.cli.connections import (
     UserOption,
 )
 from sidecar.cli.output import print_json
-from sidecar.errors import InvalidInput
+from sidecar.errors import InvalidInput, SidecarUnavailable
 
 if TYPE_CHECKING:
     from sidecar.cluster.doctor import Finding
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+HOST_AND_PORT = re.compile(r"(?:dns:/{0,3})?(\[[^\]]+\]|[^:/,\[\]]+):(\d{1,5})")
+"""Addresses of gRPC that are one host's; it has others, for sockets of files and lists of addresses."""
+
 EXIT_CODES = {"error": 1, "warning": 3, "note": 0}
 
 
@@ -79,24 +85,40 @@ def doctor(
     sidecar_key: SidecarKeyOption = None,
 ) -> None:
     """Warn of every known trap that an index is exposed to; changes nothing. Exit code 1: errors, 3: warnings."""
-    from sidecar.cluster.doctor import check_routes, check_through_cluster, examine, gather, worst
+    from sidecar.cluster.doctor import (
+        Severity,
+        check_certificates,
+        check_routes,
+        check_through_cluster,
+        examine,
+        gather,
+        worst,
+    )
 
     body = None if query is None else _body(query)
     cluster = ClusterAddress(engine, user, password, ca, insecure, api_key)
     address = SidecarAddress(sidecar or "", token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
 
     async def run() -> tuple[Finding, ...]:
+        shown: tuple[Finding, ...] = ()
+        for host, port in (*_https_port(http), *_secured_port(address)):
+            shown += await check_certificates(host, port, address.https() or ssl.create_default_context())
         served = None
         if sidecar is not None:
-            async with address.client() as client:
-                served = await client.models()
+            try:
+                async with address.client() as client:
+                    served = await client.models()
+            except SidecarUnavailable:
+                # What has expired is why, and is told among the findings.
+                if worst(shown) is not Severity.ERROR:
+                    raise
         async with await cluster.connect() as connected:
             evidence = await gather(connected, index, served=served, query=body)
             called = await check_through_cluster(connected, evidence.index) if connector else ()
         routes = (
             await check_routes(http, token, tls=address.https(), server_name=sidecar_name) if http is not None else ()
         )
-        return (*routes, *called, *examine(evidence))
+        return (*shown, *routes, *called, *examine(evidence))
 
     findings = asyncio.run(run())
     if as_json:
@@ -116,6 +138,21 @@ def doctor(
     severity = worst(findings)
     if severity is not None and EXIT_CODES[severity]:
         raise typer.Exit(EXIT_CODES[severity])
+
+
+def _https_port(http: str | None) -> Iterator[tuple[str, int]]:
+    url = urlsplit(http or "")
+    if url.scheme == "https" and url.hostname is not None:
+        yield url.hostname, url.port or 443
+
+
+def _secured_port(sidecar: SidecarAddress) -> Iterator[tuple[str, int]]:
+    """Yield where the gRPC port is, if it speaks TLS; of several behind one name, whichever the name leads to."""
+    if not (sidecar.tls or sidecar.ca is not None or sidecar.cert is not None):
+        return
+    target = HOST_AND_PORT.fullmatch(sidecar.target.strip())
+    if target is not None:
+        yield target[1].strip("[]"), int(target[2])
 
 
 def _body(path: Path) -> JsonObject:

@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import UnionType
 from typing import get_args, get_origin
@@ -105,7 +106,8 @@ def require_usable(settings: Settings) -> None:
     SearchPlan.of(settings)
     files = TlsFiles.of(settings)
     if files is not None:
-        files.load()
+        for what in files.load().expired(time.time()):
+            say(f"warning: {settings.tls_certificate}: {what}.")
     check_tracing(settings)
     runtime_providers(settings.providers)
     open_bundles(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Identity", "PrivateKey", "Secret", "authority_pem", "issued", "self_signed"]
+__all__ = ["Identity", "PrivateKey", "Secret", "authority_pem", "chained", "issued", "self_signed"]
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
@@ -83,6 +84,43 @@ def self_signed(
         certificate.public_bytes(serialization.Encoding.PEM),
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption),
     )
+
+
+def chained(root: trustme.CA, *intermediates: timedelta, ends: timedelta = timedelta(days=30)) -> Identity:
+    """A certificate for `localhost`, and intermediate authorities that end so long from now, the nearest first."""
+    now = datetime.now(UTC)
+    issuer, signing = x509.load_pem_x509_certificate(root.cert_pem.bytes()).subject, _key_of(root)
+    chain: list[bytes] = []
+    for number, left in enumerate((*reversed(intermediates), ends)):
+        leaf, key = number == len(intermediates), ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost" if leaf else f"intermediate {number}")])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=400))
+            .not_valid_after(now + left)
+            .add_extension(x509.BasicConstraints(ca=not leaf, path_length=None), critical=True)
+        )
+        if leaf:
+            names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        chain.insert(0, builder.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        issuer, signing = name, key
+    return Identity(
+        b"".join(chain),
+        signing.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    )
+
+
+def _key_of(authority: trustme.CA) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
 
 
 class Secret:

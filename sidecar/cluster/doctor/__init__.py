@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from sidecar.cluster.doctor import documents, mapping, nodes, pipelines, query, seismic
+from sidecar.cluster.doctor.certificates import check_certificates
 from sidecar.cluster.doctor.connector import check_routes, check_through_cluster
 from sidecar.cluster.doctor.evidence import Evidence, gather
 from sidecar.cluster.doctor.findings import Finding, Severity, worst
@@ -14,6 +15,7 @@ __all__ = [
     "Evidence",
     "Finding",
     "Severity",
+    "check_certificates",
     "check_routes",
     "check_through_cluster",
     "examine",

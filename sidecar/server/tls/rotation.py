@@ -14,7 +14,8 @@ from sidecar.errors import SettingsInvalid
 from sidecar.server import metrics
 from sidecar.server.in_thread import in_thread
 from sidecar.server.incidents import whereabouts
-from sidecar.server.tls.files import Credentials, TlsFiles, shown_time
+from sidecar.server.tls.checks import shown_time
+from sidecar.server.tls.files import Credentials, TlsFiles
 from sidecar.settings import Settings
 
 __all__ = ["Tls"]
@@ -41,9 +42,10 @@ class Tls:
         self._current = files.load()
         self._failure: str | None = None
         self._told: str | None = None
-        self._expired: Credentials | None = None
+        self._expired: set[str] = set()
         self._watching: asyncio.Task[None] | None = None
         self._publish()
+        self._tell_expiry()
 
     @classmethod
     def load(cls, settings: Settings) -> Self | None:
@@ -60,8 +62,12 @@ class Tls:
         return self._current
 
     def facts(self) -> dict[str, str]:
-        """Return what a log line says of the certificate in force."""
-        return {"expires_at": shown_time(self._current.expires_at)}
+        """Return what a log line says of the certificate in force, and of those that signed it."""
+        chain = self._current.chain_expires_at
+        return {
+            "expires_at": shown_time(self._current.expires_at),
+            **({} if chain is None else {"chain_expires_at": shown_time(chain)}),
+        }
 
     def http(self) -> ssl.SSLContext:
         """Return the context of one new HTTP connection."""
@@ -116,13 +122,15 @@ class Tls:
             return
         self._failure = self._told = None
         self._current = loaded
+        self._expired.clear()
         self._publish()
         log.info("certificate replaced", **self.facts())
 
     def _tell_expiry(self) -> None:
-        if self._current.expires_at <= time.time() and self._expired is not self._current:
-            self._expired = self._current
-            log.error("the certificate in force has expired: clients refuse it", **self.facts())
+        for what in self._current.expired(time.time()):
+            if what not in self._expired:
+                self._expired.add(what)
+                log.error(what, **self.facts())
 
     async def _watch(self) -> None:
         while True:
@@ -135,7 +143,11 @@ class Tls:
                 log.error("the certificate files could not be looked at", **whereabouts(error))
 
     def _publish(self) -> None:
-        expiry = {"server": self._current.expires_at, "client_ca": self._current.client_ca_expires_at}
+        expiry = {
+            "server": self._current.expires_at,
+            "chain": self._current.chain_expires_at,
+            "client_ca": self._current.client_ca_expires_at,
+        }
         metrics.describe_certificates({name: at for name, at in expiry.items() if at is not None})
 
 

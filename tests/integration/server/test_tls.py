@@ -13,9 +13,7 @@ import httpx
 import pytest
 import trustme
 
-from sidecar.cli.connections import SidecarAddress
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster.doctor import check_routes
 from sidecar.errors import SettingsInvalid, SidecarUnavailable, Unauthenticated
 from sidecar.server import files
 from sidecar.server.process import SidecarProcess
@@ -198,25 +196,6 @@ async def test_what_is_no_pair_ends_the_start(start_sidecar: StartSidecar, secre
     with pytest.raises(SettingsInvalid, match="does not fit") as raised:
         await start_sidecar(**{**over_tls(secret), "tls_key": tmp_path / "other.key"})
     assert raised.value.field == "tls_key"
-
-
-async def test_doctor_calls_the_routes_of_connectors_over_tls(
-    start_sidecar: StartSidecar, secret: Secret, authority: trustme.CA, clients: trustme.CA, tmp_path: Path
-) -> None:
-    server = await start_sidecar(**over_tls(secret, tls_client_ca=secret.authorities))
-    (tmp_path / "authority.crt").write_bytes(authority_pem(authority))
-    certificate, key = issued(clients).write(tmp_path, "doctor")
-    address = SidecarAddress("", ca=tmp_path / "authority.crt", cert=certificate, key=key)
-    endpoint = f"https://127.0.0.1:{server.http_port}"
-    assert await check_routes(endpoint, tls=address.https()) == ()
-    assert await check_routes(endpoint, tls=address.https(), server_name="localhost") == ()
-    for found in (
-        await check_routes(endpoint),
-        await check_routes(endpoint, tls=SidecarAddress("", ca=address.ca).https()),
-        await check_routes(endpoint, tls=address.https(), server_name="other.test"),
-    ):
-        assert [one.check for one in found] == ["connector", "connector"]
-        assert "does not answer" in found[0].what
 
 
 async def test_the_http_port_takes_no_more_connections_than_a_pod_has_memory_for(

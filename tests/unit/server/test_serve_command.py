@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import onnxruntime
@@ -20,7 +21,7 @@ from sidecar.cli.main import app
 from sidecar.errors import SettingsInvalid
 from sidecar.settings import Settings
 from tests.support.bundles import placeholder_bundle
-from tests.support.certificates import issued
+from tests.support.certificates import chained, issued
 from tests.support.shell import typed
 
 runner = CliRunner()
@@ -240,6 +241,13 @@ def test_an_unknown_bundle_is_one_clear_line() -> None:
     assert done.returncode == 1
     assert "no-such-bundle" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_check_config_tells_of_a_chain_that_has_expired(tmp_path: Path) -> None:
+    certificate, key = chained(trustme.CA(), timedelta(hours=-1)).write(tmp_path, "server")
+    files = ("--tls-certificate", str(certificate), "--tls-key", str(key))
+    told = typed("serve", "--check-config", "--models", "one", *files).stderr
+    assert told.startswith(f"warning: {certificate}: a certificate that follows the server's own has expired")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -16,7 +17,7 @@ from sidecar.errors import SettingsInvalid
 from sidecar.server.tls import Credentials, TlsFiles
 from sidecar.server.tls import files as module
 from sidecar.settings import load_settings
-from tests.support.certificates import Identity, authority_pem, issued, self_signed
+from tests.support.certificates import Identity, authority_pem, chained, issued, self_signed
 
 P256 = ec.generate_private_key(ec.SECP256R1())
 AUTHORITY = trustme.CA()
@@ -188,6 +189,42 @@ def test_of_several_authorities_the_last_that_expires_counts(tmp_path: Path) -> 
     new = self_signed(ec.generate_private_key(ec.SECP256R1()), authority=True, ends=timedelta(days=9))
     loaded = load(tmp_path, GOOD, old.certificate + new.certificate)
     assert loaded.client_ca_expires_at == new.expires_at
+
+
+@pytest.mark.parametrize(
+    ("intermediates", "first"),
+    [
+        ((timedelta(days=3),), 0),
+        ((timedelta(days=9), timedelta(days=4)), 1),
+        ((timedelta(days=4), timedelta(days=9)), 0),
+        ((timedelta(days=90), timedelta(hours=-1)), 1),
+    ],
+    ids=["one", "the-second", "the-first", "expired"],
+)
+def test_of_those_that_signed_it_the_first_that_expires_counts(
+    tmp_path: Path, intermediates: tuple[timedelta, ...], first: int
+) -> None:
+    identity = chained(AUTHORITY, *intermediates)
+    loaded = load(tmp_path, identity)
+    ends = [one.not_valid_after_utc.timestamp() for one in x509.load_pem_x509_certificates(identity.certificate)]
+    assert loaded.expires_at == ends[0]
+    assert loaded.chain_expires_at == ends[1 + first] == min(ends[1:])
+
+
+def test_a_certificate_without_those_that_signed_it_has_no_date_of_theirs(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).chain_expires_at is None
+    # A certificate of somebody else, which signed nothing, is none of them.
+    stray = Identity(GOOD.certificate + self_signed(P256, ends=timedelta(hours=-1)).certificate, GOOD.key)
+    assert load(tmp_path, stray).chain_expires_at is None
+
+
+def test_what_has_expired_is_said_for_each(tmp_path: Path) -> None:
+    loaded = load(tmp_path, chained(AUTHORITY, timedelta(days=3)))
+    assert loaded.chain_expires_at is not None
+    assert loaded.expired(loaded.chain_expires_at - 1.0) == ()
+    (chain,) = loaded.expired(loaded.chain_expires_at)
+    assert "follows the server's own" in chain
+    assert len(loaded.expired(loaded.expires_at)) == 2
 
 
 def test_files_that_are_replaced_while_they_are_read_are_read_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from sidecar.errors import SettingsInvalid
 from sidecar.server import metrics
 from sidecar.server.tls import Tls, rotation
 from sidecar.settings import Settings
-from tests.support.certificates import Identity, Secret, authority_pem, issued
+from tests.support.certificates import Identity, Secret, authority_pem, chained, issued
 
 AUTHORITY = trustme.CA()
 
@@ -130,6 +131,35 @@ def test_a_certificate_that_expires_under_way_is_said_once(
         tls.look()
         tls.look()
     assert [line["event"] for line in logs] == ["certificate replaced"]
+
+
+def test_the_chain_has_an_expiry_of_its_own_as_long_as_there_is_one(tls: Tls, secret: Secret) -> None:
+    assert expiry("chain") is None
+    secret.replace(chained(AUTHORITY, timedelta(days=3)), authority_pem(AUTHORITY))
+    with capture_logs() as logs:
+        tls.look()
+    assert expiry("chain") == tls.current.chain_expires_at
+    assert expiry("chain") < expiry("server")
+    assert logs[0]["chain_expires_at"] < logs[0]["expires_at"]
+    secret.replace(issued(AUTHORITY), authority_pem(AUTHORITY))
+    tls.look()
+    assert expiry("chain") is None
+
+
+def test_a_chain_that_has_expired_is_served_with_and_said_once(tls: Tls, secret: Secret) -> None:
+    expired = chained(AUTHORITY, timedelta(hours=-1))
+    secret.replace(expired, authority_pem(AUTHORITY))
+    with capture_logs() as logs:
+        for _ in range(3):
+            tls.look()
+    assert tls.current.contents.certificate == expired.certificate
+    assert [(line["event"].split(":")[0], line["log_level"]) for line in logs] == [
+        ("certificate replaced", "info"),
+        ("a certificate that follows the server's own has expired", "error"),
+    ]
+    with capture_logs() as logs:
+        Tls.load(Settings(tls_certificate=secret.certificate, tls_key=secret.key))
+    assert [line["log_level"] for line in logs] == ["error"], "at a start it is said as well"
 
 
 async def test_whatever_goes_wrong_at_a_look_there_is_another(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
