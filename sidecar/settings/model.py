@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     request_timeout: Seconds = Field(default=25.0, gt=0, description="Seconds a call without a deadline may take.")
     drain_delay: Seconds = Field(default=0.0, ge=0, description="Seconds of serving on after SIGTERM, unready.")
     drain_grace: Seconds = Field(default=20.0, ge=0, description="Seconds in-flight calls get to finish after that.")
+    grpc_max_connection_age: Seconds = Field(
+        default=0.0, ge=0, description="Seconds until a gRPC connection is made anew, to find new sidecars; 0: never."
+    )
+    grpc_max_connection_age_grace: Seconds = Field(
+        default=60.0, ge=0, description="Seconds that calls under way on such a connection get to finish."
+    )
     search_engine: str | None = Field(
         default=None,
         description="URL of the cluster that /v1/search asks; several nodes joined by commas. None: no such routes.",

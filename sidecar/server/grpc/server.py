@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 
 import grpc
 from grpc import aio
@@ -120,6 +121,7 @@ class GrpcServer:
                 # Two processes on one port would share its calls at random.
                 ("grpc.so_reuseport", 0),
                 *([] if limit is None else [("grpc.max_allowed_incoming_connections", limit)]),
+                *_ages(settings),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.max_receive_message_length", min(2 * settings.max_request_bytes, 2**31 - 1)),
                 ("grpc.max_send_message_length", -1),
@@ -137,3 +139,13 @@ class GrpcServer:
         if settings.reflection:
             reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
+
+
+def _ages(settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Return the options by which a connection is given up at its age; none where it may last for ever."""
+    if not settings.grpc_max_connection_age:
+        return ()
+    return (
+        ("grpc.max_connection_age_ms", ceil(settings.grpc_max_connection_age * 1_000)),
+        ("grpc.max_connection_age_grace_ms", ceil(settings.grpc_max_connection_age_grace * 1_000)),
+    )

@@ -148,6 +148,19 @@ def test_a_pod_gets_the_time_it_drains_in(helm: Helm, name: str) -> None:
 
 
 @every_values
+def test_no_call_is_cut_off_by_the_age_of_its_connection(helm: Helm, name: str) -> None:
+    settings = settings_file(rendered(helm, name))
+    longest = settings.get("request_timeout", Settings.model_fields["request_timeout"].default)
+    assert not settings["grpc_max_connection_age"] or settings["grpc_max_connection_age_grace"] >= longest
+
+
+def test_connections_are_made_anew_unless_somebody_says_never(helm: Helm) -> None:
+    assert settings_file(rendered(helm, "default"))["grpc_max_connection_age"] == 300
+    assert settings_file(rendered(helm, "everything"))["grpc_max_connection_age"] == 90
+    assert settings_file(rendered(helm, "search"))["grpc_max_connection_age"] == 0
+
+
+@every_values
 def test_pods_run_with_nothing_they_do_not_need(helm: Helm, name: str) -> None:
     found = rendered(helm, name)
     pods = [pod_of(found)["spec"], *(each["spec"] for each in found.of("Pod"))]

@@ -49,6 +49,8 @@ def test_the_notes_name_options_that_exist(helm: Helm) -> None:
         ({"drain": {"delaySeconds": 9}}, "readinessProbe.periodSeconds"),
         ({"drain": {"graceSeconds": 20}}, "settings.request_timeout"),
         ({"settings": {"request_timeout": 29}}, "settings.request_timeout"),
+        ({"grpcConnections": {"graceSeconds": 20}}, "grpcConnections.graceSeconds (20) must not be below"),
+        ({"settings": {"request_timeout": 61}, "drain": {"graceSeconds": 61}}, "grpcConnections.graceSeconds"),
         ({"terminationGracePeriodSeconds": 36}, "calls under way would be cut off"),
         ({"terminationGracePeriodSeconds": 40, "preStopSleepSeconds": 5}, "calls under way would be cut off"),
         ({"tls": {"existingSecret": "a", "certManager": {"enabled": True, "issuerRef": {"name": "b"}}}}, "exclude"),
@@ -71,6 +73,7 @@ def test_values_that_do_not_go_together_are_refused(helm: Helm, values: dict[str
     [
         {"metrics": {"serviceMonitor": {"enabled": True, "interval": "1m30s", "scrapeTimeout": "90s"}}},
         {"metrics": {"serviceMonitor": {"interval": "5s"}}},
+        {"grpcConnections": {"maxAgeSeconds": 0, "graceSeconds": 20}},
         {"autoscaling": {"minReplicas": 7}},
         {"autoscaling": {"enabled": True, "minReplicas": 6}},
     ],

@@ -14,6 +14,7 @@ from tests.support.helm import CHART, Helm, HelmRefused
 OF_THE_CHART = {
     *("bind", "admin_bind", "grpc_port", "http_port", "admin_port", "ready_file"),
     *("models", "auth_token", "drain_delay", "drain_grace", "tracing"),
+    *("grpc_max_connection_age", "grpc_max_connection_age_grace"),
     *(name for name in Settings.model_fields if name.startswith(("tls_", "search_"))),
 }
 """Settings that have a value of their own in the chart, or no use in a pod."""
@@ -104,6 +105,11 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         {"tracing": {"enabled": True, "endpoint": "collector:4317"}},
         {"tracing": {"enabled": True, "endpoint": "http://collector"}},
         {"drain": {"delaySeconds": -1}},
+        {"grpcConnections": {"maxAgeSeconds": -1}},
+        {"grpcConnections": {"maxAge": 300}},
+        {"settings": {"grpc_max_connection_age": 300}},
+        {"search": {"clientCertificateKey": ""}},
+        {"metrics": {"prometheusRule": {"searchErrorShare": 5}}},
         {"readinessProbe": {"httpGet": {"path": "/"}}},
         {"livenessProbe": {"successThreshold": 2}},
         {"startupProbe": {"successThreshold": 2}},

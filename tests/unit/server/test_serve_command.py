@@ -86,6 +86,8 @@ def test_check_config_shows_every_setting() -> None:
         (["--request-timeout", "1.5"], "request_timeout", 1.5),
         (["--drain-delay", "1.5"], "drain_delay", 1.5),
         (["--drain-grace", "1.5"], "drain_grace", 1.5),
+        (["--grpc-max-connection-age", "300"], "grpc_max_connection_age", 300.0),
+        (["--grpc-max-connection-age-grace", "1.5"], "grpc_max_connection_age_grace", 1.5),
         (["--log-level", "debug"], "log_level", "debug"),
         (["--no-log-json"], "log_json", False),
     ],

@@ -52,6 +52,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "grpc_port" .Values.ports.grpc
   "http_port" .Values.ports.http
   "admin_port" .Values.ports.admin
+  "grpc_max_connection_age" .Values.grpcConnections.maxAgeSeconds
+  "grpc_max_connection_age_grace" .Values.grpcConnections.graceSeconds
   "drain_delay" .Values.drain.delaySeconds
   "drain_grace" .Values.drain.graceSeconds -}}
 {{- if .Values.models.names -}}
@@ -111,6 +113,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $longest := default 25 .Values.settings.request_timeout -}}
 {{- if lt (float64 .Values.drain.graceSeconds) (float64 $longest) -}}
 {{- fail (printf "drain.graceSeconds (%v) must not be below settings.request_timeout (%v): calls under way would be cut off." .Values.drain.graceSeconds $longest) -}}
+{{- end -}}
+{{- if and (gt (float64 .Values.grpcConnections.maxAgeSeconds) 0.0) (lt (float64 .Values.grpcConnections.graceSeconds) (float64 $longest)) -}}
+{{- fail (printf "grpcConnections.graceSeconds (%v) must not be below settings.request_timeout (%v): calls under way would be cut off." .Values.grpcConnections.graceSeconds $longest) -}}
 {{- end -}}
 {{- end -}}
 
