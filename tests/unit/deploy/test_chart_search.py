@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 
 from sidecar.server.searching.profiles import served_profiles
 from sidecar.settings import load_settings
-from tests.support.chart import container_of, pod_of, rendered, settings_file
-from tests.support.helm import Helm, HelmRefused
+from tests.support.chart import VERSIONS, container_of, pod_of, rendered, settings_file
+from tests.support.helm import Helm, HelmRefused, Rendered
 
 ENGINE = {"engine": "http://one:9200", "indices": ["articles"]}
+
+CLIENT = ("search_client_certificate", "search_client_key")
 
 
 def test_the_settings_name_the_cluster_and_no_credentials(helm: Helm) -> None:
@@ -24,6 +27,8 @@ def test_the_settings_name_the_cluster_and_no_credentials(helm: Helm) -> None:
         "search_insecure": False,
         "search_profiles": "/etc/splade-sidecar-profiles",
         "search_ca": "/etc/splade-sidecar-cluster/ca.crt",
+        "search_client_certificate": "/etc/splade-sidecar-cluster/client/tls.crt",
+        "search_client_key": "/etc/splade-sidecar-cluster/client/client.key",
         "max_searches": 64,
     }
     assert load_settings(**settings).search_indices == ("articles", "logs-*")
@@ -40,7 +45,56 @@ def test_profiles_are_files_of_a_folder_that_serve_reads(helm: Helm, tmp_path: P
     mounts = {each["mountPath"]: each["name"] for each in container_of(found)["volumeMounts"]}
     volumes = {each["name"]: each for each in pod_of(found)["spec"]["volumes"]}
     assert volumes[mounts["/etc/splade-sidecar-profiles"]]["configMap"] == {"name": "search-splade-sidecar-profiles"}
-    assert volumes[mounts["/etc/splade-sidecar-cluster"]]["secret"]["secretName"] == "cluster-ca"
+
+
+def cluster_files(found: Rendered) -> dict[str, tuple[str, str]]:
+    """What the folder of the cluster's certificates holds: path, and the secret and key that it comes from."""
+    mount = next(each for each in container_of(found)["volumeMounts"] if each["name"] == "cluster")
+    assert mount == {"name": "cluster", "mountPath": "/etc/splade-sidecar-cluster", "readOnly": True}
+    volume = next(each for each in pod_of(found)["spec"]["volumes"] if each["name"] == "cluster")["projected"]
+    assert volume["defaultMode"] == 0o440
+    return {
+        f"{mount['mountPath']}/{item['path']}": (source["secret"]["name"], item["key"])
+        for source in volume["sources"]
+        for item in source["secret"]["items"]
+    }
+
+
+def test_authorities_and_what_is_shown_to_the_cluster_come_from_secrets(helm: Helm) -> None:
+    found = rendered(helm, "search")
+    settings, files = settings_file(found), cluster_files(found)
+    assert files[settings["search_ca"]] == ("cluster-ca", "ca.crt")
+    assert files[settings["search_client_certificate"]] == ("cluster-client", "tls.crt")
+    assert files[settings["search_client_key"]] == ("cluster-client", "client.key")
+    assert len(files) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"caSecret": "one"}, {"search_ca"}),
+        ({"clientSecret": "one"}, {"search_client_certificate", "search_client_key"}),
+        # One file may hold both.
+        (
+            {"clientSecret": "one", "clientCertificateKey": "both.pem", "clientPrivateKeyKey": "both.pem"},
+            {"search_client_certificate", "search_client_key"},
+        ),
+    ],
+)
+def test_each_of_the_clusters_secrets_may_be_there_alone(helm: Helm, given: dict[str, str], names: set[str]) -> None:
+    found = helm.render({"search": {**ENGINE, **given}})
+    settings = settings_file(found)
+    assert {name for name in settings if name in ("search_ca", *CLIENT)} == names
+    assert set(cluster_files(found)) == {settings[name] for name in names}
+    assert load_settings(**settings).search_engine == ENGINE["engine"]
+    for version in VERSIONS:
+        kubernetes_validate.validate(found.one("Deployment"), version, strict=True)
+
+
+def test_without_secrets_of_the_cluster_there_is_no_folder_of_them(helm: Helm) -> None:
+    found = helm.render({"search": ENGINE})
+    assert "cluster" not in {each["name"] for each in pod_of(found)["spec"]["volumes"]}
+    assert "cluster" not in {each["name"] for each in container_of(found)["volumeMounts"]}
 
 
 def test_other_profiles_are_other_pods(helm: Helm) -> None:
@@ -64,7 +118,8 @@ def test_the_network_policy_lets_out_to_the_cluster_and_to_names(helm: Helm) -> 
 
 
 def test_without_a_cluster_there_is_nothing_of_it(helm: Helm) -> None:
-    given = {"search": {"existingSecret": "reader", "caSecret": "ca", "profiles": {"a.yaml": "name: a"}}}
+    secrets = {"existingSecret": "reader", "caSecret": "ca", "clientSecret": "client"}
+    given = {"search": {**secrets, "profiles": {"a.yaml": "name: a"}}}
     found = helm.render(given)
     assert not [name for name in settings_file(found) if name.startswith("search_")]
     assert [each["name"] for each in container_of(found)["env"]] == ["SIDECAR_CONFIG"]

@@ -79,6 +79,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.search.caSecret -}}
 {{- $_ := set $settings "search_ca" (printf "/etc/splade-sidecar-cluster/%s" .Values.search.caKey) -}}
 {{- end -}}
+{{- if .Values.search.clientSecret -}}
+{{- $_ := set $settings "search_client_certificate" (printf "/etc/splade-sidecar-cluster/client/%s" .Values.search.clientCertificateKey) -}}
+{{- $_ := set $settings "search_client_key" (printf "/etc/splade-sidecar-cluster/client/%s" .Values.search.clientPrivateKeyKey) -}}
+{{- end -}}
 {{- end -}}
 {{- if .Values.tracing.enabled -}}
 {{- $_ := set $settings "tracing" "otlp" -}}
@@ -213,6 +217,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     secretKeyRef:
       name: {{ .Values.search.existingSecret }}
       key: {{ .Values.search.passwordKey }}
+{{- end -}}
+{{- end -}}
+
+{{/* The authorities of the cluster's certificate, and what is shown to it: whether there is any of it. */}}
+{{- define "splade-sidecar.clusterFiles" -}}
+{{- if and .Values.search.engine (or .Values.search.caSecret .Values.search.clientSecret) -}}
+true
 {{- end -}}
 {{- end -}}
 
