@@ -24,6 +24,12 @@ SEARCHES = Counter(
     ("profile", "outcome", "reason"),
     registry=REGISTRY,
 )
+PARTIAL = Counter(
+    "sidecar_partial_searches",
+    "Searches over HTTP that were answered without some of the cluster's shards.",
+    ("profile",),
+    registry=REGISTRY,
+)
 STAGE_SECONDS = Histogram(
     "sidecar_search_stage_duration_seconds",
     "Time of each stage of a search that was answered, and of the whole (total).",
@@ -41,10 +47,11 @@ class Seen:
         self.outcome = "ok"
         self.reason = ""
 
-    def answered(self, degraded: str | None, timings: StageTimings | None = None) -> None:
+    def answered(self, degraded: str | None, timings: StageTimings | None = None, *, partial: bool = False) -> None:
         """Record an answer, and its stages where they were measured; a stage that did not run has no time."""
         if degraded is not None:
             self.outcome, self.reason = "degraded", degraded
+        PARTIAL.labels(self.profile).inc(partial)
         if timings is None:
             return
         for stage, milliseconds in (

@@ -55,7 +55,12 @@ class Shortened:
     """The answer to a bulk lacks its last item, as from a proxy that lost its way."""
 
 
-Fault = Cut | Status | Items | Silence | Shortened | None
+@dataclass(frozen=True)
+class ShardLost:
+    """The answer to a search, or to each of several, says that one shard failed."""
+
+
+Fault = Cut | Status | Items | Silence | Shortened | ShardLost | None
 
 
 @dataclass
@@ -105,6 +110,11 @@ class FaultyProxy:
         if isinstance(fault, Shortened):
             answer = orjson.loads(data)
             answer["items"] = answer["items"][:-1]
+            data = orjson.dumps(answer)
+        if isinstance(fault, ShardLost):
+            answer = orjson.loads(data)
+            for one in answer.get("responses", [answer]):
+                one["_shards"]["failed"] = 1
             data = orjson.dumps(answer)
         return web.Response(status=status, body=data, content_type=kind)
 

@@ -116,7 +116,7 @@ class SearchService:
                 seen,
                 clauses=None if asked.filter is None else "filter",
             )
-            seen.answered(result.degraded, result.timings)
+            seen.answered(result.degraded, result.timings, partial=result.partial)
         return result
 
     async def augment(self, asked: BodyCall, deadline: float) -> Augmented:
@@ -158,7 +158,7 @@ class SearchService:
                 seen,
                 clauses="body",
             )
-            seen.answered(result.degraded, result.timings)
+            seen.answered(result.degraded, result.timings, partial=result.partial)
         return result
 
     async def _run(

@@ -17,7 +17,7 @@ import pytest
 from sidecar.search import AsyncSearcher
 from sidecar.server.process import SidecarProcess
 from tests.integration.search.gateways import QUERY
-from tests.support.faults import FaultyProxy, Silence, faulty_proxy
+from tests.support.faults import FaultyProxy, ShardLost, Silence, faulty_proxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -130,6 +130,21 @@ async def test_callers_who_leave_make_room_and_those_who_wait_too_long_are_told(
         metrics = httpx.get(f"{process.admin_url}/metrics", trust_env=False).text
     assert 'sidecar_searches_total{outcome="error",profile="sparse",reason="CANCELLED"} 2.0' in metrics
     assert 'sidecar_searches_total{outcome="error",profile="sparse",reason="OVERLOADED"}' in metrics
+
+
+async def test_answers_that_lack_a_shard_say_so_and_are_counted(world, models, proxy) -> None:
+    with sidecar(models, world, proxy.url, search_bodies=True) as process:
+        async with client(process) as http:
+            assert (await ask(http, world)).json()["partial"] is False
+            proxy.play([ShardLost()] * 2)
+            assert (await ask(http, world)).json()["partial"] is True
+            asked = {"index": world.index, "profile": "sparse", "body": {"query": {"match": {"text": QUERY}}}}
+            found = await http.post("/v1/search/body", json=asked)
+            assert (found.status_code, found.json()["_shards"]["failed"]) == (200, 1)
+            assert (await http.post("/v1/augment", json=asked)).status_code == 200
+        metrics = httpx.get(f"{process.admin_url}/metrics", trust_env=False).text
+    assert 'sidecar_partial_searches_total{profile="sparse"} 2.0' in metrics
+    assert 'sidecar_searches_total{outcome="ok",profile="sparse",reason=""} 4.0' in metrics
 
 
 async def test_a_search_under_way_is_answered_while_the_process_drains(world, models, proxy) -> None:

@@ -11,10 +11,26 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.domain import Lane
-from sidecar.errors import WIRE
-from sidecar.server import metrics
+from sidecar.errors import (
+    WIRE,
+    DeadlineExceeded,
+    EngineError,
+    FingerprintMismatch,
+    IndexNotFound,
+    IndexNotPrepared,
+    InvalidInput,
+    NotAllowed,
+    NotReady,
+    Overloaded,
+    ProfileInvalid,
+)
+from sidecar.search.degradation import NO_QUERY_TERMS, NO_STORED_VECTORS
+from sidecar.server import metrics, search_metrics
+from sidecar.server.http.searching import body_router, router
 from sidecar.settings import Settings
 from tests.support.helm import CHART, Helm
+
+SEARCHED = {"engine": "https://one:9200", "indices": ["articles"]}
 
 OF_PROMETHEUS = {"namespace", "job", "pod"}
 """Labels that a ServiceMonitor's targets get."""
@@ -30,8 +46,8 @@ Rule = dict[str, object]
 @pytest.fixture(scope="module")
 def rules(helm: Helm) -> list[Rule]:
     values = yaml.safe_load((CHART / "ci" / "tls-values.yaml").read_text(encoding="utf-8"))
-    (group,) = helm.render(values).one("PrometheusRule")["spec"]["groups"]
-    assert len(group["rules"]) >= 8
+    (group,) = helm.render({**values, "search": SEARCHED}).one("PrometheusRule")["spec"]["groups"]
+    assert len(group["rules"]) >= 12
     return group["rules"]
 
 
@@ -50,7 +66,9 @@ def series() -> dict[str, set[str]]:
 
 
 def labelled() -> list[tuple[str, set[str]]]:
-    own = [each for each in vars(metrics).values() if hasattr(each, "_labelnames")]
+    own = [
+        each for module in (metrics, search_metrics) for each in vars(module).values() if hasattr(each, "_labelnames")
+    ]
     collected = [family for each in (metrics._SCHEDULERS, metrics._CACHES) for family in each.describe()]
     return [
         *((each._name, set(each._labelnames)) for each in own),
@@ -102,13 +120,17 @@ def test_every_metric_and_label_of_the_dashboard_exists(helm: Helm) -> None:
 
 
 def test_every_value_that_a_label_is_compared_with_occurs(rules: list[Rule]) -> None:
-    codes = {wire.code.name for wire in WIRE.values()} | {"OK"}
-    for rule in rules:
-        for label, _, value in MATCHER.findall(rule["expr"]):
-            if label == "code":
-                assert set(value.split("|")) <= codes, rule["alert"]
-            if label == "lane":
-                assert value in set(Lane)
+    occurring = {
+        "code": {wire.code.name for wire in WIRE.values()} | {"OK"},
+        "lane": set(Lane),
+        "outcome": {"ok", "degraded", "error"},
+        "reason": {wire.reason for wire in WIRE.values()} | {"CANCELLED", NO_QUERY_TERMS, NO_STORED_VECTORS},
+        "method": {route.path for route in (*router.routes, *body_router.routes)},
+    }
+    compared = [found for rule in rules for found in MATCHER.findall(rule["expr"])]
+    assert {label for label, _, _ in compared} == occurring.keys() | {"namespace", "job"}
+    for label, _, value in compared:
+        assert label not in occurring or set(value.split("|")) <= occurring[label], value
 
 
 def test_every_series_is_of_this_release(rules: list[Rule]) -> None:
@@ -138,7 +160,43 @@ def test_the_queue_alert_follows_the_setting(helm: Helm) -> None:
     assert threshold({"settings": {"max_queue_tokens": 1_000_000}}) == 800_000
 
 
-def test_certificates_are_watched_only_where_there_are_any(helm: Helm, rules: list[Rule]) -> None:
-    assert "SpladeSidecarCertificateExpires" in [rule["alert"] for rule in rules]
+def test_certificates_and_searches_are_watched_only_where_there_are_any(helm: Helm, rules: list[Rule]) -> None:
     plain = helm.render({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule")
-    assert "SpladeSidecarCertificateExpires" not in [rule["alert"] for rule in plain["spec"]["groups"][0]["rules"]]
+    everywhere = {rule["alert"] for rule in plain["spec"]["groups"][0]["rules"]}
+    assert {rule["alert"] for rule in rules} - everywhere == {
+        "SpladeSidecarCertificateExpires",
+        *(f"SpladeSidecarSearches{what}" for what in ("Fail", "Degraded", "Partial", "Slow")),
+    }
+
+
+def by_name(rules: list[Rule], ending: str) -> Rule:
+    return next(rule for rule in rules if rule["alert"] == f"SpladeSidecar{ending}")
+
+
+def test_searches_that_fail_by_their_callers_doing_alarm_nobody(rules: list[Rule]) -> None:
+    (excused,) = [
+        set(value.split("|"))
+        for label, operator, value in MATCHER.findall(by_name(rules, "SearchesFail")["expr"])
+        if (label, operator) == ("reason", "!~")
+    ]
+    for kind in (EngineError, Overloaded, DeadlineExceeded, IndexNotPrepared, FingerprintMismatch, NotReady):
+        for wire in (WIRE[each] for each in WIRE if issubclass(each, kind) and each is not IndexNotFound):
+            assert wire.reason not in excused
+    assert {WIRE[kind].reason for kind in (InvalidInput, NotAllowed, ProfileInvalid, IndexNotFound)} <= excused
+
+
+def test_every_route_of_searching_is_watched_for_slowness(rules: list[Rule]) -> None:
+    (methods,) = [
+        set(value.split("|"))
+        for label, _, value in MATCHER.findall(by_name(rules, "SearchesSlow")["expr"])
+        if label == "method"
+    ]
+    assert methods == {route.path for route in (*router.routes, *body_router.routes)}
+
+
+def test_the_thresholds_of_searches_are_the_charts_values(helm: Helm) -> None:
+    given = {"searchErrorShare": 0.11, "searchDegradedShare": 0.12, "searchPartialShare": 0.13, "searchSeconds": 14}
+    found = helm.render({"search": SEARCHED, "metrics": {"prometheusRule": {"enabled": True, **given}}})
+    rules = found.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+    for ending, value in zip(("Fail", "Degraded", "Partial", "Slow"), given.values(), strict=True):
+        assert float(by_name(rules, f"Searches{ending}")["expr"].rpartition(">")[2]) == value

@@ -144,7 +144,9 @@ def test_the_documented_values_are_taken(helm: Helm, values: str) -> None:
 
 def test_the_documented_alerts_are_those_of_the_chart(helm: Helm) -> None:
     text = (REPOSITORY / "docs" / "deploy.md").read_text(encoding="utf-8")
-    (group,) = rendered(helm, "tls").one("PrometheusRule")["spec"]["groups"]
-    assert set(re.findall(r"^\| `(SpladeSidecar\w+)`", text, re.MULTILINE)) == {
-        rule["alert"] for rule in group["rules"]
+    made = {
+        rule["alert"]
+        for name in ("tls", "search")
+        for rule in rendered(helm, name).one("PrometheusRule")["spec"]["groups"][0]["rules"]
     }
+    assert set(re.findall(r"^\| `(SpladeSidecar\w+)`", text, re.MULTILINE)) == made
