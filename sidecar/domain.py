@@ -114,6 +114,10 @@ class Pruning:
                     raise InvalidPruning("top_k needs a whole number >= 1.", field="pruning.value")
 
 
+LARGEST_NUMBER = 2**32 - 1
+"""What the contract has room for, whichever port a call comes in by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Windows:
     """How a long text is read. `stride` counts tokens from one window's start to the next (0: three quarters)."""
@@ -127,6 +131,9 @@ class Windows:
             raise InvalidInput("The window stride must be >= 0 tokens.", field="windows.stride")
         if self.max_windows < 1:
             raise InvalidInput("At least one window must be read.", field="windows.max_windows")
+        for name, value in (("stride", self.stride), ("max_windows", self.max_windows)):
+            if value > LARGEST_NUMBER:
+                raise InvalidInput(f"windows.{name} is at most {LARGEST_NUMBER:,}.", field=f"windows.{name}")
 
 
 WHOLE_TEXT = Windows(WindowPolicy.SLIDE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sidecar.errors import InvalidInput
 
@@ -87,10 +87,12 @@ def _check_identity(certificate_chain: bytes | None, private_key: bytes | None) 
 
 
 def several_texts(texts: Sequence[str], field: str) -> tuple[str, ...]:
-    """Return the texts; raise InvalidInput for one text, or for what is none among them."""
+    """Return the texts; raise InvalidInput for one text, for what is none among them, and for what holds none."""
     # A str is a sequence of str too, and one call per character is nobody's intention.
     if isinstance(texts, str):
         raise InvalidInput(f"{field} must be a sequence of texts, not one text: put it in a list.", field=field)
+    if not isinstance(texts, Iterable):
+        raise InvalidInput(f"{field} must be a sequence of texts, not {type(texts).__name__}.", field=field)
     return tuple(one_text(text, f"{field}[{place}]") for place, text in enumerate(texts))
 
 

@@ -100,7 +100,7 @@ class AsyncSidecarClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the channel; calls under way are cancelled."""
+        """Close the channel; calls under way end with SidecarUnavailable."""
         self._closed = True
         if self._channel is not None and self._process == os.getpid():
             CHANNELS.discard(self._channel)
@@ -294,9 +294,16 @@ class AsyncSidecarClient:
         return self._channel
 
     async def _call(self, attempt: Callable[[float | None], Awaitable[_Response]], timeout: float | None) -> _Response:
-        return await call_with_retry(
-            attempt,
-            timeout=self._timeout if timeout is None else timeout,
-            overload_retries=self._overload_retries,
-            target=self._target,
-        )
+        try:
+            return await call_with_retry(
+                attempt,
+                timeout=self._timeout if timeout is None else timeout,
+                overload_retries=self._overload_retries,
+                target=self._target,
+            )
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            if not self._closed or (waiting is not None and waiting.cancelling()):
+                raise
+            # gRPC cancels the call, and whoever waits for it would be taken for cancelled, too.
+            raise SidecarUnavailable(f"This client of {self._target} was closed before the answer was there.") from None

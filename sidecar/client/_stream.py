@@ -135,8 +135,9 @@ class _Feed:
         await self._source.aclose()
 
     async def _next(self) -> pb.EncodeStreamRequest | StreamOutcome | None:
-        texts = await anext(self._source, None)
-        if texts is None:
+        try:
+            texts = await anext(self._source)
+        except StopAsyncIteration:
             return None
         position, self._position = self._position, self._position + 1
         try:
@@ -165,7 +166,8 @@ class _Session:
             done, _ = await asyncio.wait(tasks, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED)
             if self._writing in done and self._writing is not None:
                 # A failed write says only that the call is over; the read that follows knows why.
-                self._writing.exception()
+                if not self._writing.cancelled():
+                    self._writing.exception()
                 self._writing = None
             if self._reading in done and self._reading is not None:
                 answer = await self._answer(self._reading)
@@ -221,6 +223,9 @@ class _Session:
             message = reading.result()
         except aio.AioRpcError as failure:
             raise translate(failure, self._plan.target) from None
+        except asyncio.CancelledError:
+            # Nobody stops reading here: the channel was closed, and gRPC cancelled its calls.
+            raise SidecarUnavailable(f"The client of {self._plan.target} was closed during a stream.") from None
         if not isinstance(message, pb.EncodeStreamResponse):
             if self._feed.unanswered or not self._half_closed:
                 raise SidecarUnavailable(f"{self._plan.target} ended the stream before everything was answered.")

@@ -12,8 +12,9 @@ from sidecar.client._async_client import DEFAULT_TARGET, DEFAULT_WINDOWS, AsyncS
 from sidecar.client._portal import Portal
 from sidecar.client._stream import StreamOutcome
 from sidecar.domain import EncodeResult, Lane, ModelInfo, Pruning, RerankResult, Side, Windows
+from sidecar.errors import InvalidInput
 
-__all__ = ["SidecarClient"]
+__all__ = ["SidecarClient", "check_for_loop"]
 
 
 class SidecarClient:
@@ -118,7 +119,7 @@ class SidecarClient:
 
         `batches` is read in the caller's thread, at most `in_flight` batches ahead of their outcomes.
         """
-        handed: asyncio.Queue[Sequence[str] | None] = asyncio.Queue()
+        handed: asyncio.Queue[tuple[Sequence[str]] | None] = asyncio.Queue()
         outcomes = self._client.encode_stream(
             _drain(handed),
             side=side,
@@ -144,7 +145,8 @@ class SidecarClient:
             async with turn:
                 await outcomes.aclose()
 
-        source = iter(batches)
+        # Wrapped: nothing that is given may look like the end.
+        source = ((batch,) for batch in batches)
         ahead, exhausted = 0, False
         try:
             while True:
@@ -223,6 +225,16 @@ class SidecarClient:
         return self._portal.call(partial(self._client.health, service, timeout=timeout))
 
 
-async def _drain(handed: asyncio.Queue[Sequence[str] | None]) -> AsyncIterator[Sequence[str]]:
+def check_for_loop(sidecar: object, what: str) -> None:
+    """Raise InvalidInput for a client for threads where `what` is to call it in a loop of its own."""
+    if isinstance(sidecar, SidecarClient):
+        raise InvalidInput(
+            f"{what} runs its client in its own loop: give an AsyncSidecarClient that was not used yet, or the"
+            " sidecar's address.",
+            field="sidecar",
+        )
+
+
+async def _drain(handed: asyncio.Queue[tuple[Sequence[str]] | None]) -> AsyncIterator[Sequence[str]]:
     while (batch := await handed.get()) is not None:
-        yield batch
+        yield batch[0]

@@ -10,6 +10,7 @@ from typing import Self
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.client._portal import Portal
+from sidecar.client._sync_client import check_for_loop
 from sidecar.cluster.writer import AsyncSparseWriter, WriteMode, WriteOutcome, WriterOptions
 from sidecar.domain import Document
 from sidecar.engine import BulkOperation, Engine
@@ -21,7 +22,8 @@ class SparseWriter:
     """`AsyncSparseWriter` for threads; connects to the cluster and to the sidecar, and closes both.
 
     `engine` is an address, or what `Engine.connect` returns before it is awaited, where it needs credentials;
-    `sidecar` an address, or a client that was not used yet. Safe to share between threads.
+    `sidecar` an address, or a client that was not used yet. Safe to share between threads. Raises InvalidInput for a
+    SidecarClient, which has a loop of its own, and what connecting raises.
 
     Usage:
         with SparseWriter("http://127.0.0.1:9200", "127.0.0.1:50051", "articles") as writer:
@@ -37,6 +39,7 @@ class SparseWriter:
         *,
         model: str | None = None,
     ) -> None:
+        check_for_loop(sidecar, "The writer")
         client = AsyncSidecarClient(sidecar, timeout=60.0) if isinstance(sidecar, str) else sidecar
         self._portal = Portal("This writer")
         with ExitStack() as undone:

@@ -8,8 +8,9 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from sidecar.client import AsyncSidecarClient, SidecarClient
+from sidecar.client import AsyncSidecarClient
 from sidecar.client._portal import Portal
+from sidecar.client._sync_client import check_for_loop
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine
 from sidecar.errors import InvalidInput
@@ -47,12 +48,7 @@ class Searcher:
             raise InvalidInput(
                 "The sidecar's address is empty: give host:port, or None for a lexical profile.", field="sidecar"
             )
-        if isinstance(sidecar, SidecarClient):
-            raise InvalidInput(
-                "The searcher runs its client in its own loop: give an AsyncSidecarClient that was not used yet, or the"
-                " sidecar's address.",
-                field="sidecar",
-            )
+        check_for_loop(sidecar, "The searcher")
         client = AsyncSidecarClient(sidecar) if isinstance(sidecar, str) else sidecar
         self._portal = Portal("This searcher")
         with ExitStack() as undone:

@@ -66,6 +66,14 @@ def test_windows_refuse_negative_stride_and_no_window() -> None:
         Windows(WindowPolicy.SLIDE, max_windows=0)
 
 
+@pytest.mark.parametrize("field", ["stride", "max_windows"])
+def test_windows_refuse_what_the_contract_has_no_room_for(field: str) -> None:
+    Windows(WindowPolicy.SLIDE, **{field: 2**32 - 1})
+    with pytest.raises(InvalidInput) as raised:
+        Windows(WindowPolicy.SLIDE, **{field: 2**32})
+    assert raised.value.field == f"windows.{field}"
+
+
 def test_columns_of_a_vector_have_one_length() -> None:
     with pytest.raises(ValueError, match="columns"):
         SparseVector((1, 2), (0.5,))

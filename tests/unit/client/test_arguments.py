@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from sidecar.client import AsyncSidecarClient, SidecarClient
 from sidecar.errors import DeadlineExceeded, InvalidInput, SidecarUnavailable
+from tests.unit.searching.test_connection import stranger
 
 PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
@@ -73,6 +75,8 @@ async def test_texts_are_strings() -> None:
             await client.rerank("what", values)
         with pytest.raises(InvalidInput, match="query is no string"):
             await client.rerank(7, ["fine"])  # type: ignore[arg-type]
+        with pytest.raises(InvalidInput, match="texts must be a sequence of texts, not NoneType"):
+            await client.encode(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -100,11 +104,43 @@ async def test_a_batch_without_strings_fails_alone() -> None:
     assert first.position == 0
 
 
+async def test_what_is_no_batch_is_not_the_end_of_them() -> None:
+    batches: list[Any] = [[7], None, 8, "nine", [10]]
+    async with AsyncSidecarClient("127.0.0.1:1") as client:
+        stream = client.encode_stream(batches)
+        found = [await anext(stream) for _ in batches]
+        await stream.aclose()
+    with SidecarClient("127.0.0.1:1") as blocking:
+        outcomes = blocking.encode_stream(batches)
+        found += [next(outcomes) for _ in batches]
+    assert [one.position for one in found] == [*range(5), *range(5)]
+    assert [one.error.field for one in found if isinstance(one.error, InvalidInput)] == [
+        *("texts[0]", "texts", "texts", "texts", "texts[0]") * 2
+    ]
+
+
 @pytest.mark.parametrize("timeout", [float("inf"), 1e12])
 async def test_all_the_time_in_the_world_is_not_none(timeout: float) -> None:
     async with AsyncSidecarClient("127.0.0.1:1", timeout=timeout) as client:
         with pytest.raises(SidecarUnavailable):
             await client.health()
+
+
+async def test_whoever_waits_when_a_client_is_closed_is_told_and_not_cancelled() -> None:
+    async with stranger(None) as (address, _), AsyncSidecarClient(address.removeprefix("http://")) as client:
+        stream = client.encode_stream([["some text"]] * 3)
+        calls = [client.encode(["some text"]), client.rerank("what", ["some text"]), client.health(), anext(stream)]
+        waiting = [asyncio.ensure_future(call) for call in calls]
+        leaving = asyncio.ensure_future(client.models())
+        await asyncio.sleep(0.3)
+        leaving.cancel()
+        await client.close()
+        for call in waiting:
+            with pytest.raises(SidecarUnavailable, match="closed"):
+                await call
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        await stream.aclose()
 
 
 async def test_no_time_is_none() -> None:

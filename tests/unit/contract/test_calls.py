@@ -33,7 +33,7 @@ prunings = st.one_of(
     st.integers(1, 30_000).map(lambda value: Pruning(PruningType.TOP_K, value)),
 )
 windows = st.builds(
-    Windows, st.sampled_from(WindowPolicy), st.integers(0, 2**31), st.integers(min_value=1, max_value=2**31)
+    Windows, st.sampled_from(WindowPolicy), st.integers(0, 2**32 - 1), st.integers(min_value=1, max_value=2**32 - 1)
 )
 
 

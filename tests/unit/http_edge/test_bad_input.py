@@ -195,6 +195,8 @@ def test_pruning_out_of_range(http: httpx.Client, pruning: dict[str, object], re
         ({"texts": ["cat"], "windows": {"policy": "jump"}}, "windows.policy"),
         ({"texts": ["cat"], "windows": {"stride": -1}}, "windows.stride"),
         ({"texts": ["cat"], "windows": {"max_windows": 0}}, "windows.max_windows"),
+        ({"texts": ["cat"], "windows": {"max_windows": 2**32}}, "windows.max_windows"),
+        ({"texts": ["cat"], "windows": {"stride": 2**40}}, "windows.stride"),
         ({"texts": ["cat"], "tests": []}, "tests"),
         ({"texts": ["cat"], f"{SECRET} and more words": 1}, None),
     ],
