@@ -107,7 +107,12 @@ class AsyncSparseWriter:
         return tuple(found[place.position] for place in places)
 
     async def delete(self, ids: Sequence[str], *, refresh: bool = False) -> tuple[WriteOutcome, ...]:
-        """Delete documents; one that is not there counts as deleted. Returns one outcome for each, in order."""
+        """Delete documents; one that is not there counts as deleted. Returns one outcome for each, in order.
+
+        Raises InvalidInput for one id in the place of several.
+        """
+        if isinstance(ids, str):
+            raise InvalidInput("ids must be a sequence of ids, not one id: put it in a list.", field="ids")
         found: dict[int, WriteOutcome] = {}
         actions: dict[int, BulkAction] = {}
         for position, document_id in enumerate(ids):

@@ -64,6 +64,8 @@ class BulkAction:
     if_primary_term: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.id, str):
+            raise InvalidInput(f"A document's id is a string, not {type(self.id).__name__}.", field="id")
         if not self.id or len(self.id.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
             raise InvalidInput(f"A document's id must have 1 to {MAX_ID_BYTES} bytes.", field="id")
         if (self.document is None) != (self.operation is BulkOperation.DELETE):
@@ -99,7 +101,9 @@ class BulkItem:
     @property
     def written(self) -> bool:
         """Whether the cluster confirmed the write. Deleting what is not there counts as done."""
-        return 200 <= self.status < 300 or (self.status == 404 and self.action.operation is BulkOperation.DELETE)
+        # With an error, it is not the document that is not there: it is the index.
+        gone = self.status == 404 and not self.error_type and self.action.operation is BulkOperation.DELETE
+        return 200 <= self.status < 300 or gone
 
     @property
     def conflict(self) -> bool:

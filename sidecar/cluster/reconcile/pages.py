@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sidecar.cluster.reconcile.summary import ReconcileOptions
+from sidecar.domain import JsonValue
 from sidecar.engine import StoredDocument
 
 __all__ = ["PageSize"]
@@ -28,5 +29,11 @@ class PageSize:
     def learn(self, page: Iterable[StoredDocument]) -> None:
         """Take a page's length into account."""
         documents = list(page)
-        sizes = [len(value) for document in documents for value in document.source.values() if isinstance(value, str)]
+        sizes = [_characters(value) for document in documents for value in document.source.values()]
         self._mean_bytes = (self._mean_bytes + sum(sizes) / max(len(documents), 1)) / 2
+
+
+def _characters(value: JsonValue) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(_characters, value)) if isinstance(value, list) else 0

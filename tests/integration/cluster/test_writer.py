@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,29 @@ async def test_deleting_answers_for_every_id(engine: Engine, writer: AsyncSparse
     outcomes = await writer.delete(["d0", "never there", "d2"], refresh=True)
     assert [(one.id, one.written) for one in outcomes] == [("d0", True), ("never there", True), ("d2", True)]
     assert await engine.count(writer.index) == 1
+
+
+async def test_one_id_is_not_several_of_one_letter(
+    engine: Engine, client: AsyncSidecarClient, prepared: str, writer: AsyncSparseWriter
+) -> None:
+    await writer.write([article("a"), article("b"), article("ab")], refresh=True)
+    with pytest.raises(InvalidInput) as raised:
+        await writer.delete("ab")
+    assert raised.value.field == "ids"
+    assert await engine.count(prepared) == 3
+
+
+async def test_an_id_that_is_no_string_costs_only_itself(engine: Engine, writer: AsyncSparseWriter) -> None:
+    number: Any = 7
+    outcomes = await writer.write([article("a"), article(number), article("b")])
+    assert [(one.written, one.reason) for one in outcomes] == [(True, ""), (False, "INVALID_INPUT"), (True, "")]
+    assert [one.written for one in await writer.delete(["a", number, "b"])] == [True, False, True]
+
+
+async def test_nothing_is_deleted_from_an_index_that_is_not_there(engine: Engine, client: AsyncSidecarClient) -> None:
+    outcomes = await AsyncSparseWriter(engine, client, "no-such-index").delete(["a", "b"])
+    assert [(one.written, one.reason) for one in outcomes] == [(False, "index_not_found_exception")] * 2
+    assert not await engine.index_exists("no-such-index")
 
 
 async def test_nothing_to_write(writer: AsyncSparseWriter) -> None:

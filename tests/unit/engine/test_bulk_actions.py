@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
@@ -30,8 +32,8 @@ def test_a_deletion_is_one_line() -> None:
     assert len(BulkAction("i", "1", operation=BulkOperation.DELETE).lines().splitlines()) == 1
 
 
-@pytest.mark.parametrize("identifier", ["", "x" * 513, "ä" * 257])
-def test_an_id_the_cluster_would_refuse(identifier: str) -> None:
+@pytest.mark.parametrize("identifier", ["", "x" * 513, "ä" * 257, 7, None])
+def test_an_id_the_cluster_would_refuse(identifier: Any) -> None:
     with pytest.raises(InvalidInput):
         BulkAction("i", identifier, {})
 
@@ -64,6 +66,11 @@ def test_lone_surrogates_in_a_document() -> None:
 def test_what_counts_as_written(operation: BulkOperation, status: int, written: bool) -> None:
     document = None if operation is BulkOperation.DELETE else {}
     assert BulkItem(BulkAction("i", "1", document, operation), status).written is written
+
+
+def test_no_index_to_delete_from_is_nothing_deleted() -> None:
+    action = BulkAction("i", "1", operation=BulkOperation.DELETE)
+    assert not BulkItem(action, 404, "index_not_found_exception", "no such index [i]").written
 
 
 @given(st.lists(ids, max_size=60), st.integers(1, 8), st.integers(50, 400))
