@@ -18,7 +18,7 @@ from sidecar.engine.meta import IndexMeta
 from sidecar.engine.responses import SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
-from sidecar.engine.transport import Access, Transport, path_of, to_json
+from sidecar.engine.transport import CONNECTIONS, Access, Transport, path_of, to_json
 from sidecar.engine.versions import ClusterInfo, parse_plugins
 from sidecar.errors import EngineRejected, IndexNotFound
 
@@ -58,11 +58,13 @@ class Engine:
         client_key: Path | None = None,
         verify_certificates: bool = True,
         timeout: float = 10.0,
+        connections: int = CONNECTIONS,
         bulk: BulkPolicy | None = None,
     ) -> Engine:
         """Connect and learn what answers; raise UnsupportedEngine where it is no cluster, or no dialect fits it.
 
-        `url` may list several nodes, joined by commas. `timeout` is the seconds a request may take by default.
+        `url` may list several nodes, joined by commas. `timeout` is the seconds a request may take by default,
+        `connections` how many requests a node gets at once: others wait their turn.
         """
         transport = Transport(
             Access(
@@ -75,6 +77,7 @@ class Engine:
                 client_key=client_key,
                 verify_certificates=verify_certificates,
                 timeout=timeout,
+                connections=connections,
             )
         )
         try:
@@ -147,7 +150,7 @@ class Engine:
 
     async def search(self, index: str, body: JsonObject, timeout: float | None = None) -> SearchResponse:
         """Run one search. Vectors and hashes are left out of every hit, whatever the body's `_source` says."""
-        lean = await self._mappings.without_vectors(index, body)
+        lean = await self._mappings.without_vectors(index, body, timeout)
         return SearchResponse.parse(
             await self._transport.read("POST", path_of(index, "_search"), lean, timeout=timeout)
         )
@@ -158,7 +161,7 @@ class Engine:
         """Run several searches in one request, answers in the order of `bodies`; raises for the first that failed."""
         if not bodies:
             return ()
-        lean = [await self._mappings.without_vectors(index, body) for body in bodies]
+        lean = [await self._mappings.without_vectors(index, body, timeout) for body in bodies]
         lines = b"".join(b"{}\n" + to_json(body) + b"\n" for body in lean)
         answer = await self._transport.read("POST", path_of(index, "_msearch"), lines, timeout=timeout)
         return SearchResponse.parse_each(answer, bodies)
@@ -175,7 +178,7 @@ class Engine:
         return (await self.index_record(index, fingerprint))[0]
 
     async def index_record(
-        self, index: str, fingerprint: str | None = None
+        self, index: str, fingerprint: str | None = None, *, timeout: float | None = None
     ) -> tuple[IndexMeta, CollectionFrequencies | None]:
         """Return what `index_meta` returns, and the collection's document frequencies where they were counted.
 
@@ -183,7 +186,7 @@ class Engine:
         searched. Of several indices behind an alias, those with the largest sample speak for all. Raises as
         `index_meta`.
         """
-        return await self._mappings.record(index, fingerprint)
+        return await self._mappings.record(index, fingerprint, timeout)
 
     def holders(self, index: str, meta: IndexMeta) -> frozenset[str]:
         """Return the indices that a name stood for when its record `meta` was read last; none where it never was."""
@@ -197,9 +200,9 @@ class Engine:
         """Return the types that each field has in the indices behind a name, when the record was read last."""
         return self._mappings.field_types(index, meta)
 
-    async def hidden_fields(self, index: str) -> tuple[str, ...]:
+    async def hidden_fields(self, index: str, *, timeout: float | None = None) -> tuple[str, ...]:
         """Return the fields that no answer to a search carries; they are remembered as long as the record."""
-        return await self._mappings.hidden(index)
+        return await self._mappings.hidden(index, timeout)
 
     async def mappings(self, index: str) -> dict[str, JsonObject]:
         """Return the mapping of each concrete index behind a name."""

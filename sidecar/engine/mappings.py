@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.frequencies import CollectionFrequencies
@@ -14,74 +16,111 @@ from sidecar.errors import FingerprintMismatch, IndexNotFound
 
 __all__ = ["Mappings", "excluding", "showing"]
 
+MOST_NAMES = 1_024
+"""Names that something is remembered of; beyond it, the one that was read longest ago is forgotten. A process that
+searches may meet a new index every day, and never hears of those that are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """The indices behind a name as they were when a record of it was read: who, the fields of text, all fields."""
+
+    holders: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+    types: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Name:
+    """What is known of a name: its hidden fields, if they need not be read again, and the rest by fingerprint."""
+
+    hidden: tuple[str, ...] | None = None
+    behind: dict[str, _Behind] = field(default_factory=dict)
+
 
 class Mappings:
     """Reads mappings; remembers which fields no answer may carry, which hold text, and whom a name stood for."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._hidden: dict[str, tuple[str, ...]] = {}
-        self._holders: dict[tuple[str, str], frozenset[str]] = {}
-        self._text: dict[tuple[str, str], frozenset[str]] = {}
-        self._types: dict[tuple[str, str], Mapping[str, frozenset[str]]] = {}
+        self._names: OrderedDict[str, _Name] = OrderedDict()
 
-    async def read(self, index: str) -> dict[str, JsonObject]:
-        """Return the mapping of each concrete index behind a name; raises IndexNotFound."""
-        answer = await self._transport.read("GET", path_of(index, "_mapping"))
+    async def read(self, index: str, timeout: float | None = None) -> dict[str, JsonObject]:
+        """Return the mapping of each concrete index behind a name; raises IndexNotFound. `timeout` in seconds."""
+        answer = await self._transport.read("GET", path_of(index, "_mapping"), timeout=timeout)
         found: dict[str, JsonObject] = {}
         for name, entry in answer.items():
             mapping = entry.get("mappings") if isinstance(entry, Mapping) else None
             found[name] = mapping if isinstance(mapping, Mapping) else {}
         return found
 
-    async def record(self, index: str, fingerprint: str | None) -> tuple[IndexMeta, CollectionFrequencies | None]:
+    async def record(
+        self, index: str, fingerprint: str | None, timeout: float | None = None
+    ) -> tuple[IndexMeta, CollectionFrequencies | None]:
         """Return the record that all indices behind a name share, with the frequencies of the largest sample.
 
         Raises as `Engine.index_record`.
         """
-        mappings = await self.read(index)
+        mappings = await self.read(index, timeout)
         # Searches ask for the record every now and then: so they also learn of fields that came since.
-        self._hidden[index] = _hidden_in(mappings)
+        known = self._remembered(index)
+        known.hidden = _hidden_in(mappings)
         records = [record_of(name, mapping, fingerprint) for name, mapping in sorted(mappings.items())]
         if not records:
             raise IndexNotFound(f"The index does not exist: {index}.")
         first = records[0][0]
         for other, _ in records[1:]:
             _demand_alike(index, first, other)
-        self._holders[(index, first.fingerprint)] = frozenset(mappings)
-        self._text[(index, first.fingerprint)] = text_fields(mappings, first)
-        self._types[(index, first.fingerprint)] = field_types(mappings)
+        known.behind[first.fingerprint] = _Behind(
+            frozenset(mappings), text_fields(mappings, first), field_types(mappings)
+        )
         counted = [table for _, table in records if table is not None]
         return first, max(counted, key=lambda table: table.sampled, default=None)
 
     def holders(self, index: str, meta: IndexMeta) -> frozenset[str]:
         """Return the indices that a name stood for when its record `meta` was read last; none where it never was."""
-        return self._holders.get((index, meta.fingerprint), frozenset())
+        return self._behind(index, meta).holders
 
     def text_fields(self, index: str, meta: IndexMeta) -> frozenset[str]:
         """Return the encoded fields that are searched by words, as of when the record `meta` was read last."""
-        return self._text.get((index, meta.fingerprint), frozenset())
+        return self._behind(index, meta).text
 
     def field_types(self, index: str, meta: IndexMeta) -> Mapping[str, frozenset[str]]:
         """Return the types that each field has in the indices, as of when the record `meta` was read last."""
-        return self._types.get((index, meta.fingerprint), {})
+        return self._behind(index, meta).types
 
     def forget(self, index: str) -> None:
         """Read the index's mapping again before its hidden fields are asked for next."""
-        self._hidden.pop(index, None)
+        if index in self._names:
+            self._names[index].hidden = None
 
-    async def hidden(self, index: str) -> tuple[str, ...]:
+    async def hidden(self, index: str, timeout: float | None = None) -> tuple[str, ...]:
         """Return the fields that no answer may carry; none of an index that was never set up."""
-        fields = self._hidden.get(index)
-        if fields is None:
-            fields = _hidden_in(await self.read(index))
-            self._hidden[index] = fields
+        known = self._names.get(index)
+        if known is not None and known.hidden is not None:
+            return known.hidden
+        fields = _hidden_in(await self.read(index, timeout))
+        self._remembered(index).hidden = fields
         return fields
 
-    async def without_vectors(self, index: str, body: JsonObject) -> JsonObject:
+    async def without_vectors(self, index: str, body: JsonObject, timeout: float | None = None) -> JsonObject:
         """Return a search's body whose hits leave out the hidden fields, whatever its `_source` says."""
-        fields = await self.hidden(index)
+        fields = await self.hidden(index, timeout)
         return showing(body, fields) if fields else body
+
+    def _behind(self, index: str, meta: IndexMeta) -> _Behind:
+        known = self._names.get(index)
+        return _NOBODY if known is None else known.behind.get(meta.fingerprint, _NOBODY)
+
+    def _remembered(self, index: str) -> _Name:
+        known = self._names.setdefault(index, _Name())
+        self._names.move_to_end(index)
+        if len(self._names) > MOST_NAMES:
+            self._names.popitem(last=False)
+        return known
+
+
+_NOBODY = _Behind()
 
 
 def showing(part: JsonObject, hidden: Sequence[str]) -> JsonObject:

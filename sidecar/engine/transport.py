@@ -28,7 +28,7 @@ from sidecar.errors import (
 )
 from sidecar.tracing import propagated
 
-__all__ = ["Access", "Transport", "path_of", "to_json"]
+__all__ = ["CONNECTIONS", "Access", "Transport", "path_of", "to_json"]
 
 # The client logs each failure with its traceback; ours are raised, and nobody asked for them twice.
 logging.getLogger("opensearch").addHandler(logging.NullHandler())
@@ -37,16 +37,20 @@ READ_ATTEMPTS = 3
 """How often a request that changes nothing is sent before its failure is told."""
 
 
+CONNECTIONS = 64
+"""To each node, at most: requests beyond wait for one of them, in the time that they have. Of opensearch-py's own ten,
+nobody would see the queue."""
+
 API_KEY = re.compile(r"[\w+/=-]+(:[\w+/=-]+)?", re.ASCII)
 """A key as Elasticsearch shows it: in base64, or its id and the key itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a cluster is and who we are there. Several nodes: URLs joined by commas.
+    """Where a cluster is and who we are there. Several nodes: URLs joined by commas, each with so many `connections`.
 
     `api_key` is for Elasticsearch, in place of user and password: what it gave as `encoded`, or `id:api_key`. Raises
-    InvalidInput where both are given, or the key is none.
+    InvalidInput where both are given, or the key is none, and for no connection.
 
     Usage:
         Access("https://search.example:9200", user="backfill", password="…", ca_certificates=Path("ca.pem"))
@@ -61,8 +65,11 @@ class Access:
     client_key: Path | None = None
     verify_certificates: bool = True
     timeout: float = 10.0
+    connections: int = CONNECTIONS
 
     def __post_init__(self) -> None:
+        if self.connections < 1:
+            raise InvalidInput("At least one connection to each node is needed.", field="connections")
         if self.api_key is None:
             return
         if self.user is not None or any("@" in urlsplit(url).netloc for url in self.urls):
@@ -204,6 +211,7 @@ def _client(access: Access) -> AsyncOpenSearch:
             timeout=access.timeout,
             max_retries=0,
             retry_on_timeout=False,
+            maxsize=access.connections,
         )
     return AsyncOpenSearch(
         hosts=access.urls,
@@ -212,6 +220,7 @@ def _client(access: Access) -> AsyncOpenSearch:
         timeout=access.timeout,
         max_retries=0,
         retry_on_timeout=False,
+        maxsize=access.connections,
         verify_certs=access.verify_certificates,
         ssl_show_warn=False,
         ca_certs=_text(access.ca_certificates),

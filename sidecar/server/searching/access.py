@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from sidecar.engine import Engine
-from sidecar.engine.transport import Access
+from sidecar.engine.transport import CONNECTIONS, Access
 from sidecar.errors import InvalidInput, SettingsInvalid
 from sidecar.settings import Settings
 
@@ -32,6 +32,7 @@ class ClusterAccess:
     client_certificate: Path | None = None
     client_key: Path | None = None
     insecure: bool = False
+    connections: int = CONNECTIONS
     shown: str = ""
 
     @classmethod
@@ -61,6 +62,7 @@ class ClusterAccess:
             client_certificate=settings.search_client_certificate,
             client_key=settings.search_client_key,
             insecure=settings.search_insecure,
+            connections=max(CONNECTIONS, settings.max_searches),
             shown=shown,
         )
         access.password_now()
@@ -93,6 +95,7 @@ class ClusterAccess:
             client_key=self.client_key,
             verify_certificates=not self.insecure,
             timeout=timeout,
+            connections=self.connections,
         )
 
 

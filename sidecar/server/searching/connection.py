@@ -26,7 +26,8 @@ PAUSE_SECONDS = 1.0
 class Connection:
     """Makes the engine with its first use, or at `open`; all who wait for it wait for the same attempt.
 
-    An engine that was made once is kept: it finds a cluster again that was away. To be used in one event loop.
+    An engine that was made once is kept: it finds a cluster again that was away. Only `renew` makes another one. To be
+    used in one event loop.
 
     Usage:
         connection = Connection(ClusterAccess.of(settings))
@@ -40,6 +41,7 @@ class Connection:
         self._attempt: asyncio.Task[Engine] | None = None
         self._failed_at = float("-inf")
         self._closed = False
+        self._given_up: Engine | None = None
 
     def open(self) -> None:
         """Begin to connect, and wait for nothing."""
@@ -48,16 +50,37 @@ class Connection:
     async def engine(self) -> Engine:
         """Return the engine; raise EngineError where the cluster can't be reached, NotReady after `close`."""
         if self._closed:
-            raise NotReady("The sidecar is shutting down: send the call elsewhere.", retry_after=1.0)
+            raise _shutting_down()
         attempt = self._attempt
         if attempt is None or (_failed(attempt) and time.monotonic() - self._failed_at > PAUSE_SECONDS):
             attempt = self._begin()
-        # Shielded: others wait for the same attempt.
-        return await asyncio.shield(attempt)
+        try:
+            # Shielded: others wait for the same attempt.
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            # Only `close` cancels an attempt.
+            if not attempt.cancelled() or (waiting is not None and waiting.cancelling()):
+                raise
+            raise _shutting_down() from None
+
+    async def renew(self, engine: Engine) -> None:
+        """Connect anew with the next call: the cluster knows `engine`'s user no more, whose password may be another.
+
+        Calls under way go on with the old engine, which is closed when another one is given up.
+        """
+        attempt = self._attempt
+        if attempt is None or not attempt.done() or _failed(attempt) or attempt.result() is not engine:
+            return
+        before, self._given_up, self._attempt = self._given_up, engine, None
+        if before is not None:
+            await before.close()
 
     async def close(self) -> None:
         """Close what was opened; no call begins after this."""
         self._closed = True
+        if self._given_up is not None:
+            await self._given_up.close()
         attempt, self._attempt = self._attempt, None
         if attempt is None:
             return
@@ -88,6 +111,10 @@ class Connection:
     def _settled(self, attempt: asyncio.Task[Engine]) -> None:
         if _failed(attempt):
             self._failed_at = time.monotonic()
+
+
+def _shutting_down() -> NotReady:
+    return NotReady("The sidecar is shutting down: send the call elsewhere.", retry_after=1.0)
 
 
 def _failed(attempt: asyncio.Task[Engine]) -> bool:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 
 from sidecar.domain import JsonObject
+from sidecar.engine import Engine
 from sidecar.errors import DeadlineExceeded, EngineError, EngineUnavailable, NotAllowed, Overloaded
 from sidecar.search import AsyncSearcher, Augmented, BodyResult, Filter, Matching, Profile, SearchResult
 from sidecar.search.ports import Sidecar
@@ -30,6 +31,9 @@ MAX_SEARCHERS = 256
 """Pairs of index and profile that are remembered; a pattern may stand for any number of indices."""
 
 RETRY_SECONDS = 1.0
+
+UNKNOWN_USER = 401
+"""Status of a cluster that does not take the credentials (any more)."""
 
 WORKING_SHARE = 0.9
 """Of a caller's time, for the search itself."""
@@ -83,6 +87,7 @@ class SearchService:
         self.plan = plan
         self._sidecar = sidecar
         self._connection = Connection(plan.access)
+        self._engine: Engine | None = None
         self._searchers: OrderedDict[tuple[str, str], AsyncSearcher] = OrderedDict()
         self._under_way = 0
 
@@ -176,13 +181,18 @@ class SearchService:
         begin = time.monotonic()
         # Stages that are late are left out in time for the answer to arrive.
         seconds = WORKING_SHARE * (deadline - begin)
+        engine: Engine | None = None
         with self._admitted():
             try:
                 async with asyncio.timeout(deadline - begin):
-                    return await work(await self._searcher(asked.index, profile), seconds)
+                    searcher = await self._searcher(asked.index, profile)
+                    engine = self._engine
+                    return await work(searcher, seconds)
             except TimeoutError:
                 raise DeadlineExceeded(LATE) from None
             except EngineError as error:
+                if engine is not None and error.status == UNKNOWN_USER:
+                    await self._connection.renew(engine)
                 if isinstance(error, EngineUnavailable) and time.monotonic() - begin >= seconds:
                     raise DeadlineExceeded(LATE) from error
                 raise for_caller(error, clauses=clauses) from error
@@ -202,6 +212,9 @@ class SearchService:
 
     async def _searcher(self, index: str, profile: Profile) -> AsyncSearcher:
         engine = await self._connection.engine()
+        if engine is not self._engine:
+            self._searchers.clear()
+            self._engine = engine
         key = (index, profile.name)
         found = self._searchers.get(key)
         if found is None:

@@ -13,7 +13,7 @@ import trustme
 
 from sidecar.server.process import SidecarProcess
 from tests.integration.search.gateways import QUERY
-from tests.support.faults import faulty_proxy
+from tests.support.faults import Status, faulty_proxy
 
 pytestmark = pytest.mark.integration
 
@@ -70,6 +70,32 @@ async def test_user_password_and_certificates_reach_the_cluster_and_nobody_else(
                 refused = await _ask(http, world.index)
             assert (refused.status_code, refused.json()["reason"]) == (503, "ENGINE_UNAVAILABLE")
             assert "certificate" in process.log_text()
+
+
+async def test_a_password_that_was_changed_is_read_when_the_cluster_refuses_the_old_one(
+    world, models, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("first")
+    known = {"search_user": "reader", "search_password_file": tmp_path / "password"}
+    async with faulty_proxy(world.url, only="search") as proxy:
+        searched = {"threads": 1, "search_engine": proxy.url, "search_indices": world.index}
+        with SidecarProcess(models, settings={**searched, **known}) as process:
+            async with httpx.AsyncClient(base_url=process.http_url, timeout=60.0, trust_env=False) as http:
+                await _until_answered(http, world.index)
+                (tmp_path / "password").write_text("second")
+                assert (await _ask(http, world.index)).status_code == 200
+                assert set(proxy.authorizations) == {_basic("first")}, "while it is taken, it is kept"
+                for _ in range(3):
+                    proxy.play([Status(401)])
+                    refused = await _ask(http, world.index)
+                    assert (refused.status_code, refused.json()["reason"]) == (502, "ENGINE_REJECTED")
+                    proxy.authorizations.clear()
+                    assert (await _ask(http, world.index)).status_code == 200
+                    assert set(proxy.authorizations) == {_basic("second")}
+
+
+def _basic(password: str) -> str:
+    return f"Basic {base64.b64encode(f'reader:{password}'.encode()).decode()}"
 
 
 async def _ask(http: httpx.AsyncClient, index: str) -> httpx.Response:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.domain import JsonObject
-from sidecar.engine import CollectionFrequencies, IndexMeta, MigrationRecord, PassageRule
+from sidecar.engine import CollectionFrequencies, IndexMeta, MigrationRecord, PassageRule, mappings
 from sidecar.engine.mappings import excluding
 from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, IndexNotPrepared
 from tests.unit.cluster.recorded import recorded
@@ -50,6 +50,23 @@ async def test_the_record_of_an_alias_is_that_of_all_its_indices() -> None:
         assert await engine.index_meta("shop") == OLD
         assert engine.holders("shop", OLD) == {"shop-1", "shop-2"}
         assert engine.holders("shop", NEW) == engine.holders("other", OLD) == frozenset()
+
+
+async def test_names_are_remembered_up_to_a_bound_and_the_latest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mappings, "MOST_NAMES", 3)
+    answers = {f"GET /shop-{number}/_mapping": {f"shop-{number}": mapping(OLD)} for number in range(6)}
+    async with recorded(answers) as (engine, cluster):
+        for number in range(6):
+            assert await engine.index_meta(f"shop-{number}") == OLD
+            assert await engine.index_meta("shop-0") == OLD
+        known = [number for number in range(6) if engine.holders(f"shop-{number}", OLD)]
+        asked = len(cluster.asked)
+        for number in known:
+            assert await engine.hidden_fields(f"shop-{number}") == ("splade", "splade_hash")
+        assert len(cluster.asked) == asked
+        assert await engine.hidden_fields("shop-1") == ("splade", "splade_hash")
+        assert len(cluster.asked) == asked + 1
+    assert known == [0, 4, 5]
 
 
 async def test_the_largest_sample_speaks_for_all() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from sidecar.engine import Engine
 from sidecar.engine.transport import Access, Transport, path_of, to_json
 from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput, MalformedText
+from tests.unit.cluster.recorded import Recorded, recorded
 
 
 def test_credentials_never_show() -> None:
@@ -44,6 +47,31 @@ def test_each_segment_stays_one(segments: tuple[str, ...], path: str) -> None:
 def test_an_empty_name_is_no_path_to_everything(segments: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInput, match="name an index"):
         path_of(*segments)
+
+
+class Slow(Recorded):
+    """Takes its time over every answer, and knows how many wait at once."""
+
+    waiting = most = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await asyncio.sleep(0.5)
+        self.waiting -= 1
+        return await super().handle(request)
+
+
+async def test_requests_do_not_wait_for_one_another() -> None:
+    async with recorded({"GET /it": {"it": "is"}}, Slow) as (engine, cluster):
+        await asyncio.gather(*(engine.read("GET", "/it") for _ in range(40)))
+        assert cluster.most == 40
+        cluster.most = 0
+        async with await Engine.connect(engine.address, connections=3) as few:
+            await asyncio.gather(*(few.read("GET", "/it") for _ in range(6)))
+        assert cluster.most == 3
+    with pytest.raises(InvalidInput):
+        Access("http://a:1", connections=0)
 
 
 def test_lone_surrogates_are_refused_before_they_travel() -> None:

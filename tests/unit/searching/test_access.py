@@ -41,6 +41,11 @@ def test_the_plan_says_what_is_searchable_and_no_secret(tmp_path: Path) -> None:
     assert "reader" not in str(plan.facts())
 
 
+@pytest.mark.parametrize(("searches", "connections"), [(1, 64), (64, 64), (200, 200)])
+def test_every_search_that_is_let_in_has_a_connection(searches: int, connections: int) -> None:
+    assert ClusterAccess.of(settings(max_searches=searches)).connections == connections
+
+
 def test_a_password_from_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("first\n")

@@ -110,6 +110,19 @@ async def test_a_caller_who_leaves_takes_the_attempt_from_nobody(monkeypatch: py
         await connection.close()
 
 
+async def test_whoever_waits_at_the_end_is_told_and_not_cancelled() -> None:
+    async with stranger(None) as (address, _):
+        connection = Connection(ClusterAccess(address))
+        stays, leaves = asyncio.ensure_future(connection.engine()), asyncio.ensure_future(connection.engine())
+        await asyncio.sleep(0.1)
+        leaves.cancel()
+        await connection.close()
+        with pytest.raises(NotReady):
+            await stays
+        with pytest.raises(asyncio.CancelledError):
+            await leaves
+
+
 async def test_nothing_begins_after_the_end() -> None:
     async with stranger(None) as (address, calls):
         connection = Connection(ClusterAccess(address))
