@@ -9,7 +9,7 @@ from sidecar.domain import Encoding, ModelKind, Side, SparseVector
 from sidecar.engine import CollectionFrequencies, Engine, IndexMeta
 from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, WrongModelKind
 from sidecar.search.collection_idf import adapted
-from sidecar.search.degradation import NO_QUERY_TERMS, Degraded, degraded_by, within
+from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded, degraded_by, within
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Sparse
 from sidecar.search.tracing import traced_stage
@@ -44,25 +44,25 @@ class IndexRecord:
         self.frequencies: CollectionFrequencies | None = None
         self._read_at = 0.0
 
-    async def get(self) -> IndexMeta:
-        """Return the record; raises IndexNotFound, IndexNotPrepared, FingerprintMismatch (an alias of two models)."""
+    async def get(self, timeout: float | None = None) -> IndexMeta:
+        """Return the record; raises IndexNotFound, IndexNotPrepared, FingerprintMismatch (an alias of two models).
+
+        `timeout`: seconds in which the cluster has to answer, if it has to be asked; None: the engine's.
+        """
         if self._meta is None or time.monotonic() - self._read_at > self._seconds:
-            return await self.read()
+            return await self.read(timeout)
         return self._meta
 
-    async def read(self) -> IndexMeta:
+    async def read(self, timeout: float | None = None) -> IndexMeta:
         """Read the record from the cluster."""
-        if self._fingerprint is None:
-            found = await self._engine.index_record(self._index)
-        else:
-            found = await self._engine.index_record(self._index, self._fingerprint)
+        found = await self._engine.index_record(self._index, self._fingerprint, timeout=timeout)
         self._meta, self.frequencies = found
         self._read_at = time.monotonic()
         return found[0]
 
-    def pinned(self) -> PinnedRecord:
-        """Return the record for one search."""
-        return PinnedRecord(self)
+    def pinned(self, deadline: Deadline | None = None) -> PinnedRecord:
+        """Return the record for one search, which has until `deadline`."""
+        return PinnedRecord(self, deadline)
 
 
 class PinnedRecord:
@@ -72,18 +72,22 @@ class PinnedRecord:
     must never be scored in another model's field.
     """
 
-    def __init__(self, shared: IndexRecord) -> None:
+    def __init__(self, shared: IndexRecord, deadline: Deadline | None = None) -> None:
         self._shared = shared
+        self._deadline = deadline
         self._meta: IndexMeta | None = None
         self.frequencies: CollectionFrequencies | None = None
 
     async def get(self) -> IndexMeta:
         """Return the record that the search began with; raises as `IndexRecord.get`."""
-        return self._meta or self._take(await self._shared.get())
+        return self._meta or self._take(await self._shared.get(self._left()))
 
     async def read(self) -> IndexMeta:
         """Read the record from the cluster, and go by that one from now on."""
-        return self._take(await self._shared.read())
+        return self._take(await self._shared.read(self._left()))
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else self._deadline.left()
 
     def _take(self, meta: IndexMeta) -> IndexMeta:
         # No other task runs between the reading and this: meta and frequencies belong together.

@@ -54,17 +54,17 @@ class OwnBody:
 
     async def augment(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> Augmented:
         """Return the augmented body, or the body with its own query and why."""
-        found, _ = await self._prepared(body, text, matching, deadline, self._record.pinned(), Stopwatch())
-        return await self._without_vectors(found)
+        found, _ = await self._prepared(body, text, matching, deadline, self._record.pinned(deadline), Stopwatch())
+        return await self._without_vectors(found, deadline)
 
     async def search(self, body: JsonObject, text: str | None, matching: Matching, deadline: Deadline) -> BodyResult:
         """Augment, execute, rerank; again where the name was pointed at another model's index meanwhile."""
         watch = Stopwatch()
-        record = self._record.pinned()
+        record = self._record.pinned(deadline)
         for _ in range(ATTEMPTS):
             prepared, timings = await self._prepared(body, text, matching, deadline, record, watch)
-            augmented = await self._without_vectors(prepared)
-            result, unread = await self._executed(body, text, augmented, timings, watch, deadline)
+            augmented = await self._without_vectors(prepared, deadline)
+            result, unread = await self._executed(body, text, augmented, timings, record, watch, deadline)
             moved = augmented.unchanged is None and await self._moved(record, result)
             if not moved and not (unread and await has_left(self._engine, self._index, record, unread)):
                 break
@@ -83,10 +83,10 @@ class OwnBody:
         check_body(body, text)
         parts = await self._anatomy(body, text, record, extend=matching is Matching.EXTEND)
         if parts.unchanged is not None or parts.text is None:
-            return Augmented(body, parts.unchanged), StageTimings(watch.lap())
+            return Augmented(body, parts.unchanged), StageTimings()
         check_query(parts.text)
         if self._encoder is None or self._profile.sparse is None:
-            return Augmented(body, Unchanged.LEXICAL_PROFILE), StageTimings(watch.lap())
+            return Augmented(body, Unchanged.LEXICAL_PROFILE), StageTimings()
         encoded = await self._encoder.encode(parts.text, record, deadline.half(self._profile.encode_timeout))
         timings = StageTimings(watch.lap())
         if isinstance(encoded, Degraded):
@@ -110,8 +110,8 @@ class OwnBody:
         fields = self._engine.text_fields(self._index, await record.get())
         return anatomy(body, fields, text, extend=extend)
 
-    async def _without_vectors(self, found: Augmented) -> Augmented:
-        hidden = await self._engine.hidden_fields(self._index)
+    async def _without_vectors(self, found: Augmented, deadline: Deadline) -> Augmented:
+        hidden = await self._engine.hidden_fields(self._index, timeout=deadline.left())
         return replace(found, body=without_fields(found.body, hidden))
 
     async def _moved(self, record: PinnedRecord, result: BodyResult) -> bool:
@@ -124,12 +124,13 @@ class OwnBody:
         text: str | None,
         augmented: Augmented,
         timings: StageTimings,
+        record: PinnedRecord,
         watch: Stopwatch,
         deadline: Deadline,
     ) -> tuple[BodyResult, frozenset[str]]:
         """Return the answer, and the indices of hits that could not be read to be reranked."""
         # Whatever may be widened of the query: its text is what its hits are read for.
-        wanted = (await self._anatomy(body, text, self._record, extend=False)).text
+        wanted = (await self._anatomy(body, text, record, extend=False)).text
         policy = self._profile.rerank
         lost = augmented.degraded_stage == "encode" and augmented.degraded != NO_QUERY_TERMS
         reranks = self._reranker is not None and policy is not None and wanted is not None and not lost
@@ -149,7 +150,7 @@ class OwnBody:
         end = page.start + page.size
         window = max(policy.depth, end)
         answer = await self._retrieved({**augmented.body, "from": 0, "size": window}, deadline)
-        meta = await self._record.get()
+        meta = await record.get()
         hits = raw_hits(answer.raw)
         keys = [raw_key_of(hit) for hit in hits[: policy.depth]]
         texts = await self._first.sources(keys, list(meta.source_fields), timeout=deadline.left())

@@ -26,7 +26,7 @@ from sidecar.search.reranking import Head, Reranker
 from sidecar.search.result import BodyResult, SearchHit, SearchResult, StageTimings
 from sidecar.search.retrieval import FirstStage, Found, Question
 from sidecar.search.stopwatch import Stopwatch
-from sidecar.search.text import check_index, check_page, check_query, checked_clauses
+from sidecar.search.text import check_index, check_page, check_query, check_timeout, checked_clauses
 from sidecar.search.tracing import traced_search
 
 __all__ = ["AsyncSearcher", "Filter"]
@@ -110,12 +110,12 @@ class AsyncSearcher:
         check_page(size, from_)
         filters = checked_clauses(filter)
         watch, deadline = Stopwatch(), self._deadline(timeout)
-        record = self._record.pinned()
+        record = self._record.pinned(deadline)
         encode_ms = feedback_ms = retrieve_ms = 0.0
         for _ in range(ATTEMPTS):
             await require_fields(self._engine, self.index, self.profile, record)
             vector, degraded = await self._vector(text, record, deadline)
-            encode_ms += watch.lap()
+            encode_ms += watch.lap() if self._encoder is not None else 0.0
             expansion = Expansion(vector)
             if vector is not None and self._expander is not None:
                 expansion = await self._expander.expand(vector, filters, record, deadline)
@@ -138,7 +138,8 @@ class AsyncSearcher:
         retrieve_ms += watch.lap()
         rerank_ms = passages_ms = 0.0
         best: dict[DocumentKey, BestPassage] = {}
-        if head and self._reranker is not None:
+        looks = question.meta.passages is not None and question.vector is not None
+        if looks and head and self._reranker is not None:
             best = await self._best([key_of(one) for one in found.candidates[:head]], question, deadline)
             passages_ms = watch.lap()
         if head and self._reranker is not None and self.profile.rerank is not None:
@@ -148,7 +149,7 @@ class AsyncSearcher:
         else:
             hits = _ranked(found.candidates, found.start)
         page = hits[from_ - found.start : from_ - found.start + size]
-        if passages:
+        if looks and passages:
             shown = [key_of(hit) for hit in page]
             best |= await self._best([key for key in shown if key not in best], question, deadline)
             page = [replace(hit, passage=best.get(key)) for hit, key in zip(page, shown, strict=True)]
@@ -199,6 +200,7 @@ class AsyncSearcher:
         return await self._own_body.search(body, text, matching, self._deadline(timeout))
 
     def _deadline(self, timeout: float | None) -> Deadline:
+        check_timeout(timeout)
         return Deadline(self.profile.timeout if timeout is None else min(timeout, self.profile.timeout))
 
     async def _vector(
@@ -221,21 +223,25 @@ class AsyncSearcher:
     ) -> Found:
         """Fetch the documents of the head and of the page, where the first stage brought only ids.
 
-        A document that was deleted in between is left out.
+        A document that was deleted in between is left out, and the next one stands in for it.
         """
         if found.has_sources:
             return found
-        wanted = [*found.candidates[:head], *found.candidates[max(head, from_) : from_ + size]]
-        if not head:
-            wanted = found.candidates[from_ : from_ + size]
         hidden = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
-        sources = await self._first.sources([key_of(one) for one in wanted], hidden, timeout=deadline.left())
-        gone = {key_of(one) for one in wanted} - sources.keys()
-        candidates = [
-            replace(candidate, source=sources.get(key_of(candidate), {}))
-            for candidate in found.candidates
-            if key_of(candidate) not in gone
-        ]
+        candidates, spare = found.candidates, 0
+        sources: dict[DocumentKey, Mapping[str, object]] = {}
+        while True:
+            wanted = [*candidates[:head], *candidates[max(head, from_) : from_ + size + spare]]
+            asked = [key for key in map(key_of, wanted) if key not in sources]
+            if asked:
+                sources |= await self._first.sources(asked, hidden, timeout=deadline.left())
+            gone = set(asked) - sources.keys()
+            if not gone:
+                break
+            candidates = [candidate for candidate in candidates if key_of(candidate) not in gone]
+            # Where many are gone, a few requests find the others.
+            spare = 2 * spare + len(gone)
+        candidates = [replace(candidate, source=sources.get(key_of(candidate), {})) for candidate in candidates]
         return replace(found, candidates=candidates, has_sources=True)
 
     async def _best(

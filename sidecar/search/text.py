@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from sidecar.domain import JsonObject
 from sidecar.errors import EmptyText, InvalidInput, MalformedText, TextTooLarge
@@ -16,6 +18,7 @@ __all__ = [
     "check_index",
     "check_page",
     "check_query",
+    "check_timeout",
     "checked_clauses",
     "few_words",
     "well_formed",
@@ -28,8 +31,17 @@ MAX_QUERY_BYTES = 32_768
 MAX_WORDS = 1_000
 """The cluster makes a clause of each word, and refuses a query of more than 1,024 clauses."""
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
-"""A run of letters and digits; where no spaces stand between words, every character counts."""
+_APART = (
+    r"\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u303b\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    r"\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+    r"\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
+"""Characters that may be a word each: Chinese, Japanese and Korean ones, those of South-East Asia, emoji."""
+
+_WORD = re.compile(rf"[{_APART}]|[^\W_{_APART}]{{1,255}}")
+"""What a cluster's analyzer may make a word of: a run of letters and digits, which is cut where it is very long, and
+where no spaces stand between words every character. Rather too many than too few."""
 
 MAX_RESULT_WINDOW = 10_000
 """`index.max_result_window` of a cluster that was left alone."""
@@ -52,9 +64,26 @@ def check_query(text: object) -> None:
 
 
 def few_words(text: str, limit: int = MAX_WORDS) -> str:
-    """Return a text of at most `limit` words for the cluster to match: as it is, or the first distinct ones of it."""
-    words = _WORD.findall(text)
-    return text if len(words) <= limit else " ".join(list(dict.fromkeys(word.lower() for word in words))[:limit])
+    """Return a text of at most `limit` words for the cluster to match: as it is, or the first distinct parts of it.
+
+    A part is what stands between spaces, and stays as it came: how it falls into words is the analyzer's to say.
+    """
+    if len(text) <= limit or words_in(text) <= limit:
+        return text
+    kept: dict[str, str] = {}
+    for part in text.split():
+        if part.lower() in kept:
+            continue
+        words = list(islice(_WORD.finditer(part), limit + 1))
+        if len(words) > limit:
+            kept[part.lower()] = part[: words[limit].start()]
+            break
+        if words:
+            kept[part.lower()] = part
+            limit -= len(words)
+        if not limit:
+            break
+    return " ".join(kept.values())
 
 
 def words_in(text: str) -> int:
@@ -85,6 +114,14 @@ def check_index(index: object) -> None:
     """Raise InvalidInput for an empty name, which the cluster would take for all indices, and for none at all."""
     if not isinstance(index, str) or not index.strip():
         raise InvalidInput("The index is empty: name an index or an alias.", field="index")
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise InvalidInput where the seconds of a search are no number; none left is a search that is late at once."""
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout):
+        raise InvalidInput("timeout must be a number of seconds.", field="timeout")
 
 
 def checked_clauses(given: object) -> tuple[JsonObject, ...]:

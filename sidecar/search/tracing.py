@@ -56,12 +56,11 @@ def traced_search(
     ) -> Callable[Concatenate[_Searches, _Parameters], Coroutine[object, object, _DegradedResult]]:
         @wraps(method)
         async def traced(self: _Searches, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _DegradedResult:
-            with span(f"sidecar.{name}") as current:
+            known = {"sidecar.index": self.index, "sidecar.profile": self.profile.name}
+            with span(f"sidecar.{name}", known) as current:
                 result = await method(self, *args, **kwargs)
-                if current is not None:
-                    current.set_attributes({"sidecar.index": self.index, "sidecar.profile": self.profile.name})
-                    if result.degraded is not None:
-                        current.set_attributes({DEGRADED: result.degraded, DEGRADED_STAGE: result.degraded_stage or ""})
+                if current is not None and result.degraded is not None:
+                    current.set_attributes({DEGRADED: result.degraded, DEGRADED_STAGE: result.degraded_stage or ""})
             return result
 
         return traced

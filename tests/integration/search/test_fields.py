@@ -264,7 +264,8 @@ LONG = {
     "many": " ".join(f"w{number}" for number in range(5_000)) + " wolf",
     "again": "wolf " * 5_000,
     "known": " ".join(f"{word} w{number}" for number in range(400) for word in ("wolf", "river", "snow")),
-    "unspaced": "\u6c34" * 9_000,
+    "unspaced": "x" + "\u6c34" * 9_000,
+    "emoji": "\U0001f43a" * 8_000,
 }
 
 

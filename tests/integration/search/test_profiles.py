@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.domain import Side
-from sidecar.engine import Engine
+from sidecar.engine import BulkAction, Engine
 from sidecar.errors import (
     EmptyText,
     FingerprintMismatch,
@@ -18,7 +18,16 @@ from sidecar.errors import (
     ProfileInvalid,
     TextTooLarge,
 )
-from sidecar.search import BUILT_IN, NO_QUERY_TERMS, AsyncSearcher, LinearFusion, Normalization, Rerank, Searcher
+from sidecar.search import (
+    BUILT_IN,
+    NO_QUERY_TERMS,
+    AsyncSearcher,
+    Lexical,
+    LinearFusion,
+    Normalization,
+    Rerank,
+    Searcher,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -38,6 +47,9 @@ async def test_every_profile_answers(world, engine, client, profile) -> None:
     assert result.total is None
     assert all(set(hit.source) == {"title", "text", "kind", "number"} for hit in result.hits)
     assert result.timings.total_ms >= result.timings.retrieve_ms > 0
+    assert (result.timings.encode_ms > 0) == (searcher.profile.sparse is not None), "0 where a stage did not run"
+    assert (result.timings.rerank_ms > 0) == (searcher.profile.rerank is not None)
+    assert result.timings.passages_ms == result.timings.explain_ms == result.timings.feedback_ms == 0.0
     if searcher.profile.rerank is None:
         assert result.hits[0].id == "wolf-river-snow"
         assert all(hit.rerank_score is None for hit in result.hits)
@@ -174,12 +186,35 @@ async def test_unusable_queries(world, engine, client, profile, text, error) -> 
 
 
 @pytest.mark.parametrize("profile", ["lexical", "hybrid", pytest.param(SUMMED, id="summed")])
-@pytest.mark.parametrize("text", [" ".join(f"w{n}" for n in range(5_000)) + " wolf", "wolf " * 5_000, "\u6c34" * 9_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(f"w{n}" for n in range(5_000)) + " wolf",
+        "wolf " * 5_000,
+        "x" + "\u6c34" * 9_000,
+        "\U0001f43a" * 8_000,
+        "\U00020000" * 8_000,
+    ],
+    ids=["many words", "one word", "no spaces", "emoji", "rare characters"],
+)
 async def test_a_query_as_long_as_a_document_is_searched(world, engine, client, profile, text) -> None:
     """The cluster refuses more than 1,024 clauses, and makes one of each word."""
     result = await AsyncSearcher(engine, client, profile, index=world.index).search(text)
     assert result.degraded in {None, NO_QUERY_TERMS}
     assert bool(result.hits) or "wolf " not in text
+
+
+async def test_a_long_query_is_cut_between_words_and_not_within(world, engine: Engine) -> None:
+    """An analyzer of pairs of characters finds nothing by characters that stand apart."""
+    index = f"{world.index}-pairs"
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 1_500)))
+    await engine.create_index(index, {"mappings": {"properties": {"text": {"type": "text", "analyzer": "cjk"}}}})
+    try:
+        await engine.bulk([BulkAction(index, "first", {"text": text[:10]})], refresh=True)
+        answer = await engine.search(index, {"query": Lexical().query(text, "text")})
+    finally:
+        await engine.delete_index(index)
+    assert [hit.id for hit in answer.hits] == ["first"]
 
 
 @pytest.mark.parametrize(("size", "from_"), [(0, 0), (10, -1), (10, 9_995), ("3", 0), (3, "0"), (None, 0), (True, 0)])

@@ -93,6 +93,8 @@ async def test_an_error_of_the_operators_is_the_searchs(spans_here, world, engin
         await AsyncSearcher(engine, client, profile, index=world.index).search(QUERY)
     root, stages = found(spans_here)
     assert root.attributes["error.type"] == stages["sidecar.rerank"].attributes["error.type"] == "UNKNOWN_MODEL"
+    known = (root.attributes["sidecar.index"], root.attributes["sidecar.profile"])
+    assert known == (world.index, profile.name), "of a search that failed, above all"
 
 
 async def test_a_body_of_ones_own(spans_here, world, engine, client) -> None:

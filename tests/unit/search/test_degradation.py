@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import DeadlineExceeded, NotReady, Overloaded, SidecarUnavailable
 from sidecar.search.degradation import Deadline, Degraded, degraded_by, within
-from sidecar.search.text import MAX_QUERY_BYTES, check_page, check_query, few_words
+from sidecar.search.text import MAX_QUERY_BYTES, check_page, check_query
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,6 @@ def test_the_longest_query_that_is_searched_for() -> None:
     check_query("é" * (MAX_QUERY_BYTES // 2))
     check_page(1, 0)
     check_page(10, 9_990)
-
-
-def test_a_query_has_few_words() -> None:
-    assert few_words("Two  words, as they came!") == "Two  words, as they came!"
-    assert few_words("a b A c d", 4) == "a b c d"
-    assert few_words("one two three four", 3) == "one two three"
-    assert few_words("\u6c34\u706b\u6c34\u571f", 3) == "\u6c34 \u706b \u571f"
 
 
 @given(st.floats(0.0, 100.0), st.floats(0.001, 100.0))

@@ -50,7 +50,9 @@ class Mapping:
         self.asked = 0
         self.frequencies: CollectionFrequencies | None = None
 
-    async def index_record(self, index: str) -> tuple[IndexMeta, CollectionFrequencies | None]:
+    async def index_record(
+        self, index: str, fingerprint: str | None = None, *, timeout: float | None = None
+    ) -> tuple[IndexMeta, CollectionFrequencies | None]:
         self.asked += 1
         found = self.fingerprints.pop(0) if len(self.fingerprints) > 1 else self.fingerprints[0]
         return IndexMeta(fingerprint=found, bundle="starter"), self.frequencies
