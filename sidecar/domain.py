@@ -25,7 +25,6 @@ __all__ = [
     "PruningType",
     "Query",
     "RankedDocument",
-    "Ranking",
     "RerankResult",
     "Side",
     "SparseVector",
@@ -292,10 +291,3 @@ class Candidate:
     rerank_score: float | None = None
     index: str = ""
     routing: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Candidates in final order."""
-
-    candidates: tuple[Candidate, ...] = ()

@@ -138,7 +138,7 @@ async def _plan_beside(
     known: dict[str, str] | None = None
     connector = spec.connector
     if connector is not None:
-        _require_connectable(connector, dialect, cluster, record)
+        _require_connectable(connector, dialect, record)
         settings, changes = await plan_settings(engine, connector)
         made, known = await plan_connectors(
             engine, index, connector, spec.model.name, by_term_id=dialect.name == "seismic"
@@ -239,7 +239,7 @@ def _require_suitable(spec: IndexSpec, dialect: Dialect, cluster: ClusterInfo) -
         raise UnsupportedEngine(f"An ingest pipeline needs neural-search. {cluster.lacks(NEURAL_SEARCH)}")
 
 
-def _require_connectable(connector: ConnectorSpec, dialect: Dialect, cluster: ClusterInfo, record: SetupRecord) -> None:
+def _require_connectable(connector: ConnectorSpec, dialect: Dialect, record: SetupRecord) -> None:
     if dialect.name not in IN_CLUSTER_DIALECTS:
         raise InvalidInput(
             f"A connector writes terms as they are, and {dialect.name} escapes them: take --dialect neural_sparse.",

@@ -43,15 +43,13 @@ CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
 
 
 def build_tiny_bundle(name: str, checkpoint: Path, out: Path) -> Path:
-    """Export `checkpoint` as the tiny bundle `name` (sparse, idf, binary, cross-encoder, own-terms) into `out`."""
-    from sidecar.bundle.manifest import QueryMode
+    """Export `checkpoint` as the tiny bundle `name` (sparse, idf, cross-encoder, own-terms) into `out`."""
     from sidecar.export import ExportOptions, export_checkpoint
 
     options = ExportOptions(
         name=f"tiny-{name}",
         license="Apache-2.0",
         source="random weights, made by the tests",
-        query_mode=QueryMode.BINARY if name == "binary" else None,
     )
     export_checkpoint(checkpoint, out, options)
     return out
@@ -60,7 +58,6 @@ def build_tiny_bundle(name: str, checkpoint: Path, out: Path) -> Path:
 BUNDLES: dict[str, str] = {
     "sparse": "sparse",
     "idf": "router",
-    "binary": "sparse",
     "cross-encoder": "cross-encoder",
     "own-terms": "own-terms",
 }
@@ -146,6 +143,5 @@ tiny_own_terms_checkpoint = _checkpoint_fixture("own-terms")
 
 tiny_sparse_bundle = _bundle_fixture("sparse")
 tiny_idf_bundle = _bundle_fixture("idf")
-tiny_binary_bundle = _bundle_fixture("binary")
 tiny_cross_encoder_bundle = _bundle_fixture("cross-encoder")
 tiny_own_terms_bundle = _bundle_fixture("own-terms")

@@ -7,13 +7,11 @@ from typing import TypeAlias
 
 from sidecar.search import Lexical, LinearFusion, Profile, ReciprocalRankFusion
 
-__all__ = ["AXES", "AxisValue", "FirstStageSetting", "RerankSetting", "Setting", "apart", "setting_of", "tuned"]
+__all__ = ["AxisValue", "FirstStageSetting", "RerankSetting", "Setting", "apart", "setting_of", "tuned"]
 
 AxisValue: TypeAlias = str | float | int
 
 FUSION, SHARE, IDF, RERANK_SHARE, DEPTH = "fusion", "sparse share", "collection_idf", "rerank share", "rerank depth"
-
-AXES = (FUSION, SHARE, IDF, RERANK_SHARE, DEPTH)
 """What is tuned, by the names that reports and tables have for it."""
 
 DEEPEST = 1_000.0

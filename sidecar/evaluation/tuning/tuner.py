@@ -132,7 +132,7 @@ class Tuner:
         self._say(f"{judged.name}: choosing", len(judged.queries), len(judged.queries))
         validation = validated(grid, outcomes.values(), outcomes.queries, plan.folds, plan.seed)
         report = await self._report(target, grid, outcomes, validation, gatherer.fingerprint)
-        notes = _notes(plan, grid, len(judged.queries), judged.split, frequencies is not None, index)
+        notes = _notes(plan, len(judged.queries), judged.split, frequencies is not None, index)
         written = validation.final if plan.force or report.beyond_chance else 0
         report = report.model_copy(
             update={
@@ -199,9 +199,7 @@ def _tuned_axes(grid: Grid, setting: Setting) -> dict[str, AxisValue]:
     return {axis: value for axis, value in setting.axes().items() if axis in grid.axes}
 
 
-def _notes(
-    plan: TuningPlan, grid: Grid, queries: int, split: str, frequencies: bool, index: str | None
-) -> tuple[str, ...]:
+def _notes(plan: TuningPlan, queries: int, split: str, frequencies: bool, index: str | None) -> tuple[str, ...]:
     notes: list[str] = []
     if queries < FEW_QUERIES:
         notes.append(
