@@ -18,7 +18,7 @@ from sidecar.errors import DeadlineExceeded, EngineError, EngineUnavailable, Not
 from sidecar.search import AsyncSearcher, Augmented, BodyResult, Filter, Matching, Profile, SearchResult
 from sidecar.search.ports import Sidecar
 from sidecar.search.text import check_query
-from sidecar.server.search_metrics import Seen, observe_search
+from sidecar.server.metrics.searches import Seen, observe_search
 from sidecar.server.searching.connection import Connection
 from sidecar.server.searching.failures import for_caller
 from sidecar.server.searching.filters import check_filter

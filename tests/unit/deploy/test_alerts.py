@@ -25,8 +25,9 @@ from sidecar.errors import (
     ProfileInvalid,
 )
 from sidecar.search.degradation import NO_QUERY_TERMS, NO_STORED_VECTORS
-from sidecar.server import metrics, search_metrics
+from sidecar.server import metrics
 from sidecar.server.http.searching import body_router, router
+from sidecar.server.metrics import calls, facts, figures, searches
 from sidecar.settings import Settings
 from tests.support.helm import CHART, Helm
 
@@ -67,9 +68,9 @@ def series() -> dict[str, set[str]]:
 
 def labelled() -> list[tuple[str, set[str]]]:
     own = [
-        each for module in (metrics, search_metrics) for each in vars(module).values() if hasattr(each, "_labelnames")
+        each for module in (calls, facts, searches) for each in vars(module).values() if hasattr(each, "_labelnames")
     ]
-    collected = [family for each in (metrics._SCHEDULERS, metrics._CACHES) for family in each.describe()]
+    collected = [family for each in (figures._SCHEDULERS, figures._CACHES) for family in each.describe()]
     return [
         *((each._name, set(each._labelnames)) for each in own),
         *((family.name, set(family._labelnames)) for family in collected),

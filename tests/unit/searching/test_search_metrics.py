@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.errors import EngineUnavailable
 from sidecar.search import BodyResult, StageTimings
-from sidecar.server.search_metrics import observe_search
+from sidecar.server.metrics.searches import observe_search
 from tests.unit.searching.test_in_process import counted
 
 

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from sidecar.errors import SidecarError, wire_error
 from sidecar.search import StageTimings
-from sidecar.server.metrics import REGISTRY, SECONDS
+from sidecar.server.metrics.registry import REGISTRY, SECONDS
 
 __all__ = ["Seen", "observe_search"]
 
