@@ -45,6 +45,10 @@ def search(
     passages: Annotated[
         bool, typer.Option("--passages", help="Show each hit's best passage, in an index that has passages.")
     ] = False,
+    preference: Annotated[
+        str | None,
+        typer.Option("--preference", help="Which copies of the shards answer; a session's id, for instance."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     *,
     cluster: ClusterAddress,
@@ -63,7 +67,7 @@ def search(
 
         async with await cluster.connect() as connected, encoder.client() as client:
             searcher = AsyncSearcher(connected, client, chosen, index=index)
-            found = await searcher.search(query, size, from_, filters, explain, passages)
+            found = await searcher.search(query, size, from_, filters, explain, passages, preference=preference)
             if as_json or not found.hits:
                 return found, ()
             return found, (await connected.index_meta(index)).source_fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,7 @@ from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
 from sidecar.engine.transport import CONNECTIONS, Access, Transport, path_of, to_json
 from sidecar.engine.versions import ClusterInfo, parse_plugins
-from sidecar.errors import EngineRejected, IndexNotFound
+from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
 
 __all__ = ["Engine"]
 
@@ -42,6 +43,7 @@ class Engine:
         self.info = info
         self.dialect = dialect
         self._transport = transport
+        self._preference: str | None = None
         self._bulk = BulkWriter(transport, policy)
         self._mappings = Mappings(transport)
 
@@ -104,6 +106,24 @@ class Engine:
         """Close the connections; a second time does nothing."""
         await self._transport.close()
 
+    def preferring(self, preference: str) -> Self:
+        """Return this connection with a `preference` in every search by it: which copies of the shards answer.
+
+        The same copies answer each search that has the same string, a session's id for instance; those that begin with
+        `_` (`_local`, `_only_nodes:…`) are the cluster's own. The two connections are one: closing either closes both.
+        Raises InvalidInput for an empty string.
+        """
+        if not preference.strip():
+            raise InvalidInput("A preference is a string that is not empty, as a session's id.", field="preference")
+        other = copy(self)
+        other._preference = preference
+        return other
+
+    @property
+    def search_parameters(self) -> Mapping[str, str]:
+        """What a `_search` of this connection has in its URL."""
+        return {} if self._preference is None else {"preference": self._preference}
+
     def forget(self, index: str) -> None:
         """Read the index's mapping again before it is searched next."""
         self._mappings.forget(index)
@@ -152,7 +172,9 @@ class Engine:
         """Run one search. Vectors and hashes are left out of every hit, whatever the body's `_source` says."""
         lean = await self._mappings.without_vectors(index, body, timeout)
         return SearchResponse.parse(
-            await self._transport.read("POST", path_of(index, "_search"), lean, timeout=timeout)
+            await self._transport.read(
+                "POST", path_of(index, "_search"), lean, parameters=self.search_parameters, timeout=timeout
+            )
         )
 
     async def multi_search(
@@ -162,7 +184,8 @@ class Engine:
         if not bodies:
             return ()
         lean = [await self._mappings.without_vectors(index, body, timeout) for body in bodies]
-        lines = b"".join(b"{}\n" + to_json(body) + b"\n" for body in lean)
+        head = to_json(dict(self.search_parameters))
+        lines = b"".join(head + b"\n" + to_json(body) + b"\n" for body in lean)
         answer = await self._transport.read("POST", path_of(index, "_msearch"), lines, timeout=timeout)
         return SearchResponse.parse_each(answer, bodies)
 

@@ -87,10 +87,21 @@ class Searcher:
         passages: bool = False,
         *,
         timeout: float | None = None,
+        preference: str | None = None,
     ) -> SearchResult:
         """See `AsyncSearcher.search`."""
         return self._portal.call(
-            partial(self._searcher.search, text, size, from_, filter, explain, passages, timeout=timeout)
+            partial(
+                self._searcher.search,
+                text,
+                size,
+                from_,
+                filter,
+                explain,
+                passages,
+                timeout=timeout,
+                preference=preference,
+            )
         )
 
     def augment(
@@ -100,9 +111,12 @@ class Searcher:
         *,
         matching: Matching = Matching.EXTEND,
         timeout: float | None = None,
+        preference: str | None = None,
     ) -> Augmented:
         """See `AsyncSearcher.augment`."""
-        return self._portal.call(partial(self._searcher.augment, body, text, matching=matching, timeout=timeout))
+        return self._portal.call(
+            partial(self._searcher.augment, body, text, matching=matching, timeout=timeout, preference=preference)
+        )
 
     def search_body(
         self,
@@ -111,9 +125,12 @@ class Searcher:
         *,
         matching: Matching = Matching.EXTEND,
         timeout: float | None = None,
+        preference: str | None = None,
     ) -> BodyResult:
         """See `AsyncSearcher.search_body`."""
-        return self._portal.call(partial(self._searcher.search_body, body, text, matching=matching, timeout=timeout))
+        return self._portal.call(
+            partial(self._searcher.search_body, body, text, matching=matching, timeout=timeout, preference=preference)
+        )
 
 
 async def _connected(engine: str | Awaitable[Engine]) -> Engine:

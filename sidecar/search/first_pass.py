@@ -71,7 +71,8 @@ class FirstPass:
             "_source": shown,
             "track_total_hits": False,
         }
-        answer = await self._engine.read("POST", path_of(self._index, "_search"), body=body, timeout=timeout)
+        path, parameters = path_of(self._index, "_search"), self._engine.search_parameters
+        answer = await self._engine.read("POST", path, parameters, body, timeout=timeout)
         read = SearchResponse.parse(answer)
         return FoundDocuments(
             documents=tuple(_document(hit, meta) for hit in read_hits(answer)),

@@ -13,18 +13,17 @@ from sidecar.search.augment import Augmented, Matching
 from sidecar.search.builtin import load_profile
 from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
-from sidecar.search.expansion import Expansion, QueryExpander
-from sidecar.search.explainer import Explainer
+from sidecar.search.expansion import Expansion
 from sidecar.search.identity import DocumentKey, key_of
 from sidecar.search.lexical_fields import require_fields
 from sidecar.search.moved import ATTEMPTS, has_left, has_moved
-from sidecar.search.own_body import OwnBody
-from sidecar.search.passages import BestPassage, Passages
+from sidecar.search.passages import BestPassage
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Head, Reranker
 from sidecar.search.result import BodyResult, SearchHit, SearchResult, StageTimings
-from sidecar.search.retrieval import FirstStage, Found, Question
+from sidecar.search.retrieval import Found, Question
+from sidecar.search.stages import Stages
 from sidecar.search.stopwatch import Stopwatch
 from sidecar.search.text import check_index, check_page, check_query, check_timeout, checked_clauses
 from sidecar.search.tracing import traced_search
@@ -64,25 +63,17 @@ class AsyncSearcher:
         self.index = index
         self._engine = engine
         self._record = IndexRecord(engine, index, fingerprint=fingerprint)
-        self._first = FirstStage(engine, index, self.profile)
-        self._passages = Passages(engine, index)
-        self._explainer = Explainer(engine, index, self._first)
         self._encoder: QueryEncoder | None = None
-        self._expander: QueryExpander | None = None
         self._reranker: Reranker | None = None
         if sidecar is not None:
             sparse = self.profile.sparse
             if sparse is not None:
                 self._encoder = QueryEncoder(sidecar, sparse, index)
-                if sparse.feedback is not None and sparse.feedback.weight > 0.0:
-                    self._expander = QueryExpander(engine, index, sidecar, sparse, sparse.feedback, self._first)
             if self.profile.rerank is not None:
                 self._reranker = Reranker(sidecar, self.profile.rerank)
         elif self.profile.sparse is not None or self.profile.rerank is not None:
             raise ProfileInvalid(f"The profile {self.profile.name} needs a sidecar; none was given.", field="profile")
-        self._own_body = OwnBody(
-            engine, index, self.profile, self._record, self._first, self._encoder, self._expander, self._reranker
-        )
+        self._stages = Stages(engine, index, self.profile, sidecar, self._record, self._encoder, self._reranker)
 
     @traced_search("search")
     async def search(
@@ -95,13 +86,14 @@ class AsyncSearcher:
         passages: bool = False,
         *,
         timeout: float | None = None,
+        preference: str | None = None,
     ) -> SearchResult:
         """Return the hits ranked `from_ + 1` to `from_ + size`, in `timeout` seconds or in the profile's, if fewer.
 
         A sidecar that is gone, late or overloaded never makes it fail: the answer is lexical (or in first-stage
         order, or without feedback) then, and `degraded` says why. Pages of one query never overlap. `explain` fills
         each hit's `why` at the price of one more request, and so does `passages` each hit's best `passage`, in an
-        index that has passages.
+        index that has passages. `preference` (`Engine.preferring`) is that of every request that the search makes.
 
         Raises EmptyText, MalformedText, TextTooLarge, InvalidInput (page, types), FingerprintMismatch (the index is of
         another model), UnknownModel, WrongModelKind and ProfileInvalid (profile), and the cluster's EngineErrors.
@@ -109,7 +101,7 @@ class AsyncSearcher:
         check_query(text)
         check_page(size, from_)
         filters = checked_clauses(filter)
-        watch, deadline = Stopwatch(), self._deadline(timeout)
+        watch, deadline, stages = Stopwatch(), self._deadline(timeout), self._stages.preferring(preference)
         record = self._record.pinned(deadline)
         encode_ms = feedback_ms = retrieve_ms = 0.0
         for _ in range(ATTEMPTS):
@@ -117,30 +109,30 @@ class AsyncSearcher:
             vector, degraded = await self._vector(text, record, deadline)
             encode_ms += watch.lap() if self._encoder is not None else 0.0
             expansion = Expansion(vector)
-            if vector is not None and self._expander is not None:
-                expansion = await self._expander.expand(vector, filters, record, deadline)
+            if vector is not None and stages.expander is not None:
+                expansion = await stages.expander.expand(vector, filters, record, deadline)
                 feedback_ms += watch.lap()
             question = Question(text, expansion.vector, filters, await record.get())
             head = self._head(from_, degraded)
-            found = await self._first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
+            found = await stages.first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
             moved = vector is not None and await has_moved(
                 self._engine, self.index, record, question.meta, (*expansion.indices, *found.indices)
             )
             if not moved:
-                whole = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
+                whole = await stages.with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
                 lost = {one.index for one in found.candidates} if len(whole.candidates) < len(found.candidates) else ()
                 moved = bool(lost) and await has_left(self._engine, self.index, record, lost)
                 found = found if moved else whole
             retrieve_ms += watch.lap()
             if not moved:
                 break
-        found = await self._with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
+        found = await stages.with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
         retrieve_ms += watch.lap()
         rerank_ms = passages_ms = 0.0
         best: dict[DocumentKey, BestPassage] = {}
         looks = question.meta.passages is not None and question.vector is not None
         if looks and head and self._reranker is not None:
-            best = await self._best([key_of(one) for one in found.candidates[:head]], question, deadline)
+            best = await stages.best([key_of(one) for one in found.candidates[:head]], question, deadline)
             passages_ms = watch.lap()
         if head and self._reranker is not None and self.profile.rerank is not None:
             hits, failed = await self._reranked(found, question, head, from_ + size, best, deadline)
@@ -151,13 +143,13 @@ class AsyncSearcher:
         page = hits[from_ - found.start : from_ - found.start + size]
         if looks and passages:
             shown = [key_of(hit) for hit in page]
-            best |= await self._best([key for key in shown if key not in best], question, deadline)
+            best |= await stages.best([key for key in shown if key not in best], question, deadline)
             page = [replace(hit, passage=best.get(key)) for hit, key in zip(page, shown, strict=True)]
             passages_ms += watch.lap()
         degraded = degraded or expansion.degraded
         explain_ms = 0.0
         if explain:
-            page = await self._explainer.explained(page, question, timeout=deadline.left())
+            page = await stages.explainer.explained(page, question, timeout=deadline.left())
             explain_ms = watch.lap()
         return SearchResult(
             hits=tuple(page),
@@ -179,13 +171,14 @@ class AsyncSearcher:
         *,
         matching: Matching = Matching.EXTEND,
         timeout: float | None = None,
+        preference: str | None = None,
     ) -> Augmented:
         """Return an application's own `_search` body with this profile's first stage in it; `body` stays as it is.
 
         See `sidecar.search.augment.augmented_body` for what is kept, `Unchanged` for what can't be augmented. The text
         is the one its clauses search for; `text` says which where that is not clear.
         """
-        return await self._own_body.augment(body, text, matching, self._deadline(timeout))
+        return await self._stages.preferring(preference).own_body.augment(body, text, matching, self._deadline(timeout))
 
     @traced_search("search_body")
     async def search_body(
@@ -195,9 +188,10 @@ class AsyncSearcher:
         *,
         matching: Matching = Matching.EXTEND,
         timeout: float | None = None,
+        preference: str | None = None,
     ) -> BodyResult:
         """Augment, execute and rerank an application's own body; return the cluster's answer in its own shape."""
-        return await self._own_body.search(body, text, matching, self._deadline(timeout))
+        return await self._stages.preferring(preference).own_body.search(body, text, matching, self._deadline(timeout))
 
     def _deadline(self, timeout: float | None) -> Deadline:
         check_timeout(timeout)
@@ -217,37 +211,6 @@ class AsyncSearcher:
         if policy is None or (degraded is not None and degraded.reason != NO_QUERY_TERMS):
             return 0
         return policy.depth if from_ < policy.depth or policy.cut_off is not None else 0
-
-    async def _with_sources(
-        self, found: Found, question: Question, *, size: int, from_: int, head: int, deadline: Deadline
-    ) -> Found:
-        """Fetch the documents of the head and of the page, where the first stage brought only ids.
-
-        A document that was deleted in between is left out, and the next one stands in for it.
-        """
-        if found.has_sources:
-            return found
-        hidden = {"excludes": [question.meta.vector_field, question.meta.hash_field]}
-        candidates, spare = found.candidates, 0
-        sources: dict[DocumentKey, Mapping[str, object]] = {}
-        while True:
-            wanted = [*candidates[:head], *candidates[max(head, from_) : from_ + size + spare]]
-            asked = [key for key in map(key_of, wanted) if key not in sources]
-            if asked:
-                sources |= await self._first.sources(asked, hidden, timeout=deadline.left())
-            gone = set(asked) - sources.keys()
-            if not gone:
-                break
-            candidates = [candidate for candidate in candidates if key_of(candidate) not in gone]
-            # Where many are gone, a few requests find the others.
-            spare = 2 * spare + len(gone)
-        candidates = [replace(candidate, source=sources.get(key_of(candidate), {})) for candidate in candidates]
-        return replace(found, candidates=candidates, has_sources=True)
-
-    async def _best(
-        self, documents: Sequence[DocumentKey], question: Question, deadline: Deadline
-    ) -> dict[DocumentKey, BestPassage]:
-        return await self._passages.best(documents, question.vector, question.meta, timeout=deadline.left())
 
     async def _reranked(
         self,

@@ -21,6 +21,11 @@ Clause = dict[str, object]
 Shown = Annotated[StrictStr, Field(min_length=1, max_length=512, pattern=r"^[^*]*(\*[^*]*){0,3}$")]
 """A field's path; with few wildcards, since each multiplies what has to be tried."""
 
+Preference = Annotated[StrictStr, Field(min_length=1, max_length=256, pattern=r"^[^_\s]")]
+"""A session's id or the like; those that begin with _ pick shards and nodes, which is not for callers."""
+
+OF_PREFERENCE = "The same copies of the shards answer all searches with the same one; a session's id, for instance."
+
 
 class SearchBody(Body):
     """One question."""
@@ -37,6 +42,7 @@ class SearchBody(Body):
     profile: StrictStr = Field(default=DEFAULT_PROFILE, description="Built-in, or of the operator's folder.")
     explain: StrictBool = Field(default=False, description="Fill each hit's `why`; costs one more request.")
     passages: StrictBool = Field(default=False, description="Fill each hit's `passage`, where the index has passages.")
+    preference: Preference | None = Field(default=None, description=OF_PREFERENCE)
     show: list[Shown] | None = Field(
         default=None,
         max_length=MAX_SHOWN,
@@ -56,6 +62,7 @@ class AugmentBody(Body):
     matching: Matching = Field(
         default=Matching.EXTEND, description="`own` finds what the body found before, in another order."
     )
+    preference: Preference | None = Field(default=None, description=OF_PREFERENCE)
 
 
 class ContributionAnswer(Body):

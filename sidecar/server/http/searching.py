@@ -52,6 +52,7 @@ async def search(body: SearchBody, work: CurrentWork) -> Response:
         filter=body.filter,  # type: ignore[arg-type]  # JSON, of which the decoder made nothing else
         explain=body.explain,
         passages=body.passages,
+        preference=body.preference,
     )
     result = await _service(work).search(asked, work.deadline)
     hits = tuple(replace(hit, source=shown_source(hit.source, body.show)) for hit in result.hits)
@@ -89,6 +90,7 @@ def _call(body: AugmentBody) -> BodyCall:
         body=body.body,  # type: ignore[arg-type]  # JSON, of which the decoder made nothing else
         text=body.text,
         matching=body.matching,
+        preference=body.preference,
     )
 
 

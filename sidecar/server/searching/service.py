@@ -57,6 +57,7 @@ class SearchCall:
     filter: Filter | None = None
     explain: bool = False
     passages: bool = False
+    preference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class BodyCall:
     body: JsonObject
     text: str | None = None
     matching: Matching = Matching.EXTEND
+    preference: str | None = None
 
 
 class SearchService:
@@ -117,6 +119,7 @@ class SearchService:
                     asked.explain,
                     asked.passages,
                     timeout=seconds,
+                    preference=asked.preference,
                 ),
                 seen,
                 clauses=None if asked.filter is None else "filter",
@@ -141,7 +144,7 @@ class SearchService:
                 asked,
                 deadline,
                 lambda searcher, seconds: searcher.augment(
-                    asked.body, asked.text, matching=asked.matching, timeout=seconds
+                    asked.body, asked.text, matching=asked.matching, timeout=seconds, preference=asked.preference
                 ),
                 seen,
                 clauses="body",
@@ -158,7 +161,7 @@ class SearchService:
                 asked,
                 deadline,
                 lambda searcher, seconds: searcher.search_body(
-                    asked.body, asked.text, matching=asked.matching, timeout=seconds
+                    asked.body, asked.text, matching=asked.matching, timeout=seconds, preference=asked.preference
                 ),
                 seen,
                 clauses="body",

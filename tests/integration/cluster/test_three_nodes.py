@@ -6,8 +6,9 @@ import pytest
 
 from sidecar.cluster import IndexSpec, set_up
 from sidecar.cluster.documents import write_action
-from sidecar.domain import ModelInfo, ModelKind, SparseVector
-from sidecar.engine import Engine, Hit
+from sidecar.domain import JsonObject, ModelInfo, ModelKind, SparseVector
+from sidecar.engine import BulkAction, Engine, Hit, SearchResponse
+from sidecar.errors import EngineRejected
 from tests.support.nodes import Node
 
 pytestmark = pytest.mark.integration
@@ -56,6 +57,38 @@ async def test_three_nodes_answer_as_one(opensearch_three: Node) -> None:
         async with await Engine.connect(url) as engine:
             assert await engine.count("three") == 120
             assert (await engine.index_meta("three")).bundle == "starter"
+
+
+async def test_searches_of_one_session_are_answered_by_one_copy(opensearch_three: Node) -> None:
+    assert opensearch_three.local is not None
+    async with await Engine.connect(",".join(opensearch_three.local.urls)) as engine:
+        await engine.create_index("copies", {"settings": {"number_of_shards": 1, "number_of_replicas": 2}})
+        written = await engine.bulk([BulkAction("copies", str(n), {"n": n}) for n in range(10)], refresh=True)
+        assert all(item.written for item in written)
+        await engine.read(
+            "GET", "/_cluster/health/copies", {"wait_for_status": "green", "timeout": "60s"}, timeout=70.0
+        )
+        # What is explained says which node answered.
+        body: JsonObject = {"query": {"match_all": {}}, "explain": True, "size": 1}
+        seen = set()
+        for session in ("kim", "lee", "a session with spaces", "ä/?&=+", "5", "six", "7", "eight"):
+            answered = set()
+            for _ in range(6):
+                one = engine.preferring(session)
+                alone, *both = (await one.search("copies", body), *await one.multi_search("copies", [body, body]))
+                answered |= {node_of(answer) for answer in (alone, *both)}
+            assert len(answered) == 1, session
+            seen |= answered
+        assert len(seen) > 1, "other sessions are answered by other copies"
+        with pytest.raises(EngineRejected, match="Preference"):
+            await engine.preferring("_nobody").search("copies", body)
+        await engine.delete_index("copies")
+
+
+def node_of(answer: SearchResponse) -> str:
+    outer = answer.raw["hits"]
+    assert isinstance(outer, dict)
+    return outer["hits"][0]["_node"]
 
 
 def query_dot(query: SparseVector, document: SparseVector) -> float:

@@ -131,11 +131,7 @@ async def test_a_model_without_a_table_feeds_its_documents_weights_back(world, c
         result = await AsyncSearcher(engine, client, profile, index=index_name).search(QUERY)
         assert result.degraded is None
         query = weights_in(engine.firsts[0])
-        hits = (
-            await AsyncSearcher(engine, client, profile, index=index_name)._first._engine.search(
-                index_name, {"query": engine.firsts[0]["query"], "size": 4}
-            )
-        ).hits
+        hits = (await engine.search(index_name, {"query": engine.firsts[0]["query"], "size": 4})).hits
         stored = [
             FeedbackDocument(
                 hit.score,

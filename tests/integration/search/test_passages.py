@@ -26,6 +26,8 @@ from sidecar.search import (
     Searcher,
     Sparse,
 )
+from sidecar.search.passages import Passages
+from sidecar.search.retrieval import FirstStage
 from sidecar.search.two_phase import TwoPhase
 from sidecar.server.process import SidecarProcess
 from tests.support.nodes import Node
@@ -229,9 +231,7 @@ async def test_the_doctor_knows_queries_that_never_match(
     assert "passage_query" not in {one.check for one in examine(await gather(engine, index, query={"query": right}))}
 
 
-async def test_a_query_of_more_terms_than_a_cluster_takes(
-    engine: Engine, client: AsyncSidecarClient, index: str
-) -> None:
+async def test_a_query_of_more_terms_than_a_cluster_takes(engine: Engine, index: str) -> None:
     """The thousand heaviest terms, presence and the best passage, within 1,024 clauses."""
     many = SparseVector(
         tuple(range(1_500)),
@@ -239,11 +239,10 @@ async def test_a_query_of_more_terms_than_a_cluster_takes(
         (*(f"t{number}" for number in range(1_499)), "wolf"),
     )
     meta = await engine.index_meta(index)
-    searcher = AsyncSearcher(engine, client, PLAIN, index=index)
-    clause = searcher._first.sparse_clause(many, meta)
+    clause = FirstStage(engine, index, PLAIN).sparse_clause(many, meta)
     assert not (await engine.search(index, {"query": clause})).hits, "wolf is the lightest term"
     (place,) = await engine.mappings(index)
-    best = await searcher._passages.best([("d5", place, "")], many, meta, timeout=10.0)
+    best = await Passages(engine, index).best([("d5", place, "")], many, meta, timeout=10.0)
     assert best == {}
     assert dialect_of(meta).name == meta.dialect
 

@@ -27,6 +27,9 @@ SEARCHING: dict[str, Any] = {
 QUESTION = {"index": "articles", "text": SECRET}
 OWN = {"index": "articles", "body": {"query": {"match": {"text": SECRET}}}}
 
+PREFERENCES = ("", " ", "_shards:0", "_only_nodes:one", "x" * 257, 7)
+"""What callers can't prefer."""
+
 ROUTES = {"/v1/search": QUESTION, "/v1/augment": OWN, "/v1/search/body": OWN}
 
 
@@ -49,6 +52,13 @@ def test_a_cluster_that_is_down_is_a_503(searching: Served, path: str) -> None:
     assert (response.status_code, problem(response)["reason"]) == (503, "ENGINE_UNAVAILABLE")
     assert int(response.headers["retry-after"]) >= 1
     assert searching.http.post("/v1/encode", json={"texts": ["a cat"]}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/augment", "/v1/search/body"])
+@pytest.mark.parametrize("preference", PREFERENCES[2:])
+def test_callers_pick_no_shards_and_no_nodes(searching: Served, path: str, preference: object) -> None:
+    response = searching.http.post(path, json={**OWN, "preference": preference})
+    assert (response.status_code, problem(response)["field"]) == (422, "preference")
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -81,6 +91,7 @@ def test_what_is_wrong_is_named(searching: Served, path: str, change: dict[str, 
         ({"show": [""]}, "show[0]"),
         ({"show": ["a*b*c*d*e"]}, "show[0]"),
         ({"show": ["a"] * 257}, "show"),
+        *[({"preference": wrong}, "preference") for wrong in PREFERENCES],
     ],
 )
 def test_what_is_wrong_with_a_question_is_named(searching: Served, change: dict[str, Any], field: str) -> None:

@@ -39,6 +39,8 @@ RULE = Rocchio(documents=2, terms=10, weight=0.5, sharpness=1.0, timeout=5.0)
 class Cluster:
     """Stands where the cluster is: answers every search with the same hits."""
 
+    search_parameters: Mapping[str, str] = {}
+
     def __init__(self, hits: Sequence[JsonObject], error: SidecarError | None = None, seconds: float = 0.0) -> None:
         self.hits, self.error, self.seconds = hits, error, seconds
         self.asked: list[tuple[str, JsonObject]] = []
