@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from sidecar.engine import Engine
 
 __all__ = [
+    "DEFAULT_AWS_SERVICE",
     "DEFAULT_ENGINE",
     "LOCAL",
     "ApiKeyOption",
+    "AwsRegionOption",
+    "AwsServiceOption",
     "CaOption",
     "ClusterAddress",
     "EngineOption",
@@ -40,6 +43,7 @@ __all__ = [
 
 DEFAULT_ENGINE = "http://127.0.0.1:9200"
 DEFAULT_SIDECAR = "127.0.0.1:50051"
+DEFAULT_AWS_SERVICE = "es"
 
 LOCAL = "local"
 """Stands for a cluster, or a sidecar, that a command starts for as long as it lasts."""
@@ -60,6 +64,22 @@ ApiKeyOption: TypeAlias = Annotated[
         "--api-key",
         envvar="SIDECAR_ENGINE_API_KEY",
         help="API key of Elasticsearch, in place of user and password; better by the environment.",
+    ),
+]
+AwsRegionOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--aws-region",
+        envvar="SIDECAR_ENGINE_AWS_REGION",
+        help="Sign requests for this region of AWS, with the credentials that its tools find.",
+    ),
+]
+AwsServiceOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--aws-service",
+        envvar="SIDECAR_ENGINE_AWS_SERVICE",
+        help="Sign for es (a domain of OpenSearch Service) or aoss (OpenSearch Serverless).",
     ),
 ]
 CaOption: TypeAlias = Annotated[
@@ -109,6 +129,8 @@ class ClusterAddress:
     ca: Path | None = None
     insecure: bool = False
     api_key: str | None = None
+    aws_region: str | None = None
+    aws_service: str = DEFAULT_AWS_SERVICE
 
     async def connect(self) -> Engine:
         """Return a connected engine; raise EngineError."""
@@ -121,6 +143,8 @@ class ClusterAddress:
             api_key=self.api_key,
             ca_certificates=self.ca,
             verify_certificates=not self.insecure,
+            aws_region=self.aws_region,
+            aws_service=self.aws_service,
         )
 
 
@@ -216,10 +240,12 @@ def _cluster(
     user: UserOption = None,
     password: PasswordOption = None,
     api_key: ApiKeyOption = None,
+    aws_region: AwsRegionOption = None,
+    aws_service: AwsServiceOption = DEFAULT_AWS_SERVICE,
     ca: CaOption = None,
     insecure: InsecureOption = False,
 ) -> ClusterAddress:
-    return ClusterAddress(engine, user, password, ca, insecure, api_key)
+    return ClusterAddress(engine, user, password, ca, insecure, api_key, aws_region, aws_service)
 
 
 def _encoder(

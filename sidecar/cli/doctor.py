@@ -18,8 +18,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli.connections import (
+    DEFAULT_AWS_SERVICE,
     DEFAULT_ENGINE,
     ApiKeyOption,
+    AwsRegionOption,
+    AwsServiceOption,
     CaOption,
     ClusterAddress,
     EngineOption,
@@ -75,6 +78,8 @@ def doctor(
     user: UserOption = None,
     password: PasswordOption = None,
     api_key: ApiKeyOption = None,
+    aws_region: AwsRegionOption = None,
+    aws_service: AwsServiceOption = DEFAULT_AWS_SERVICE,
     ca: CaOption = None,
     insecure: InsecureOption = False,
     token: TokenOption = None,
@@ -96,7 +101,7 @@ def doctor(
     )
 
     body = None if query is None else _body(query)
-    cluster = ClusterAddress(engine, user, password, ca, insecure, api_key)
+    cluster = ClusterAddress(engine, user, password, ca, insecure, api_key, aws_region, aws_service)
     address = SidecarAddress(sidecar or "", token, sidecar_ca, sidecar_tls, sidecar_name, sidecar_cert, sidecar_key)
 
     async def run() -> tuple[Finding, ...]:

@@ -68,7 +68,14 @@ def encode_corpus(
     from sidecar.scale.plan import Cluster
 
     target = Cluster(
-        cluster.url, cluster.user, cluster.password, cluster.ca, not cluster.insecure, api_key=cluster.api_key
+        cluster.url,
+        cluster.user,
+        cluster.password,
+        cluster.ca,
+        not cluster.insecure,
+        cluster.api_key,
+        cluster.aws_region,
+        cluster.aws_service,
     )
     plan = ScalePlan(
         _source(documents or [], from_index, slices, id_field, target),

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.aws import DOMAINS, AwsSigning
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
 from sidecar.engine.checkpoints import CHECKPOINT_FILTER, Checkpoints
 from sidecar.engine.dialect import Dialect, dialect_for
@@ -62,11 +63,14 @@ class Engine:
         timeout: float = 10.0,
         connections: int = CONNECTIONS,
         bulk: BulkPolicy | None = None,
+        aws_region: str | None = None,
+        aws_service: str = DOMAINS,
     ) -> Engine:
         """Connect and learn what answers; raise UnsupportedEngine where it is no cluster, or no dialect fits it.
 
         `url` may list several nodes, joined by commas. `timeout` is the seconds a request may take by default,
-        `connections` how many requests a node gets at once: others wait their turn.
+        `connections` how many requests a node gets at once: others wait their turn. With `aws_region`, every request is
+        signed for that region of AWS and for `aws_service` (`es`, `aoss`).
         """
         transport = Transport(
             Access(
@@ -80,6 +84,7 @@ class Engine:
                 verify_certificates=verify_certificates,
                 timeout=timeout,
                 connections=connections,
+                aws=AwsSigning.of(aws_region, aws_service),
             )
         )
         try:

@@ -24,6 +24,7 @@ from opensearchpy.exceptions import (
 )
 
 from sidecar.domain import JsonValue
+from sidecar.engine.aws_refusals import aws_refusal
 from sidecar.errors import (
     EngineError,
     EngineOverloaded,
@@ -126,7 +127,8 @@ def from_exception(error: Exception, *, address: str, sent: JsonValue = None) ->
                 )
             return EngineUnavailable(f"No cluster answers at {address} ({type(error.info).__name__}).", retry_after=1.0)
         case TransportError():
-            return from_cause(_cause_of(error), sent=sent)
+            status, told = _told(error)
+            return aws_refusal(status, told) or from_cause(_cause_in(status, told), sent=sent)
         case SerializationError():
             return EngineUnavailable(f"What answers at {address} is no JSON: is it a cluster, or a proxy's error page?")
         case ImproperlyConfigured():
@@ -137,14 +139,18 @@ def from_exception(error: Exception, *, address: str, sent: JsonValue = None) ->
             raise AssertionError("Only exceptions of opensearch-py come here; this is a bug.") from error
 
 
-def _cause_of(error: TransportError) -> Cause:
+def _told(error: TransportError) -> tuple[int, object]:
+    """Return an answer's status, and its body where that is JSON."""
     status = error.status_code if isinstance(error.status_code, int) else 0
-    told: object = error.info
-    if not isinstance(told, Mapping):
-        try:
-            told = orjson.loads(error.error)
-        except (TypeError, ValueError):
-            return Cause(status, "", "")
+    if isinstance(error.info, Mapping):
+        return status, error.info
+    try:
+        return status, orjson.loads(error.error)
+    except (TypeError, ValueError):
+        return status, None
+
+
+def _cause_in(status: int, told: object) -> Cause:
     return Cause.parse(status, _error_in(told)) if isinstance(told, Mapping) else Cause(status)
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
-from opensearchpy import AsyncOpenSearch
-from opensearchpy.exceptions import ImproperlyConfigured, OpenSearchException
+from opensearchpy import AIOHttpConnection, AsyncHttpConnection, AsyncOpenSearch
+from opensearchpy.exceptions import AuthorizationException, ImproperlyConfigured, OpenSearchException
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.aws import AwsSigning
 from sidecar.engine.failures import from_exception
+from sidecar.engine.signing import Signer, may_be_outdated, with_query
 from sidecar.errors import (
     EngineOverloaded,
     EngineRejected,
@@ -41,6 +43,9 @@ CONNECTIONS = 64
 """To each node, at most: requests beyond wait for one of them, in the time that they have. Of opensearch-py's own ten,
 nobody would see the queue."""
 
+SERVERLESS_ROOT: JsonObject = {"version": {"distribution": "opensearch", "number": "2"}}
+"""What is taken for the answer of OpenSearch Serverless, which has no `GET /`: AWS wants clients of OpenSearch 2."""
+
 API_KEY = re.compile(r"[\w+/=-]+(:[\w+/=-]+)?", re.ASCII)
 """A key as Elasticsearch shows it: in base64, or its id and the key itself."""
 
@@ -49,8 +54,9 @@ API_KEY = re.compile(r"[\w+/=-]+(:[\w+/=-]+)?", re.ASCII)
 class Access:
     """Where a cluster is and who we are there. Several nodes: URLs joined by commas, each with so many `connections`.
 
-    `api_key` is for Elasticsearch, in place of user and password: what it gave as `encoded`, or `id:api_key`. Raises
-    InvalidInput where both are given, or the key is none, and for no connection.
+    `api_key` is for Elasticsearch, in place of user and password: what it gave as `encoded`, or `id:api_key`; `aws` is
+    for OpenSearch Service, in place of either. Raises InvalidInput where two are given, the key is none, the address is
+    one of another region or service of AWS, and for no connection.
 
     Usage:
         Access("https://search.example:9200", user="backfill", password="…", ca_certificates=Path("ca.pem"))
@@ -66,13 +72,21 @@ class Access:
     verify_certificates: bool = True
     timeout: float = 10.0
     connections: int = CONNECTIONS
+    aws: AwsSigning | None = None
 
     def __post_init__(self) -> None:
         if self.connections < 1:
             raise InvalidInput("At least one connection to each node is needed.", field="connections")
+        named = self.user is not None or any("@" in urlsplit(url).netloc for url in self.urls)
+        if self.aws is not None:
+            if named or self.api_key is not None:
+                raise InvalidInput(
+                    "A signature stands for a user and password, or an API key: give one of them.", field="aws_region"
+                )
+            self.aws.require_endpoint(self.urls)
         if self.api_key is None:
             return
-        if self.user is not None or any("@" in urlsplit(url).netloc for url in self.urls):
+        if named:
             raise InvalidInput("An API key stands for a user and password: give one or the other.", field="api_key")
         if not API_KEY.fullmatch(self.api_key):
             raise InvalidInput(
@@ -106,7 +120,9 @@ class Transport:
     def __init__(self, access: Access) -> None:
         self.shown = access.shown
         self._timeout = access.timeout
-        self._client = _client(access)
+        self._serverless = access.aws is not None and access.aws.serverless
+        self._signer = None if access.aws is None else Signer(access.aws)
+        self._client = _client(access, self._signer)
 
     async def send(
         self,
@@ -122,13 +138,8 @@ class Transport:
         headers = {"content-type": "application/x-ndjson" if lines else "application/json", **dict(propagated())}
         data = body if isinstance(body, bytes) or body is None else to_json(body)
         try:
-            answer = await self._client.transport.perform_request(
-                method,
-                path,
-                params=dict(parameters) if parameters else None,
-                body=data,
-                timeout=timeout if timeout is not None else self._timeout,
-                headers=headers,
+            answer = await self._performed(
+                method, path, parameters, data, headers, self._timeout if timeout is None else timeout
             )
         except (ImproperlyConfigured, OSError) as error:
             # Certificates are read with the first request.
@@ -138,6 +149,35 @@ class Transport:
         if not isinstance(answer, dict):
             raise EngineUnavailable(f"What answers at {self.shown} is no JSON: is it a cluster, or a proxy?")
         return answer
+
+    async def _performed(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        timeout: float,
+    ) -> object:
+        """Send, signed if so wanted: once more where the keys were refused, and others are found in their place."""
+        perform = self._client.transport.perform_request
+        if self._signer is None:
+            return await perform(
+                method,
+                path,
+                params=dict(parameters) if parameters else None,
+                body=data,
+                timeout=timeout,
+                headers=headers,
+            )
+        target = with_query(path, parameters)
+        keys = await self._signer.ready()
+        try:
+            return await perform(method, target, body=data, timeout=timeout, headers=headers)
+        except AuthorizationException as error:
+            if not may_be_outdated(error) or not await self._signer.renewed(keys):
+                raise
+        return await perform(method, target, body=data, timeout=timeout, headers=headers)
 
     async def read(
         self,
@@ -168,6 +208,8 @@ class Transport:
         try:
             return await self.read("GET", "/")
         except EngineRejected as error:
+            if self._serverless and error.status == 404:
+                return SERVERLESS_ROOT
             if error.status in (404, 405):
                 raise UnsupportedEngine(
                     f"What answers at {self.shown} does not look like OpenSearch or Elasticsearch: it refuses GET /."
@@ -200,12 +242,15 @@ def to_json(value: JsonValue) -> bytes:
         raise InvalidInput("A value can't be written as JSON.") from None
 
 
-def _client(access: Access) -> AsyncOpenSearch:
-    account = (access.user, access.password or "") if access.user else None
+def _client(access: Access, signer: Signer | None) -> AsyncOpenSearch:
+    # Only the one kind of connection calls what signs.
+    connection = AIOHttpConnection if signer is None else AsyncHttpConnection
+    account = signer or ((access.user, access.password or "") if access.user else None)
     headers = _authorization(access.api_key)
     if not any(url.startswith("https:") for url in access.urls):
         return AsyncOpenSearch(
             hosts=access.urls,
+            connection_class=connection,
             http_auth=account,
             headers=headers,
             timeout=access.timeout,
@@ -215,6 +260,7 @@ def _client(access: Access) -> AsyncOpenSearch:
         )
     return AsyncOpenSearch(
         hosts=access.urls,
+        connection_class=connection,
         http_auth=account,
         headers=headers,
         timeout=access.timeout,

@@ -17,4 +17,6 @@ async def connect(cluster: Cluster) -> Engine:
         api_key=cluster.api_key,
         ca_certificates=cluster.ca_certificates,
         verify_certificates=cluster.verify_certificates,
+        aws_region=cluster.aws_region,
+        aws_service=cluster.aws_service,
     )

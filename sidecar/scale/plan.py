@@ -13,7 +13,10 @@ __all__ = ["Cluster", "FromFiles", "FromIndex", "ScalePlan", "ToIndex", "ToParqu
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """How the machines reach the search cluster. Password and key are never printed."""
+    """How the machines reach the search cluster. Password and key are never printed.
+
+    With `aws_region`, each machine signs with the credentials that AWS's tools find there.
+    """
 
     url: str
     user: str | None = None
@@ -21,6 +24,8 @@ class Cluster:
     ca_certificates: Path | None = None
     verify_certificates: bool = True
     api_key: str | None = None
+    aws_region: str | None = None
+    aws_service: str = "es"
 
     def __repr__(self) -> str:
         return f"Cluster({self.url!r})"

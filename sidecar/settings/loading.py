@@ -19,8 +19,8 @@ READ_ELSEWHERE = frozenset(
     f"{PREFIX}{name}"
     for name in (
         *("BENCH_ENGINE", "BUNDLES", "CA", "CACHE", "CHECKPOINTS", "CLIENT_CERT", "CLIENT_KEY", "COLLECTIONS"),
-        *("CONFIG", "CONNECTOR_TOKEN", "ENGINE", "ENGINE_API_KEY", "ENGINE_CA", "ENGINE_PASSWORD"),
-        *("ENGINE_USER", "SERVER_NAME", "TARGET", "TLS"),
+        *("CONFIG", "CONNECTOR_TOKEN", "ENGINE", "ENGINE_API_KEY", "ENGINE_AWS_REGION", "ENGINE_AWS_SERVICE"),
+        *("ENGINE_CA", "ENGINE_PASSWORD", "ENGINE_USER", "SERVER_NAME", "TARGET", "TLS"),
     )
 )
 """Environment variables of the prefix that are no settings: other commands and the benchmarks read them."""

@@ -42,6 +42,7 @@ LISTS = ("models", "providers", "search_indices")
 OF_SEARCHING = (
     *("search_user", "search_password", "search_password_file", "search_ca", "search_client_certificate"),
     *("search_client_key", "search_insecure", "search_profiles", "search_bodies"),
+    "search_aws_region",
 )
 
 Given = TypeVar("Given")
@@ -124,6 +125,13 @@ class Settings(BaseSettings):
     search_user: str | None = Field(default=None, description="User at that cluster; reading is all it has to do.")
     search_password: SecretStr | None = Field(default=None, description="Password there.")
     search_password_file: Path | None = Field(default=None, description="File that holds that password instead.")
+    search_aws_region: str | None = Field(
+        default=None,
+        description="Requests are signed for this region of AWS, with the credentials that its tools find.",
+    )
+    search_aws_service: str = Field(
+        default="es", description="What they are signed for: es, a domain, or aoss, OpenSearch Serverless."
+    )
     search_ca: Path | None = Field(default=None, description="Authorities (PEM) of that cluster's certificate.")
     search_client_certificate: Path | None = Field(
         default=None, description="Certificate (PEM) to show that cluster, where it asks for one."
@@ -204,7 +212,7 @@ class Settings(BaseSettings):
             raise ValueError("clients show a certificate over TLS only: set tls_certificate and tls_key")
         return authorities
 
-    @field_validator("search_engine", "search_user")
+    @field_validator("search_engine", "search_user", "search_aws_region")
     @classmethod
     def _is_named(cls, name: str | None) -> str | None:
         if name is not None and not name.strip():

@@ -8,6 +8,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from sidecar.engine import Engine
+from sidecar.engine.aws import DOMAINS, AwsSigning
 from sidecar.engine.transport import CONNECTIONS, Access
 from sidecar.errors import InvalidInput, SettingsInvalid
 from sidecar.settings import Settings
@@ -33,6 +34,8 @@ class ClusterAccess:
     client_key: Path | None = None
     insecure: bool = False
     connections: int = CONNECTIONS
+    aws_region: str | None = None
+    aws_service: str = DOMAINS
     shown: str = ""
 
     @classmethod
@@ -48,10 +51,12 @@ class ClusterAccess:
                 " search_user and search_password.",
                 field="search_engine",
             )
+        region, service = settings.search_aws_region, settings.search_aws_service
         try:
-            shown = Access(url).shown
+            shown = Access(url, user=settings.search_user, aws=AwsSigning.of(region, service)).shown
         except InvalidInput as error:
-            raise SettingsInvalid(f"Setting search_engine: {error.message}", field="search_engine") from None
+            setting = f"search_{error.field}"
+            raise SettingsInvalid(f"Setting {setting}: {error.message}", field=setting) from None
         given = settings.search_password
         access = cls(
             url=url,
@@ -63,6 +68,8 @@ class ClusterAccess:
             client_key=settings.search_client_key,
             insecure=settings.search_insecure,
             connections=max(CONNECTIONS, settings.max_searches),
+            aws_region=region,
+            aws_service=service,
             shown=shown,
         )
         access.password_now()
@@ -96,6 +103,8 @@ class ClusterAccess:
             verify_certificates=not self.insecure,
             timeout=timeout,
             connections=self.connections,
+            aws_region=self.aws_region,
+            aws_service=self.aws_service,
         )
 
 

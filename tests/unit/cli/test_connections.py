@@ -15,7 +15,7 @@ from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_address
 from sidecar.cli.main import app as whole
 from sidecar.errors import InvalidInput
 
-CREDENTIALS = ["user", "password", "api_key", "ca", "insecure", "token"]
+CREDENTIALS = ["user", "password", "api_key", "aws_region", "aws_service", "ca", "insecure", "token"]
 CREDENTIALS += ["sidecar_ca", "sidecar_tls", "sidecar_name", "sidecar_cert", "sidecar_key"]
 given: list[tuple[str, ClusterAddress, SidecarAddress | None, bool]] = []
 
@@ -23,7 +23,7 @@ given: list[tuple[str, ClusterAddress, SidecarAddress | None, bool]] = []
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
     given.clear()
-    for name in ("SIDECAR_ENGINE", "SIDECAR_TARGET"):
+    for name in ("SIDECAR_ENGINE", "SIDECAR_TARGET", "SIDECAR_ENGINE_AWS_REGION", "SIDECAR_ENGINE_AWS_SERVICE"):
         monkeypatch.delenv(name, raising=False)
 
     @with_addresses
@@ -53,6 +53,19 @@ def test_a_command_gets_addresses(app: typer.Typer, tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*arguments, *more]).exit_code == 0
     cluster = ClusterAddress("https://a:1", "u", "p", Path("ca.pem"), insecure=True)
     assert given == [("i", cluster, SidecarAddress("b:2", "t", Path("s.pem")), True)]
+
+
+def test_requests_may_be_signed_for_aws(app: typer.Typer) -> None:
+    flags = ["--engine", "https://a:1", "--aws-region", "eu-central-1", "--aws-service", "aoss"]
+    assert CliRunner().invoke(app, ["alone", *flags]).exit_code == 0
+    environment = {
+        "SIDECAR_ENGINE": "https://a:1",
+        "SIDECAR_ENGINE_AWS_REGION": "eu-central-1",
+        "SIDECAR_ENGINE_AWS_SERVICE": "aoss",
+    }
+    assert CliRunner().invoke(app, ["alone"], env=environment).exit_code == 0
+    signed = ClusterAddress("https://a:1", aws_region="eu-central-1", aws_service="aoss")
+    assert [cluster for _, cluster, _, _ in given] == [signed, signed]
 
 
 def test_a_sidecar_may_want_a_certificate_and_have_another_name(app: typer.Typer) -> None:
@@ -98,7 +111,7 @@ def test_addresses_stand_where_their_parameters_stood_and_credentials_last(app: 
     commands = get_command(app).commands  # type: ignore[attr-defined]
     shown = [option.name for option in commands["both"].params]
     assert shown == ["index", "engine", "sidecar", "quick", *CREDENTIALS]
-    assert [option.name for option in commands["alone"].params] == ["index", "engine", *CREDENTIALS[:5]]
+    assert [option.name for option in commands["alone"].params] == ["index", "engine", *CREDENTIALS[:7]]
     assert commands["alone"].help == "Needs the cluster."
 
 

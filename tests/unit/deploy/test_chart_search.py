@@ -117,6 +117,20 @@ def test_the_network_policy_lets_out_to_the_cluster_and_to_names(helm: Helm) -> 
     assert plain.one("NetworkPolicy")["spec"]["egress"][1] == {"ports": [{"port": 80, "protocol": "TCP"}]}
 
 
+@pytest.mark.parametrize(("given", "service"), [({}, "es"), ({"awsService": "aoss"}, "aoss")])
+def test_requests_are_signed_for_a_region_of_aws(helm: Helm, given: dict[str, str], service: str) -> None:
+    engine = f"https://search-articles-x.eu-central-1.{service}.amazonaws.com"
+    found = helm.render({"search": {**ENGINE, "engine": engine, "awsRegion": "eu-central-1", **given}})
+    settings = settings_file(found)
+    assert (settings["search_aws_region"], settings["search_aws_service"]) == ("eu-central-1", service)
+    assert load_settings(**{name: value for name, value in settings.items() if name.startswith("search_")})
+    assert not [each for each in container_of(found)["env"] if "valueFrom" in each]
+
+
+def test_nothing_is_signed_without_a_region(helm: Helm) -> None:
+    assert not [name for name in settings_file(helm.render({"search": ENGINE})) if "aws" in name]
+
+
 def test_without_a_cluster_there_is_nothing_of_it(helm: Helm) -> None:
     secrets = {"existingSecret": "reader", "caSecret": "ca", "clientSecret": "client"}
     given = {"search": {**secrets, "profiles": {"a.yaml": "name: a"}}}

@@ -88,7 +88,7 @@ def test_dependencies_come_from_the_lock_file_alone() -> None:
     for command in syncs:
         assert "--locked" in command or "--frozen" in command
         assert "--no-default-groups" in command
-        assert "--extra server --extra tracing" in command
+        assert "--extra server --extra tracing --extra aws" in command
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])

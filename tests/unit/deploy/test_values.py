@@ -99,6 +99,8 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         {"search": {"engine": "https://one:9200", "indices": ["a,b"]}},
         {"search": {"profiles": {"products": "name: products"}}},
         {"search": {"password": "secret"}},
+        {"search": {"awsRegion": "Frankfurt"}},
+        {"search": {"awsService": "opensearch"}},
         {"settings": {"search_engine": "https://one:9200"}},
         {"settings": {"tracing": "otlp"}},
         {"tracing": {"enabled": True}},

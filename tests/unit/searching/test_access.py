@@ -71,6 +71,21 @@ def test_a_password_from_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
         ({"search_ca": "/nowhere/ca.pem"}, "search_ca"),
         ({"search_client_certificate": "/nowhere/c.pem", "search_client_key": "/n/k"}, "search_client_certificate"),
         ({"search_profiles": "/nowhere"}, "search_profiles"),
+        ({"search_aws_region": "Frankfurt"}, "search_aws_region"),
+        ({"search_aws_region": "eu-central-1", "search_user": "reader"}, "search_aws_region"),
+        ({"search_aws_service": "aoss"}, "search_aws_region"),
+        ({"search_aws_region": "eu-central-1", "search_aws_service": "s3"}, "search_aws_service"),
+        (
+            {"search_engine": "https://x.eu-west-1.es.amazonaws.com", "search_aws_region": "eu-west-2"},
+            "search_aws_region",
+        ),
+        (
+            {
+                "search_engine": "https://x.eu-west-1.aoss.amazonaws.com",
+                "search_aws_region": "eu-west-1",
+            },
+            "search_aws_service",
+        ),
     ],
 )
 def test_what_can_not_be_used_ends_the_start(given: dict[str, object], field: str) -> None:

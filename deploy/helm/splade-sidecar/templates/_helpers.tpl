@@ -83,6 +83,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $_ := set $settings "search_client_certificate" (printf "/etc/splade-sidecar-cluster/client/%s" .Values.search.clientCertificateKey) -}}
 {{- $_ := set $settings "search_client_key" (printf "/etc/splade-sidecar-cluster/client/%s" .Values.search.clientPrivateKeyKey) -}}
 {{- end -}}
+{{- if .Values.search.awsRegion -}}
+{{- $_ := set $settings "search_aws_region" .Values.search.awsRegion -}}
+{{- $_ := set $settings "search_aws_service" .Values.search.awsService -}}
+{{- end -}}
 {{- end -}}
 {{- if .Values.tracing.enabled -}}
 {{- $_ := set $settings "tracing" "otlp" -}}
