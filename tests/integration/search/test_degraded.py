@@ -56,7 +56,8 @@ async def test_killed_in_the_middle(world, engine, mortal) -> None:
                 seen.append((time.monotonic(), result, time.monotonic() - started))
 
         tasks = [asyncio.create_task(hammer()) for _ in range(4)]
-        await asyncio.sleep(0.7)
+        while len(seen) < 8:
+            await asyncio.sleep(0.05)
         killed_at = time.monotonic()
         await asyncio.to_thread(mortal.kill)
         await asyncio.sleep(1.5)
@@ -151,7 +152,7 @@ async def test_an_overloaded_sidecar_is_a_degradation(world, engine, models) -> 
     with SidecarProcess(models, settings=settings) as process:
         async with AsyncSidecarClient(process.target, overload_retries=0) as client:
             searcher = AsyncSearcher(engine, client, _hurried("lexical+rerank", 5.0), index=world.index)
-            results = await asyncio.gather(*(searcher.search(QUERY) for _ in range(16)))
+            results = await asyncio.gather(*(searcher.search(QUERY) for _ in range(48)))
     lexical = await AsyncSearcher(engine, None, "lexical", index=world.index).search(QUERY)
     refused = [result for result in results if result.degraded is not None]
     assert refused
