@@ -56,6 +56,10 @@ def tune(
         str, typer.Option("--profile", help="What to begin with: a built-in profile or a YAML file.")
     ] = "hybrid+rerank",
     measure: Annotated[str, typer.Option("--measure", help="nDCG@10, MRR@10 or R@100.")] = "nDCG@10",
+    max_depth: Annotated[
+        int | None,
+        typer.Option("--max-depth", min=1, help="Rerank so many documents at most; default: as many as the profile."),
+    ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Parts of the queries; each checks the others.")] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="How the queries are dealt into folds.")] = 0,
     force: Annotated[
@@ -84,12 +88,23 @@ def tune(
     if live is not None and encoder_name is not None:
         raise InvalidInput("--model can't be given with --index, which says itself who encoded it.", field="model")
     plan = TuningPlan(
-        load_profile(profile), out.stem, measure=measure, folds=folds, seed=seed, force=force, model=encoder_name
+        load_profile(profile),
+        out.stem,
+        measure=measure,
+        folds=folds,
+        seed=seed,
+        force=force,
+        model=encoder_name,
+        max_depth=max_depth,
     )
     judged: JudgedQueries
     judged = read_collection(collection or Path(), split or SPLIT) if live is None else live.read()
     check_new(out)
     if json_ is not None:
+        if json_.resolve() == out.resolve():
+            raise InvalidInput(
+                "--out and --json name the same file: the profile is one, the report another.", field="json"
+            )
         EvaluationReport.check_writable(json_)
     errors = Console(stderr=True)
     with (
@@ -99,10 +114,11 @@ def tune(
         found = asyncio.run(until_terminated(_tuned(judged, plan, cluster, encoder, say, errors)))
     for note in found.report.notes:
         warn(note, errors)
+    # Shown first: a file that can't be written by now must not take the results with it.
+    _show(found.report)
     if json_ is not None:
         found.report.write(json_)
     write_profile(out, found.profile, found.report)
-    _show(found.report)
     told(f"{found.report.verdict} {out} has the profile {found.profile.name}.")
 
 

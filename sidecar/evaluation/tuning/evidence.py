@@ -15,12 +15,13 @@ from sidecar.search.candidates import Retrieved
 from sidecar.search.degradation import Deadline, Degraded
 from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
 from sidecar.search.expansion import QueryExpander
+from sidecar.search.fusion import Scored
 from sidecar.search.identity import DocumentKey
 from sidecar.search.passages import Passages
 from sidecar.search.reranking import Head, Reranker, in_order
 from sidecar.search.retrieval import FirstStage, Question
 
-__all__ = ["Gatherer", "Read", "Searches"]
+__all__ = ["Gatherer", "Read", "ScoredList", "Searches"]
 
 READ_AT_ONCE = 128
 
@@ -29,11 +30,25 @@ Read = Mapping[DocumentKey, RankedDocument | None]
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredList:
+    """What a ranking takes of a retriever's list: thousands of them are made of the same lists."""
+
+    retriever: str
+    weight: float
+    hits: tuple[Scored[DocumentKey], ...]
+
+    @classmethod
+    def of(cls, found: Retrieved) -> ScoredList:
+        """Return the list without its documents."""
+        return cls(found.retriever, found.weight, tuple(found.scored()))
+
+
+@dataclass(frozen=True, slots=True)
 class Searches:
     """One query's searches, by their `collection_idf`: what was asked, and each retriever's list."""
 
     questions: Mapping[float, Question]
-    lists: Mapping[float, tuple[Retrieved, ...]]
+    lists: Mapping[float, tuple[ScoredList, ...]]
 
 
 class Gatherer:
@@ -64,7 +79,7 @@ class Gatherer:
         Raises EvaluationError where an answer is not the profile's own, and what searches raise.
         """
         questions: dict[float, Question] = {}
-        lists: dict[float, tuple[Retrieved, ...]] = {}
+        lists: dict[float, tuple[ScoredList, ...]] = {}
         for share in idf_shares:
             vector = await self._vector(query, share)
             meta = await self._record.get()
@@ -131,10 +146,10 @@ class Gatherer:
         check_whole(query, None, None, expansion.partial)
         return expansion.vector
 
-    async def _lists(self, query: Query, first: FirstStage, question: Question) -> tuple[Retrieved, ...]:
+    async def _lists(self, query: Query, first: FirstStage, question: Question) -> tuple[ScoredList, ...]:
         found = await first.lists(question, depth=self._depth, timeout=PATIENCE_SECONDS)
         check_whole(query, None, None, found.partial)
-        return found.retrieved
+        return tuple(map(ScoredList.of, found.retrieved))
 
     async def _scores(self, query: Query, reranker: Reranker, texts: Set[str]) -> dict[str, RankedDocument]:
         readable = sorted(text for text in texts if text)

@@ -20,7 +20,8 @@ RANK_CONSTANTS = (10, 20, 60)
 COLLECTION_IDF = (0.0, 0.4, 0.7, 1.0)
 RERANK_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 DEPTHS = (10, 20, 30, 50, 100, 200)
-"""As far as the profile goes, which knows what its users wait for: no setting costs more than what they have."""
+"""As far as the profile goes, which knows what its users wait for: no setting costs more than what they have, unless
+whoever tunes says how much more it may be."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ class Grid:
         return tuple(dict.fromkeys(first.collection_idf for first in self.firsts))
 
 
-def grid_of(profile: Profile, *, frequencies: bool) -> Grid:
+def grid_of(profile: Profile, *, frequencies: bool, max_depth: int | None = None) -> Grid:
     """Return the grid around a profile. `frequencies`: the index has its own, so that `collection_idf` does something.
 
+    `max_depth`: how many documents a setting may rerank; None: as many as the profile does, which is always tried.
     Raises EvaluationError where there is nothing to tune.
     """
     start = setting_of(profile)
@@ -76,7 +78,8 @@ def grid_of(profile: Profile, *, frequencies: bool) -> Grid:
     )
     reranks: Iterable[RerankSetting | None] = (None,)
     if profile.rerank is not None and start.rerank is not None:
-        depths = [depth for depth in (start.rerank.depth, *DEPTHS) if depth <= start.rerank.depth]
+        deepest = start.rerank.depth if max_depth is None else max_depth
+        depths = [start.rerank.depth, *(depth for depth in DEPTHS if depth < deepest), deepest]
         # A share of 1 leaves nothing that early stop could go by.
         weights = [one for one in (start.rerank.weight, *RERANK_SHARES) if one < 1.0 or not profile.rerank.stop_early]
         reranks = (RerankSetting(depth, weight) for depth in depths for weight in weights)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sidecar.domain import Candidate, Query
+from sidecar.domain import Query
 from sidecar.evaluation.judged import Judgements
 from sidecar.evaluation.measures import measure
 from sidecar.evaluation.run import Ranked
@@ -15,6 +15,7 @@ from sidecar.evaluation.tuning.evidence import Read
 from sidecar.evaluation.tuning.grid import Grid
 from sidecar.evaluation.tuning.replay import Reading, policy_of, reading, reranked, top
 from sidecar.evaluation.tuning.settings import FirstStageSetting
+from sidecar.search.candidates import Place
 from sidecar.search.rerank import Rerank
 
 __all__ = ["Outcomes", "tops_of"]
@@ -57,7 +58,7 @@ class Outcomes:
 
 def tops_of(
     grid: Grid,
-    firsts: Mapping[FirstStageSetting, Sequence[Candidate]],
+    firsts: Mapping[FirstStageSetting, Sequence[Place]],
     read: Mapping[float, Read],
     policy: Rerank | None,
     own: str | None,
@@ -71,7 +72,7 @@ def tops_of(
     policies = [None if one is None or policy is None else policy_of(policy, one) for one in grid.reranks]
     for first in grid.firsts:
         ranking = firsts[first]
-        shared = len(ranking) - len({candidate.id for candidate in ranking})
+        shared = len(ranking) - len({name for (name, _, _), _ in ranking})
         seen = size + shared + 1
         heads: dict[int, Reading] = {}
         for one in policies:

@@ -47,8 +47,9 @@ def profile_text(profile: Profile, report: TuningReport) -> str:
 
 
 def write_profile(path: Path, profile: Profile, report: TuningReport) -> None:
-    """Write the file; raise EvaluationError where it can't be written."""
+    """Write the file; raise EvaluationError where it can't be written, or is there by now."""
     try:
-        path.write_text(profile_text(profile, report), encoding="utf-8")
+        with path.open("x", encoding="utf-8") as file:
+            file.write(profile_text(profile, report))
     except OSError as error:
         raise EvaluationError(f"The profile {path} can't be written: {error.strerror}.") from error

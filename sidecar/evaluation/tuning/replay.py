@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from sidecar.domain import Candidate, RankedDocument
-from sidecar.evaluation.tuning.evidence import Read
+from sidecar.domain import RankedDocument
+from sidecar.evaluation.tuning.evidence import Read, ScoredList
 from sidecar.evaluation.tuning.settings import FirstStageSetting, RerankSetting
-from sidecar.search.candidates import Retrieved, first_stage
-from sidecar.search.identity import key_of
+from sidecar.search.candidates import Place, ranked
 from sidecar.search.rerank import Rerank
 from sidecar.search.reranking import arranged
 
 __all__ = ["Reading", "first_ranking", "policy_of", "reading", "reranked", "top"]
 
 
-def first_ranking(lists: Sequence[Retrieved], setting: FirstStageSetting, candidates: int) -> list[Candidate]:
+def first_ranking(lists: Sequence[ScoredList], setting: FirstStageSetting, candidates: int) -> list[Place]:
     """Return the first stage's ranking; `candidates` as in a profile."""
-    weights = {"lexical": setting.lexical, "sparse": setting.sparse}
-    weighted = [replace(one, weight=weights.get(one.retriever, one.weight)) for one in lists]
-    return first_stage(weighted, setting.fusion, candidates)
+    own = {"lexical": setting.lexical, "sparse": setting.sparse}
+    weights = [own.get(one.retriever, one.weight) for one in lists]
+    return ranked([one.hits for one in lists], weights, setting.fusion, candidates)
 
 
 def policy_of(policy: Rerank, setting: RerankSetting) -> Rerank:
@@ -40,29 +39,29 @@ class Reading:
     read: tuple[RankedDocument, ...]
 
 
-def reading(candidates: Sequence[Candidate], read: Read, depth: int) -> Reading:
-    """Return the reading of the first `depth` candidates; `read` has each of them."""
-    head = candidates[:depth]
-    found = [(position, one) for position, candidate in enumerate(head) if (one := read[key_of(candidate)]) is not None]
+def reading(ranking: Sequence[Place], read: Read, depth: int) -> Reading:
+    """Return the reading of the first `depth` documents; `read` has each of them."""
+    head = ranking[:depth]
+    found = [(position, one) for position, place in enumerate(head) if (one := read[place.key]) is not None]
     return Reading(
-        first_stage=tuple(candidate.first_stage_score or 0.0 for candidate in head),
+        first_stage=tuple(place.score or 0.0 for place in head),
         readable=tuple(position for position, _ in found),
         read=tuple(one for _, one in found),
     )
 
 
-def reranked(candidates: Sequence[Candidate], head: Reading, policy: Rerank) -> Iterator[Candidate]:
+def reranked(ranking: Sequence[Place], head: Reading, policy: Rerank) -> Iterator[Place]:
     """Yield the second stage's ranking."""
-    order = arranged(policy, head.first_stage, head.readable, head.read, len(candidates))
-    return (candidates[position] for position in order)
+    order = arranged(policy, head.first_stage, head.readable, head.read, len(ranking))
+    return (ranking[position] for position in order)
 
 
-def top(ranking: Iterable[Candidate], own: str | None, size: int) -> tuple[str, ...]:
+def top(ranking: Iterable[Place], own: str | None, size: int) -> tuple[str, ...]:
     """Return the ids of the first documents; of those that share an id the best one counts, and `own` does not."""
     found: dict[str, None] = {}
-    for candidate in ranking:
-        if candidate.id != own:
-            found[candidate.id] = None
+    for (name, _, _), _ in ranking:
+        if name != own:
+            found[name] = None
             if len(found) == size:
                 break
     return tuple(found)

@@ -12,7 +12,7 @@ from sidecar.errors import EvaluationError
 from sidecar.evaluation.environment import Environment
 from sidecar.evaluation.report import ModelReport
 from sidecar.evaluation.significance import Comparison
-from sidecar.evaluation.tuning.settings import AxisValue
+from sidecar.evaluation.tuning.settings import DEPTH, AxisValue
 
 __all__ = ["CurvePoint", "FoldChoice", "TuningReport"]
 
@@ -98,16 +98,20 @@ class TuningReport(_Frozen):
         if not self.changed:
             return f"Nothing is better than {self.profile} as it is by more than a standard error; it stays as it is."
         if self.beyond_chance:
-            return f"Choosing gains {held_out}: the chosen values are written."
-        cheaper = ""
-        before, after = self.start.get("rerank depth"), self.chosen.get("rerank depth")
-        if isinstance(before, int) and isinstance(after, int) and after < before:
-            cheaper = f" They would rerank {after} documents instead of {before}, at no loss that shows."
+            return f"Choosing gains {held_out}: the chosen values are written.{self._cost}"
         written = "the chosen values are written all the same" if self.wrote == "chosen" else "its values are written"
         return (
             f"The gain is not beyond chance {held_out}. Take {self.profile} as it is, or judge more queries;"
-            f" {written}.{cheaper}"
+            f" {written}.{self._cost}"
         )
+
+    @property
+    def _cost(self) -> str:
+        before, after = self.start.get(DEPTH), self.chosen.get(DEPTH)
+        if not isinstance(before, int) or not isinstance(after, int) or before == after:
+            return ""
+        cost = "at no loss that shows" if after < before else "which takes so much longer"
+        return f" The chosen ones rerank {after} documents instead of {before}, {cost}."
 
     def write(self, path: Path) -> None:
         """Write the JSON file; raise EvaluationError where it can't be written."""

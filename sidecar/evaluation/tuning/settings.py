@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from sidecar.search import Lexical, LinearFusion, Profile, ReciprocalRankFusion
 
-__all__ = ["AxisValue", "FirstStageSetting", "RerankSetting", "Setting", "apart", "setting_of", "tuned"]
+__all__ = ["DEPTH", "AxisValue", "FirstStageSetting", "RerankSetting", "Setting", "apart", "setting_of", "tuned"]
 
 AxisValue: TypeAlias = str | float | int
 

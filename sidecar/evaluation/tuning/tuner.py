@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.domain import Candidate
 from sidecar.engine import CollectionFrequencies, Engine
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.collection import Collection
@@ -24,14 +23,18 @@ from sidecar.evaluation.tuning.grid import Grid, grid_of
 from sidecar.evaluation.tuning.outcomes import Outcomes, tops_of
 from sidecar.evaluation.tuning.replay import first_ranking
 from sidecar.evaluation.tuning.report import FoldChoice, TuningReport
-from sidecar.evaluation.tuning.settings import AxisValue, FirstStageSetting, Setting, tuned
+from sidecar.evaluation.tuning.settings import AxisValue, FirstStageSetting, Setting, setting_of, tuned
 from sidecar.search import Profile
-from sidecar.search.identity import DocumentKey, key_of
+from sidecar.search.candidates import Place
+from sidecar.search.identity import DocumentKey
 
 __all__ = ["FEW_QUERIES", "Tuned", "Tuner", "TuningPlan"]
 
 FEW_QUERIES = 30
 """With fewer, no gain of a size that occurs is told from chance."""
+
+LARGEST_DEPTH = 1_000
+"""What a profile may rerank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,10 @@ class TuningPlan:
     """What is tuned: the values of `profile` that `grid_of` varies, by `measure`; `name` is the tuned profile's.
 
     `force`: the chosen values are taken also where their gain is not beyond chance. `model`: by which a collection is
-    indexed. Raises EvaluationError for a measure that is none, and fewer than two folds.
+    indexed. `max_depth`: how many documents a setting may rerank; None: as many as the profile does.
+
+    Raises EvaluationError for a measure that is none, fewer than two folds, and a depth that the profile can't have;
+    ProfileInvalid for a name that no profile can have.
     """
 
     profile: Profile
@@ -49,12 +55,28 @@ class TuningPlan:
     seed: int = 0
     force: bool = False
     model: str | None = None
+    max_depth: int | None = None
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
             raise EvaluationError(f"{self.measure!r} is no measure: one of {', '.join(MEASURES)}.")
         if self.folds < 2:
             raise EvaluationError("At least two folds are needed: one that chooses, and one that checks.")
+        if self.max_depth is not None:
+            self._require_depth(self.max_depth)
+        # A name that no profile can have is told of before anything is searched.
+        tuned(self.profile, setting_of(self.profile), self.name)
+
+    def _require_depth(self, deepest: int) -> None:
+        name, candidates = self.profile.name, self.profile.candidates
+        if self.profile.rerank is None:
+            raise EvaluationError(f"The profile {name} reranks nothing: --max-depth is for one that does.")
+        limit = min(candidates, LARGEST_DEPTH)
+        if not 1 <= deepest <= limit:
+            raise EvaluationError(
+                f"The profile {name} can rerank 1 to {limit:,} documents, of its {candidates:,} candidates: name a"
+                " smaller --max-depth, or a profile with more candidates."
+            )
 
     @property
     def size(self) -> int:
@@ -111,7 +133,7 @@ class Tuner:
         self, target: Target, frequencies: CollectionFrequencies | None, missing: tuple[int, int], index: str | None
     ) -> Tuned:
         plan, judged = self._plan, target.judged
-        grid = grid_of(plan.profile, frequencies=frequencies is not None)
+        grid = grid_of(plan.profile, frequencies=frequencies is not None, max_depth=plan.max_depth)
         gatherer = Gatherer(
             self._engine, self._sidecar, target, patient(plan.profile), max(plan.size + 1, grid.deepest)
         )
@@ -187,11 +209,11 @@ class Tuner:
         )
 
 
-def _heads(firsts: Mapping[FirstStageSetting, list[Candidate]], grid: Grid) -> dict[float, set[DocumentKey]]:
+def _heads(firsts: Mapping[FirstStageSetting, list[Place]], grid: Grid) -> dict[float, set[DocumentKey]]:
     """Return what the reranker has to read, whatever the setting, by `collection_idf`."""
     heads: dict[float, set[DocumentKey]] = {share: set() for share in grid.idf_shares}
     for first, ranking in firsts.items():
-        heads[first.collection_idf].update(key_of(candidate) for candidate in ranking[: grid.deepest])
+        heads[first.collection_idf].update(place.key for place in ranking[: grid.deepest])
     return heads
 
 

@@ -141,12 +141,12 @@ async def _agree(counted: World, engine: Engine, client: AsyncSidecarClient, pro
             assert computed[setting, query.id] == tuple(hit.id for hit in found.hits), setting.axes()
 
 
-@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(("force", "max_depth"), [(False, None), (True, None), (True, 25)])
 async def test_the_profile_that_is_written_answers_as_tuning_computed(
-    counted: World, engine: Engine, client: AsyncSidecarClient, force: bool
+    counted: World, engine: Engine, client: AsyncSidecarClient, force: bool, max_depth: int | None
 ) -> None:
     live = await look_at(engine, counted.index, JUDGED)
-    plan = TuningPlan(_small("hybrid+rerank"), "mine", folds=3, force=force)
+    plan = TuningPlan(_small("hybrid+rerank"), "mine", folds=3, force=force, max_depth=max_depth)
     found = await Tuner(engine, client, plan).tune_index(live)
     searcher = AsyncSearcher(engine, client, patient(found.profile), index=counted.index)
     for query in QUERIES:
@@ -157,7 +157,9 @@ async def test_the_profile_that_is_written_answers_as_tuning_computed(
     assert [fold.queries for fold in report.folds] == [2, 2, 2]
     assert {model.kind for model in report.models} == {"sparse-encoder", "cross-encoder"}
     assert live.target.meta.fingerprint in {model.fingerprint for model in report.models}
-    assert report.pairs >= 6 * 12
+    assert report.pairs >= 6 * (max_depth or 12)
+    depths = [point.value for point in report.curves["rerank depth"]]
+    assert depths == ([10, 12] if max_depth is None else [10, 12, 20, 25])
     assert report.held_out_mean - report.start_mean == pytest.approx(report.against_start.difference)
     wanted = report.changed and (force or report.beyond_chance)
     assert report.wrote == ("chosen" if wanted else "start")
@@ -234,6 +236,8 @@ def test_a_profile_that_can_not_be_bettered_is_written_as_it_is(world: World, co
     assert all(model["fingerprint"] in text for model in report["models"])
     again = typed(*command, code=1)
     assert "exists already" in again.stderr
+    both = typed(*command[:-6], "--out", str(tmp_path / "both"), "--json", str(tmp_path / "both"), code=1)
+    assert "--out and --json name the same file" in both.stderr
     assert out.read_text() == text
 
     async def left() -> list[str]:

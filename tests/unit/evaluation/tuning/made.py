@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
 from sidecar.domain import Candidate, RankedDocument
+from sidecar.evaluation.tuning.evidence import ScoredList
 from sidecar.search import BUILT_IN, Profile
 from sidecar.search.candidates import Retrieved
 from sidecar.search.identity import DocumentKey, key_of
 
-__all__ = ["PROFILES", "candidates", "profiles", "retrieved", "said"]
+__all__ = ["PROFILES", "candidates", "made_read", "made_search", "profiles", "retrieved", "said", "scored"]
 
 NAMES = [f"d{number}" for number in range(12)]
+
+DOCUMENTS = 400
+DEEP = 230
+"""More than a built-in profile fuses."""
 
 
 def candidates(scores: Sequence[tuple[str, float]]) -> tuple[Candidate, ...]:
@@ -42,6 +48,32 @@ def said(draw, lists: Sequence[Retrieved]) -> dict[DocumentKey, RankedDocument |
         logit = draw(st.one_of(st.none(), st.integers(-8, 8)))
         # Sigmoid's values, coarsely: what `calibrated` adds up.
         read[key] = None if logit is None else RankedDocument(0, (logit + 8) / 16, float(logit))
+    return read
+
+
+def scored(lists: Sequence[Retrieved]) -> tuple[ScoredList, ...]:
+    """Lists as rankings are made of them."""
+    return tuple(map(ScoredList.of, lists))
+
+
+def made_search(seed: int, idf_share: float) -> tuple[Retrieved, ...]:
+    """What a query finds among 400 documents, as long as real lists are; some scores are equal."""
+    lists = []
+    for kind, salt in (("lexical", 0.0), ("sparse", idf_share)):
+        chance = random.Random(f"{seed} {kind} {salt}")
+        names = chance.sample([f"d{number}" for number in range(DOCUMENTS)], DEEP)
+        lists.append(Retrieved(kind, 1.0, candidates([(name, round(chance.expovariate(0.2), 2)) for name in names])))
+    return tuple(lists)
+
+
+def made_read(seed: int) -> dict[DocumentKey, RankedDocument | None]:
+    """What a reranker says of those documents; one in fifty has no text."""
+    chance = random.Random(f"{seed} read")
+    read: dict[DocumentKey, RankedDocument | None] = {}
+    for number in range(DOCUMENTS):
+        logit = round(chance.gauss(0.0, 3.0), 3)
+        key = (f"d{number}", "i", "")
+        read[key] = None if number % 50 == 49 else RankedDocument(0, 1.0 / (1.0 + 2.0**-logit), logit)
     return read
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,10 +15,10 @@ from sidecar.evaluation.tuning.outcomes import Outcomes, tops_of
 from sidecar.evaluation.tuning.replay import first_ranking, policy_of, reading, reranked, top
 from sidecar.evaluation.tuning.settings import setting_of, tuned
 from sidecar.search import BUILT_IN, Profile
-from sidecar.search.candidates import Retrieved, first_stage
+from sidecar.search.candidates import Place, Retrieved, first_stage
 from sidecar.search.identity import key_of
 from sidecar.search.reranking import Head, Reranker
-from tests.unit.evaluation.tuning.made import candidates, profiles, retrieved, said
+from tests.unit.evaluation.tuning.made import made_read, made_search, profiles, retrieved, said, scored
 
 SIZE = 10
 
@@ -63,11 +65,11 @@ def test_any_setting_ranks_as_the_profile_that_is_written_would(profile: Profile
     grid = grid_of(profile, frequencies=True)
     setting = data.draw(st.sampled_from(grid.settings))
     made = tuned(profile, setting, "tuned")
-    ranking = first_ranking(lists, setting.first, profile.candidates)
+    ranking = first_ranking(scored(lists), setting.first, profile.candidates)
     if made.rerank is not None and setting.rerank is not None:
         head = reading(ranking, read, setting.rerank.depth)
         ranking = list(reranked(ranking, head, policy_of(made.rerank, setting.rerank)))
-    assert [one.id for one in ranking] == asyncio.run(_searched(made, lists, read))
+    assert [one.key[0] for one in ranking] == asyncio.run(_searched(made, lists, read))
 
 
 @given(profiles, st.data())
@@ -81,7 +83,7 @@ def test_all_answers_at_once_are_those_of_each_setting(profile: Profile, data: s
     grid = (
         grid_of(profile, frequencies=False) if len(kinds) > 1 or profile.rerank else grid_of(profile, frequencies=True)
     )
-    firsts = {first: first_ranking(lists, first, profile.candidates) for first in grid.firsts}
+    firsts = {first: first_ranking(scored(lists), first, profile.candidates) for first in grid.firsts}
     tops = tops_of(grid, firsts, dict.fromkeys(grid.idf_shares, read), profile.rerank, own, size)
     assert len(tops) == len(grid.settings)
     place = data.draw(st.integers(0, len(tops) - 1))
@@ -93,10 +95,34 @@ def test_all_answers_at_once_are_those_of_each_setting(profile: Profile, data: s
     assert tops[place] == top(whole, own, size)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("hybrid", 108, "b59683ec14e3b75a"),
+        ("hybrid+rerank", 4_320, "f2ffdff3533f48aa"),
+        ("hybrid-rrf", 108, "b688ff7ffb36476d"),
+    ],
+)
+def test_every_answer_is_what_it_was_before_rankings_were_made_of_keys_alone(
+    name: str, settings: int, expected: str
+) -> None:
+    """The digests are those of an implementation that fused whole candidates, setting by setting."""
+    profile = BUILT_IN[name]
+    grid = grid_of(profile, frequencies=True)
+    assert len(grid.settings) == settings
+    digest = hashlib.sha256()
+    for seed in range(3):
+        lists = {share: scored(made_search(seed, share)) for share in grid.idf_shares}
+        firsts = {first: first_ranking(lists[first.collection_idf], first, profile.candidates) for first in grid.firsts}
+        read = dict.fromkeys(grid.idf_shares, made_read(seed))
+        digest.update(repr(tops_of(grid, firsts, read, profile.rerank, "d7", SIZE)).encode())
+    assert digest.hexdigest()[:16] == expected
+
+
 def test_of_documents_that_share_an_id_the_best_one_counts() -> None:
-    found = candidates([("a", 3.0), ("b", 2.0), ("c", 1.0)])
-    again = candidates([("a", 2.5)])
-    assert top([*found[:1], *again, *found[1:]], None, 2) == ("a", "b")
+    found = [Place((name, "i", ""), score) for name, score in (("a", 3.0), ("b", 2.0), ("c", 1.0))]
+    again = Place(("a", "other", ""), 2.5)
+    assert top([found[0], again, *found[1:]], None, 2) == ("a", "b")
     assert top(found, "b", 2) == ("a", "c")
 
 

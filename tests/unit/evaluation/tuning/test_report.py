@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from rich.console import Console
 
-from sidecar.errors import EvaluationError
+from sidecar.errors import EvaluationError, ProfileInvalid
 from sidecar.evaluation import Comparison, environment
 from sidecar.evaluation.report import ModelReport
 from sidecar.evaluation.tuning import (
@@ -69,7 +69,13 @@ def test_a_gain_beyond_chance_is_said_with_its_error() -> None:
     assert report.beyond_chance
     gain = "+0.0210 ± 0.0060 nDCG@10, p = 0.0030"
     said = f"Choosing gains on 324 queries that did not choose ({gain}): the chosen values are written."
-    assert report.verdict == said
+    assert report.verdict == f"{said} The chosen ones rerank 20 documents instead of 50, at no loss that shows."
+    assert _report(chosen=START | {"sparse share": 0.4}).verdict == said
+
+
+def test_a_choice_that_costs_more_is_said_to() -> None:
+    deeper = _report(chosen=START | {"rerank depth": 100}).verdict
+    assert deeper.endswith("The chosen ones rerank 100 documents instead of 50, which takes so much longer.")
 
 
 @pytest.mark.parametrize(("difference", "p_value"), [(0.021, 0.06), (-0.021, 0.001), (0.0, 1.0)])
@@ -78,7 +84,7 @@ def test_what_is_not_beyond_chance_is_said_in_plain_words(difference: float, p_v
     assert not report.beyond_chance
     assert report.verdict.startswith("The gain is not beyond chance on 324 queries that did not choose (")
     assert "Take hybrid+rerank as it is, or judge more queries; its values are written." in report.verdict
-    assert "would rerank 20 documents instead of 50" in report.verdict
+    assert "The chosen ones rerank 20 documents instead of 50, at no loss" in report.verdict
     forced = _report(difference, p_value, wrote="chosen").verdict
     assert "the chosen values are written all the same." in forced
 
@@ -157,6 +163,9 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
     assert not path.exists()
     write_profile(path, BUILT_IN["hybrid"], _report())
     assert read_profile(path) == BUILT_IN["hybrid"]
+    with pytest.raises(EvaluationError, match="can't be written"):
+        write_profile(path, BUILT_IN["sparse"], _report())
+    assert read_profile(path) == BUILT_IN["hybrid"]
     with pytest.raises(EvaluationError, match="exists already"):
         check_new(path)
     with pytest.raises(EvaluationError, match="can't be written"):
@@ -169,8 +178,22 @@ def test_a_measure_says_how_deep_it_looks(measure: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"), [({"measure": "P@5"}, "one of nDCG@10, MRR@10, R@100"), ({"folds": 1}, "two folds")]
+    ("values", "said"),
+    [
+        ({"measure": "P@5"}, "one of nDCG@10, MRR@10, R@100"),
+        ({"folds": 1}, "two folds"),
+        ({"max_depth": 20}, "hybrid reranks nothing"),
+        ({"profile": BUILT_IN["hybrid+rerank"], "max_depth": 201}, "1 to 200 documents, of its 200 candidates"),
+        ({"profile": BUILT_IN["hybrid+rerank"], "max_depth": 0}, "1 to 200 documents"),
+    ],
 )
 def test_a_plan_that_can_not_be_is_refused(values: dict[str, object], said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
-        TuningPlan(BUILT_IN["hybrid"], "mine", **values)  # type: ignore[arg-type]
+        TuningPlan(**{"profile": BUILT_IN["hybrid"], "name": "mine"} | values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", "a" * 129])
+def test_a_name_that_no_profile_can_have_is_told_of_before_anything_is_searched(name: str) -> None:
+    """It is the file's, and was found out when the profile was written: at the end of it all."""
+    with pytest.raises(ProfileInvalid, match="name"):
+        TuningPlan(BUILT_IN["hybrid"], name)

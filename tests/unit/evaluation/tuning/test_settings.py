@@ -81,6 +81,24 @@ def test_no_setting_reads_deeper_than_the_profile_or_stops_early_by_nothing() ->
     )
 
 
+@pytest.mark.parametrize(
+    ("max_depth", "tried"),
+    [
+        (None, [10, 20, 30, 50]),
+        (200, [10, 20, 30, 50, 100, 200]),
+        (75, [10, 20, 30, 50, 75]),
+        (20, [10, 20, 50]),
+        (50, [10, 20, 30, 50]),
+    ],
+)
+def test_whoever_tunes_may_allow_another_depth_and_that_one_is_tried(max_depth: int | None, tried: list[int]) -> None:
+    grid = grid_of(BUILT_IN["hybrid+rerank"], frequencies=False, max_depth=max_depth)
+    assert sorted({setting.cost for setting in grid.settings}) == tried
+    assert grid.start.cost == 50
+    assert grid.deepest == tried[-1]
+    assert len(set(grid.settings)) == len(grid.settings)
+
+
 START = Setting(FirstStageSetting(LinearFusion(), 0.3, 0.7, 0.7), RerankSetting(50, 0.5))
 
 
