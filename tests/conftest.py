@@ -13,6 +13,7 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 pytest_plugins = [
+    "tests.support.reported",
     "tests.support.collector",
     "tests.support.checkpoints",
     "tests.support.sidecars",

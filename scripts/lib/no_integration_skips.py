@@ -1,7 +1,8 @@
-"""Fail if a JUnit report has a skipped test of tests/integration, tests/faults or tests/e2e.
+"""Fail if a JUnit report has a skipped integration test: one of their folders, or one that is marked, wherever it lies.
 
-What no script could have installed or started, as the rights of root, is told by a reason that begins with
-OUT_OF_REACH, and allowed.
+Reports say which tests are marked (tests/support/reported.py). A module that is skipped as a whole says nothing of its
+tests, and counts. What no script could have installed or started, as the rights of root, is told by a reason that
+begins with OUT_OF_REACH, and allowed.
 
 Usage: no_integration_skips.py REPORT
 """
@@ -13,19 +14,36 @@ from xml.etree import ElementTree
 
 OUT_OF_REACH = "out of reach: "
 
+FOLDERS = ("tests.integration.", "tests.faults.", "tests.e2e.")
+
+MARKS = ("integration", "faults", "e2e")
+
+MARKED = "marked"
+"""Property of a test in the report: one of its marks."""
+
 
 def skipped_integration_tests(report: str) -> list[str]:
     """Return `class::name: reason` of each skipped integration test in the report at path `report`."""
     found: list[str] = []
     for case in ElementTree.parse(report).iter("testcase"):
         skip = case.find("skipped")
-        where = case.get("classname", "")
-        if skip is None or not where.startswith(("tests.integration", "tests.faults", "tests.e2e")):
+        if skip is None:
             continue
-        reason = skip.get("message", "")
+        where, name = case.get("classname", ""), case.get("name", "")
+        if not where:
+            # "('…/test_a.py', 3, 'Skipped: why')": pytest has the reason of a module in the text.
+            reason = (skip.text or "").rpartition("Skipped: ")[2].rstrip("\"')\n")
+        elif where.startswith(FOLDERS) or _is_marked(case):
+            reason = skip.get("message", "")
+        else:
+            continue
         if not reason.startswith(OUT_OF_REACH):
-            found.append(f"{where}::{case.get('name')}: {reason}")
+            found.append(f"{where}::{name}: {reason}" if where else f"{name}: {reason}")
     return found
+
+
+def _is_marked(case: ElementTree.Element) -> bool:
+    return any(one.get("name") == MARKED and one.get("value") in MARKS for one in case.iter("property"))
 
 
 if __name__ == "__main__":
