@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import socket
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from textwrap import dedent
 
 import pytest
 
-from sidecar.client import AsyncSidecarClient, SidecarClient
-from sidecar.client._portal import Portal
-from sidecar.cluster import SparseWriter
-from sidecar.errors import InvalidInput, SidecarUnavailable
-from sidecar.search import Searcher
+from sidecar.client import AsyncSidecarClient
+from sidecar.errors import InvalidInput
 from sidecar.server.process import SidecarProcess
 from tests.support.nodes import Node
 
@@ -174,39 +166,6 @@ def test_an_asynchronous_client_belongs_to_the_loop_of_its_first_call(sidecar_pr
         first.close()
 
 
-def test_what_is_closed_says_so(opensearch: Node, sidecar_process: SidecarProcess) -> None:
-    client = SidecarClient(sidecar_process.target)
-    outcomes = client.encode_stream([["text"]] * 100)
-    next(outcomes)
-    client.close()
-    client.close()
-    with pytest.raises(SidecarUnavailable, match="is closed"):
-        client.health()
-    with pytest.raises(SidecarUnavailable, match="is closed"):
-        next(outcomes)
-    searcher = Searcher(opensearch.url, None, "lexical", index="none-such")
-    searcher.close()
-    with pytest.raises(SidecarUnavailable, match=r"This searcher is closed\."):
-        searcher.search("what")
-    writer = SparseWriter(opensearch.url, sidecar_process.target, "none-such")
-    writer.close()
-    with pytest.raises(SidecarUnavailable, match=r"This writer is closed\."):
-        writer.delete(["1"])
-
-
-def test_what_a_close_cuts_off_in_another_thread_says_so() -> None:
-    with socket.socket() as silent, ThreadPoolExecutor(1) as threads:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        client = SidecarClient(f"127.0.0.1:{silent.getsockname()[1]}")
-        outcome = threads.submit(client.health, timeout=PATIENCE_SECONDS)
-        connection, _ = silent.accept()
-        with connection:
-            client.close()
-            with pytest.raises(SidecarUnavailable, match="was closed before the answer was there"):
-                outcome.result(PATIENCE_SECONDS)
-
-
 def test_a_searcher_that_is_closed_under_a_search_leaves_no_connection_open(
     opensearch: Node, sidecar_process: SidecarProcess
 ) -> None:
@@ -241,117 +200,3 @@ def test_a_searcher_that_is_closed_under_a_search_leaves_no_connection_open(
         print(len(ended))
     """
     assert printed(dedent(script), opensearch.url, sidecar_process.target) == ["4"]
-
-
-def test_an_interrupt_ends_the_call_and_not_only_the_waiting() -> None:
-    ended, main = threading.Event(), threading.main_thread().ident
-    assert main is not None
-
-    async def endless() -> None:
-        try:
-            await asyncio.sleep(0.2)  # until the main thread waits
-            signal.pthread_kill(main, signal.SIGINT)
-            await asyncio.sleep(PATIENCE_SECONDS)
-        finally:
-            ended.set()
-
-    portal = Portal("One")
-    # Where the tests run in a shell's background, SIGINT is ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            portal.call(endless)
-        assert ended.wait(PATIENCE_SECONDS)
-    finally:
-        signal.signal(signal.SIGINT, before)
-        portal.close()
-
-
-def test_an_interrupt_ends_a_stream_as_itself() -> None:
-    """It came out as a RuntimeError four times in five: the stream was closed in the middle of being cancelled."""
-    main = threading.main_thread().ident
-    assert main is not None
-
-    def interrupt(silent: socket.socket) -> socket.socket:
-        connection, _ = silent.accept()
-        signal.pthread_kill(main, signal.SIGINT)
-        return connection
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with socket.socket() as silent, ThreadPoolExecutor(1) as threads:
-            silent.bind(("127.0.0.1", 0))
-            silent.listen()
-            for _ in range(10):
-                with SidecarClient(f"127.0.0.1:{silent.getsockname()[1]}") as client:
-                    caught = threads.submit(interrupt, silent)
-                    with pytest.raises(KeyboardInterrupt):
-                        next(client.encode_stream([["text"]] * 10))
-                    caught.result().close()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_no_call_begins_once_it_is_closed() -> None:
-    cleaned, late = threading.Event(), list[bool]()
-
-    async def cleanup() -> None:
-        cleaned.set()
-
-    async def look() -> None:
-        late.append(cleaned.is_set())
-
-    def ask(portal: Portal) -> None:
-        with suppress(SidecarUnavailable):
-            while True:
-                portal.call(look)
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # threads take turns in the middle of everything
-    try:
-        with ThreadPoolExecutor(4) as threads:
-            for _ in range(100):
-                cleaned.clear()
-                portal = Portal("One")
-                portal.at_close(cleanup)
-                asking = [threads.submit(ask, portal) for _ in range(4)]
-                threading.Event().wait(0.01)
-                portal.close()
-                for one in asking:
-                    one.result(PATIENCE_SECONDS)
-    finally:
-        sys.setswitchinterval(interval)
-    assert late
-    assert not any(late)
-
-
-def test_the_loop_ends_with_the_last_that_holds_it_and_begins_anew() -> None:
-    def loops() -> list[threading.Thread]:
-        return [thread for thread in threading.enumerate() if thread.name == "sidecar-client"]
-
-    closed: list[str] = []
-
-    async def cleanup() -> None:
-        closed.append(threading.current_thread().name)
-
-    before = len(loops())
-    first, second = Portal("One"), Portal("Other")
-    first.at_close(cleanup)
-    assert len(loops()) == 1
-    first.close()
-    assert second.call(str.upper, "still") == "STILL"
-    second.close()
-    assert len(loops()) == before
-    assert closed == ["sidecar-client"]
-    third = Portal("Third")
-    assert third.call(str.upper, "anew") == "ANEW"
-    third.close()
-
-
-def test_a_searcher_that_can_not_be_made_leaves_nothing_behind(opensearch: Node) -> None:
-    from sidecar.errors import ProfileInvalid
-
-    before = threading.active_count()
-    with pytest.raises(ProfileInvalid):
-        Searcher(opensearch.url, None, "hybrid", index="none-such")
-    assert threading.active_count() == before

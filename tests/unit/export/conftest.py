@@ -1,7 +1,8 @@
-"""How the ready graphs of these tests are imported."""
+"""How the ready graphs of these tests are imported, and checkpoints that a test may change: copies of the tiny ones."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,3 +29,13 @@ def options(tmp_path: Path) -> ImportOptions:
 @pytest.fixture
 def cross(options: ImportOptions) -> ImportOptions:
     return replace(options, kind=ModelKind.CROSS_ENCODER)
+
+
+@pytest.fixture
+def checkpoint(tiny_sparse_checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_sparse_checkpoint, tmp_path / "checkpoint"))
+
+
+@pytest.fixture
+def router(tiny_router_checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_router_checkpoint, tmp_path / "router"))
