@@ -4,6 +4,15 @@
 
 fail() { echo "error: $*" >&2; exit 1; }
 
+# one_index NAME: end where a cluster may take the name for another index, or for several.
+one_index() {
+  [ -n "$1" ] || fail "--index is missing"
+  case "$1" in
+    [-_+]*|.|..|*[\\/*?\"\<\>\|,:#[:space:]]*)
+      fail "'$1' can't be written to: patterns, lists, _all and their like stand for several indices. Name one" ;;
+  esac
+}
+
 for tool in curl jq; do
   command -v "$tool" >/dev/null 2>&1 || fail "$tool is not installed"
 done

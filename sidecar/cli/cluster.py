@@ -17,6 +17,7 @@ from sidecar.cli.options import (
     MaxTextBytesOption,
     ServedModelOption,
     SummaryJsonOption,
+    one_name,
 )
 from sidecar.cli.output import letters_path, print_json_line
 from sidecar.cli.running import StoppableSource, until_read
@@ -43,7 +44,9 @@ def index(
             help="JSON lines, CSV, TSV (also .gz) or Parquet; a folder with corpus.jsonl (BEIR); or - (standard input)."
         ),
     ],
-    index: Annotated[str, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")],
+    index: Annotated[
+        str, typer.Option("--index", callback=one_name, help="Index to write to; `sidecar setup` made it.")
+    ],
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     model: ServedModelOption = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
-from sidecar.cli.options import JsonOption
+from sidecar.cli.options import JsonOption, one_name
 from sidecar.cli.output import print_json_line, say
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 @with_addresses
 def frequencies(
-    index: Annotated[str, typer.Option("--index", help="Index that was set up.")],
+    index: Annotated[str, typer.Option("--index", callback=one_name, help="Index that was set up.")],
     sample: Annotated[int, typer.Option(min=1, max=10_000, help="Documents to count on, drawn at random.")] = 10_000,
     *,
     cluster: ClusterAddress,

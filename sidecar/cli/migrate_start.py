@@ -17,6 +17,7 @@ from sidecar.cli.options import (
     SlicesOption,
     SummaryJsonOption,
     UnencodedLettersOption,
+    one_name,
 )
 from sidecar.cli.output import letters_path, say
 from sidecar.cli.running import Tools, equipped
@@ -43,7 +44,10 @@ def start(
     hash_field: Annotated[str | None, typer.Option(help="Field of the new hashes; default: by --vector-field.")] = None,
     into: Annotated[
         str | None,
-        typer.Option(help="A new index for the model, instead of fields in the same one; --index is an alias then."),
+        typer.Option(
+            callback=one_name,
+            help="A new index for the model, instead of fields in the same one; --index is an alias then.",
+        ),
     ] = None,
     fill: Annotated[
         bool, typer.Option(help="Encode every document now; else a `reconcile --follow` that runs does it.")

@@ -24,7 +24,18 @@ __all__ = [
     "SlicesOption",
     "SummaryJsonOption",
     "UnencodedLettersOption",
+    "one_name",
 ]
+
+
+def one_name(value: str | None) -> str | None:
+    """Return the name of an index that is written to; raise InvalidInput where it may stand for several."""
+    from sidecar.engine import require_one_name
+
+    if value is not None:
+        require_one_name(value)
+    return value
+
 
 AllowMissingOption: TypeAlias = Annotated[
     int, typer.Option("--allow-missing", min=0, help="Documents that may lack the new vector, being written just now.")
@@ -49,7 +60,7 @@ MaxTextBytesOption: TypeAlias = Annotated[
     ),
 ]
 MigratedIndexOption: TypeAlias = Annotated[
-    str, typer.Option("--index", help="The index; an alias of exactly one index will do.")
+    str, typer.Option("--index", callback=one_name, help="The index; an alias of exactly one index will do.")
 ]
 PatienceOption: TypeAlias = Annotated[
     float, typer.Option("--patience", help="Seconds that cluster or sidecar may be away.")

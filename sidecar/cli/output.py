@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-__all__ = ["letters_path", "print_json", "print_json_line", "say", "show"]
+from sidecar.errors import InvalidInput
+
+__all__ = ["check_writable", "letters_path", "print_json", "print_json_line", "say", "show"]
 
 
 def say(sentence: str) -> None:
@@ -25,11 +28,11 @@ def show(line: str) -> None:
 
 def print_json(value: object) -> None:
     """Print one indented JSON document."""
-    import orjson
+    from sidecar.engine.exact_json import to_json
 
     try:
-        text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    except orjson.JSONEncodeError:
+        text = to_json(value, indent=True).decode()
+    except InvalidInput:
         # A document with a lone surrogate, for which JSON has an escape, and orjson has none.
         text = json.dumps(value, indent=2, default=_fields)
     typer.echo(text)
@@ -46,6 +49,16 @@ def print_json_line(value: object) -> None:
     import orjson
 
     typer.echo(orjson.dumps(value).decode())
+
+
+def check_writable(path: Path) -> None:
+    """Raise InvalidInput where a file can't be written: minutes of work should not end there. Makes the folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"{path} can't be written: {error.strerror}.", field="json") from error
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InvalidInput(f"{path} can't be written: it is a folder, or closed to this user.", field="json")
 
 
 def letters_path(name: str) -> Path:

@@ -18,6 +18,7 @@ from sidecar.cli.options import (
     SlicesOption,
     SummaryJsonOption,
     UnencodedLettersOption,
+    one_name,
 )
 from sidecar.cli.output import letters_path, print_json_line, say
 from sidecar.cli.running import equipped
@@ -44,7 +45,9 @@ def register(app: typer.Typer) -> None:
 
 @with_addresses
 def reconcile(
-    index: Annotated[str, typer.Option("--index", help="Index or alias; `sidecar setup` prepared it.")],
+    index: Annotated[
+        str, typer.Option("--index", callback=one_name, help="Index or alias; `sidecar setup` prepared it.")
+    ],
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     model: ModelOption = None,
@@ -86,7 +89,9 @@ def reconcile(
 @with_addresses
 def retry(
     dead_letters: Annotated[Path, typer.Argument(help="File of dead letters, of `sidecar index` or `reconcile`.")],
-    index: Annotated[str | None, typer.Option("--index", help="Index of letters that do not name theirs.")] = None,
+    index: Annotated[
+        str | None, typer.Option("--index", callback=one_name, help="Index of letters that do not name theirs.")
+    ] = None,
     *,
     cluster: ClusterAddress,
     encoder: SidecarAddress,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from sidecar.cli.connections import ClusterAddress, with_addresses
-from sidecar.cli.options import IdFieldOption, LongTextsOption, SlicesOption, SummaryJsonOption
+from sidecar.cli.options import IdFieldOption, LongTextsOption, SlicesOption, SummaryJsonOption, one_name
 from sidecar.cli.output import letters_path, print_json_line
 from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.errors import InvalidInput
@@ -39,7 +39,9 @@ def encode_corpus(
     from_index: Annotated[str | None, typer.Option(help="Read this index instead of files.")] = None,
     slices: SlicesOption = 8,
     out: Annotated[Path | None, typer.Option("--out", help="New folder for Parquet files.")] = None,
-    index: Annotated[str | None, typer.Option("--index", help="Index to write to; `sidecar setup` made it.")] = None,
+    index: Annotated[
+        str | None, typer.Option("--index", callback=one_name, help="Index to write to; `sidecar setup` made it.")
+    ] = None,
     source_field: Annotated[
         list[str] | None, typer.Option(help="Field whose text is encoded; default: the index's, or title and text.")
     ] = None,

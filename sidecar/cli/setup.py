@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
-from sidecar.cli.options import DryRunOption, LargestWeightOption, ServedModelOption
+from sidecar.cli.options import DryRunOption, LargestWeightOption, ServedModelOption, one_name
 from sidecar.cli.output import print_json, say
 from sidecar.cli.passage_options import (
     PassageLimitOption,
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 @with_addresses
 def setup(
-    index: Annotated[str, typer.Option("--index", help="Index to create, or to add the fields to.")],
+    index: Annotated[str, typer.Option("--index", callback=one_name, help="Index to create, or to add the fields to.")],
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     model: ServedModelOption = None,
@@ -114,7 +114,9 @@ def setup(
 
 @with_addresses
 def teardown(
-    index: Annotated[str, typer.Option("--index", help="Index that setup made, or added the fields to.")],
+    index: Annotated[
+        str, typer.Option("--index", callback=one_name, help="Index that setup made, or added the fields to.")
+    ],
     cluster: ClusterAddress,
     delete_documents: Annotated[
         bool, typer.Option("--delete-documents", help="Delete an index that setup made, with what is in it.")

@@ -13,7 +13,7 @@ from sidecar.client._portal import Portal
 from sidecar.client._sync_client import check_for_loop
 from sidecar.cluster.writer import AsyncSparseWriter, WriteMode, WriteOutcome, WriterOptions
 from sidecar.domain import Document
-from sidecar.engine import BulkOperation, Engine
+from sidecar.engine import BulkOperation, Engine, require_one_name
 
 __all__ = ["SparseWriter"]
 
@@ -39,6 +39,7 @@ class SparseWriter:
         *,
         model: str | None = None,
     ) -> None:
+        require_one_name(index)
         check_for_loop(sidecar, "The writer")
         client = AsyncSidecarClient(sidecar, timeout=60.0) if isinstance(sidecar, str) else sidecar
         self._portal = Portal("This writer")

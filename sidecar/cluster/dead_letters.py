@@ -6,9 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import orjson
-
 from sidecar.domain import JsonObject
+from sidecar.engine.exact_json import to_json
 from sidecar.errors import EngineError
 
 __all__ = ["DeadLetters"]
@@ -68,7 +67,7 @@ class DeadLetters:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("ab")
-            self._file.write(orjson.dumps(letter) + b"\n")
+            self._file.write(to_json(letter) + b"\n")
             self._file.flush()
         except OSError as error:
             raise EngineError(f"The dead-letter file {self.path} can't be written ({error.strerror}).") from error

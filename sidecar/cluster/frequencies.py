@@ -11,7 +11,15 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.documents import source_text
 from sidecar.cluster.models import encoder_of_index
 from sidecar.domain import JsonObject, Lane, ModelInfo, Pruning, Side, WindowPolicy, Windows
-from sidecar.engine import CollectionFrequencies, Engine, IndexMeta, MigrationRecord, ScanSpec, dialect_of
+from sidecar.engine import (
+    CollectionFrequencies,
+    Engine,
+    IndexMeta,
+    MigrationRecord,
+    ScanSpec,
+    dialect_of,
+    require_one_name,
+)
 from sidecar.errors import EngineRejected, InvalidInput
 
 __all__ = ["DEFAULT_SAMPLE", "LARGEST_SAMPLE", "has_query_table", "refresh_frequencies", "refresh_where_useful"]
@@ -52,6 +60,7 @@ async def refresh_frequencies(
     """
     if not 1 <= sample <= LARGEST_SAMPLE:
         raise InvalidInput(f"A sample has 1 to {LARGEST_SAMPLE:,} documents.", field="sample")
+    require_one_name(index)
     meta = await engine.index_meta(index, fingerprint)
     encoder = encoder_of_index(await sidecar.models(), meta, index, model)
     if not has_query_table(encoder):

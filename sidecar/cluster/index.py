@@ -26,7 +26,7 @@ from sidecar.cluster.pipeline import feed_and_write, filled
 from sidecar.cluster.records import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import WHOLE_TEXT, Windows
-from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_of
+from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_of, require_one_name
 from sidecar.errors import (
     DocumentsNotWritten,
     EngineRejected,
@@ -99,7 +99,10 @@ _Outlet: TypeAlias = MemoryObjectReceiveStream[list[_Ready]]
 
 
 class IndexRun:
-    """One run over one source. `summary` can be read at any time, also after a failure."""
+    """One run over one source. `summary` can be read at any time, also after a failure.
+
+    Raises InvalidInput where `index` may stand for several.
+    """
 
     def __init__(
         self,
@@ -113,6 +116,7 @@ class IndexRun:
         model: str | None = None,
         progress: Callable[[IndexSummary], None] | None = None,
     ) -> None:
+        require_one_name(index)
         self.summary = IndexSummary()
         self._engine = engine
         self._sidecar = sidecar

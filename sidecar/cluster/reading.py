@@ -18,6 +18,7 @@ from sidecar.cluster.packed import check_packing, is_packed, plain_name, unpacke
 from sidecar.cluster.reading_tables import CsvSource, ParquetSource
 from sidecar.cluster.records import MAX_LINE_BYTES, METADATA_ID, Record, RecordSource, Unreadable, record_of
 from sidecar.cluster.waiting import endable
+from sidecar.engine.exact_json import read_json
 from sidecar.errors import InvalidInput
 
 __all__ = [
@@ -90,7 +91,7 @@ class Source:
 
     def _parse(self, data: bytes) -> Record | Unreadable:
         try:
-            document = orjson.loads(data)
+            document = read_json(data)
         except orjson.JSONDecodeError as error:
             # The message names a position and never quotes the line.
             return self._unreadable("MALFORMED_LINE", f"No valid JSON in UTF-8: {error.msg} at {error.pos}.")

@@ -22,7 +22,8 @@ from sidecar.cluster.reconcile import ReconcileOptions
 from sidecar.cluster.records import Record, Unreadable
 from sidecar.cluster.upkeep import ReconcileEvery
 from sidecar.domain import JsonObject
-from sidecar.engine import Engine
+from sidecar.engine import Engine, require_one_name
+from sidecar.engine.exact_json import read_json
 from sidecar.errors import DocumentsNotWritten, InvalidInput
 
 __all__ = ["Letter", "LetterSource", "RetrySummary", "read_letters", "retry"]
@@ -45,7 +46,7 @@ class Letter:
     def parse(cls, raw: bytes) -> Letter:
         """Read one line; what is no letter, or one of an unreadable line, has neither id nor document."""
         try:
-            told = orjson.loads(raw)
+            told = read_json(raw)
         except orjson.JSONDecodeError:
             told = None
         if not isinstance(told, dict):
@@ -178,6 +179,7 @@ def _index_of(letter: Letter, default: str | None) -> str:
     index = letter.index or default
     if index is None:
         raise InvalidInput("A letter does not name its index: give it by --index.", field="index")
+    require_one_name(index)
     return index
 
 

@@ -31,7 +31,16 @@ from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.templates import index_template
 from sidecar.domain import JsonObject, as_object
-from sidecar.engine import META_KEY, Dialect, DialectChoice, Engine, IndexMeta, PassageField, choose_dialect
+from sidecar.engine import (
+    META_KEY,
+    Dialect,
+    DialectChoice,
+    Engine,
+    IndexMeta,
+    PassageField,
+    choose_dialect,
+    require_new_name,
+)
 from sidecar.engine.transport import path_of
 from sidecar.engine.versions import ML_COMMONS, NEURAL_SEARCH, ClusterInfo
 from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, UnsupportedEngine
@@ -89,10 +98,12 @@ async def plan_setup(engine: Engine, spec: IndexSpec) -> SetupPlan:
     """Find out what has to be sent; sends nothing that changes anything.
 
     Raises FingerprintMismatch where the index was set up for another model, InvalidInput where it was set up with other
-    fields or lacks those that are named, EngineRejected where a field of that name has another type, UnsupportedEngine
-    where the cluster lacks what is asked for.
+    fields, lacks those that are named, or can't be called so, EngineRejected where a field of that name has another
+    type, UnsupportedEngine where the cluster lacks what is asked for.
     """
     found = await _find(engine, spec.index)
+    if found.name is None:
+        require_new_name(spec.index)
     if found.name is None or spec.template is not None:
         spec.require_copies()
     index = found.name or spec.index

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sidecar.cluster.connectors import ConnectorSpec
 from sidecar.domain import ModelInfo, ModelKind, Pruning
-from sidecar.engine import IndexMeta, PassageRule
+from sidecar.engine import IndexMeta, PassageRule, require_one_name
 from sidecar.engine.meta import is_field_name
 from sidecar.errors import InvalidInput, WrongModelKind
 
@@ -45,6 +45,7 @@ class IndexSpec:
     passages: PassageRule | None = None
 
     def __post_init__(self) -> None:
+        require_one_name(self.index)
         if self.model.kind is not ModelKind.SPARSE_ENCODER:
             raise WrongModelKind(f"{self.model.name} is no sparse encoder: an index is set up for one.", field="model")
         if not self.source_fields or len(set(self.source_fields)) != len(self.source_fields):

@@ -15,7 +15,7 @@ from sidecar.cluster.removal import REMOVE_FIELDS
 from sidecar.cluster.requests import Request, Wait, send_all
 from sidecar.cluster.unstored import require_stored, unstored
 from sidecar.domain import JsonObject, JsonValue, as_object
-from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, own_fields
+from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, own_fields, require_one_name
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineRejected, IndexNotPrepared, InvalidInput
 
@@ -65,6 +65,7 @@ async def plan_teardown(
     Raises IndexNotFound, IndexNotPrepared where setup did nothing to the index, InvalidInput for an alias of several,
     for an index that is migrated into another one, and where taking vectors out would lose what is not in `_source`.
     """
+    require_one_name(index)
     mappings = await engine.mappings(index)
     if len(mappings) != 1:
         raise InvalidInput(f"{index} stands for {len(mappings)} indices: name one of them.", field="index")

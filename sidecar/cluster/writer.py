@@ -17,7 +17,7 @@ from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.outcomes import Stage, WriteMode, WriteOutcome, WriterOptions
 from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import Document, JsonObject, JsonValue
-from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_of
+from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_of, require_one_name
 from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, wire_error
 
 __all__ = ["AsyncSparseWriter", "Stage", "WriteMode", "WriteOutcome", "WriterOptions"]
@@ -51,7 +51,7 @@ class AsyncSparseWriter:
 
     Holds no connection of its own: it neither opens nor closes what it is given. Safe to share between tasks of one
     event loop; calls beyond `options.in_flight` batches wait, so that a slow cluster slows the application down and
-    memory stays bounded.
+    memory stays bounded. Raises InvalidInput where `index` may stand for several.
 
     Usage:
         async with await Engine.connect("http://127.0.0.1:9200") as engine, AsyncSidecarClient() as sidecar:
@@ -69,6 +69,7 @@ class AsyncSparseWriter:
         *,
         model: str | None = None,
     ) -> None:
+        require_one_name(index)
         self.index = index
         self._engine = engine
         self._sidecar = sidecar

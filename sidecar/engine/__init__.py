@@ -11,6 +11,7 @@ from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import ClusterLoad
 from sidecar.engine.meta import META_KEY, IndexMeta
 from sidecar.engine.migration import MIGRATION_KEY, MigrationRecord, MigrationState
+from sidecar.engine.names import require_new_name, require_one_name
 from sidecar.engine.passage_field import PassageField, dialect_of, own_fields, vector_fields
 from sidecar.engine.passages import EncodedPassage, Passage, PassageRule
 from sidecar.engine.rank_features import RankFeatures
@@ -53,5 +54,7 @@ __all__ = [
     "dialect_named",
     "dialect_of",
     "own_fields",
+    "require_new_name",
+    "require_one_name",
     "vector_fields",
 ]

@@ -14,8 +14,8 @@ from typing import Protocol
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from sidecar.domain import JsonObject
+from sidecar.engine.exact_json import to_json
 from sidecar.engine.failures import BLOCK, RETRIABLE_STATUS, Cause
-from sidecar.engine.transport import to_json
 from sidecar.errors import (
     EngineError,
     EngineOverloaded,

@@ -13,14 +13,16 @@ from sidecar.engine.aws import DOMAINS, AwsSigning
 from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
 from sidecar.engine.checkpoints import CHECKPOINT_FILTER, Checkpoints
 from sidecar.engine.dialect import Dialect, dialect_for
+from sidecar.engine.exact_json import to_json
 from sidecar.engine.frequencies import CollectionFrequencies
 from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
 from sidecar.engine.mappings import Mappings
 from sidecar.engine.meta import IndexMeta
+from sidecar.engine.names import require_new_name, require_one_name
 from sidecar.engine.responses import SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
-from sidecar.engine.transport import CONNECTIONS, Access, Transport, path_of, to_json
+from sidecar.engine.transport import CONNECTIONS, Access, Transport, path_of
 from sidecar.engine.versions import ClusterInfo, parse_plugins
 from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
 
@@ -237,12 +239,14 @@ class Engine:
         return await self._mappings.read(index)
 
     async def create_index(self, index: str, body: JsonObject) -> None:
-        """Create an index; raises EngineRejected where it exists."""
+        """Create an index; raises EngineRejected where it exists, InvalidInput where it can't be called so."""
+        require_new_name(index)
         self._mappings.forget(index)
         await self._transport.send("PUT", path_of(index), body, timeout=60.0)
 
     async def put_mapping(self, index: str, body: JsonObject) -> None:
-        """Add fields and `_meta` to the mapping of an index."""
+        """Add fields and `_meta` to the mapping of an index; raises InvalidInput for a name that may mean several."""
+        require_one_name(index)
         self._mappings.forget(index)
         await self._transport.send("PUT", path_of(index, "_mapping"), body, timeout=60.0)
 
@@ -255,7 +259,8 @@ class Engine:
         return True
 
     async def delete_index(self, index: str, *, missing_ok: bool = False) -> None:
-        """Delete an index, its documents with it."""
+        """Delete an index, its documents with it; raises InvalidInput for a name that may mean several."""
+        require_one_name(index)
         self._mappings.forget(index)
         try:
             await self._transport.send("DELETE", path_of(index), timeout=60.0)
@@ -302,12 +307,9 @@ class Engine:
             self._transport, [(one.index, one.id, one.routing) for one in documents], source_of(fields)
         )
 
-    async def whole(
-        self, index: str, documents: Sequence[StoredDocument], without: Sequence[str] = ()
-    ) -> tuple[StoredDocument | None, ...]:
-        """Read the documents of the same ids in `index`, as they are now, but for the top-level fields `without`."""
-        shown: JsonValue = {"excludes": list(without)} if without else True
-        return await multi_get(self._transport, [(index, one.id, one.routing) for one in documents], shown)
+    async def whole(self, index: str, documents: Sequence[StoredDocument]) -> tuple[StoredDocument | None, ...]:
+        """Read the documents of the same ids in `index`, as they are now, with all that they have."""
+        return await multi_get(self._transport, [(index, one.id, one.routing) for one in documents], True)
 
     async def result_window(self, index: str) -> int | None:
         """Return how many documents one search of the index may fetch; None: as many as the cluster lets every index.

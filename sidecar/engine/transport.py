@@ -1,9 +1,10 @@
-"""The one way to a cluster: opensearch-py's async transport, typed, with JSON by orjson and errors of ours."""
+"""The one way to a cluster: opensearch-py's async transport, typed, with exact JSON and errors of ours."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -11,13 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import orjson
 from opensearchpy import AIOHttpConnection, AsyncHttpConnection, AsyncOpenSearch
-from opensearchpy.exceptions import AuthorizationException, ImproperlyConfigured, OpenSearchException
+from opensearchpy.exceptions import (
+    AuthorizationException,
+    ImproperlyConfigured,
+    OpenSearchException,
+    SerializationError,
+)
+from opensearchpy.serializer import JSONSerializer
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from sidecar.domain import JsonObject, JsonValue
+from sidecar.domain import JsonObject
 from sidecar.engine.aws import AwsSigning
+from sidecar.engine.exact_json import exact_number, to_json
 from sidecar.engine.failures import from_exception
 from sidecar.engine.signing import Signer, may_be_outdated, with_query
 from sidecar.errors import (
@@ -25,12 +32,11 @@ from sidecar.errors import (
     EngineRejected,
     EngineUnavailable,
     InvalidInput,
-    MalformedText,
     UnsupportedEngine,
 )
 from sidecar.tracing import propagated
 
-__all__ = ["CONNECTIONS", "Access", "Transport", "path_of", "to_json"]
+__all__ = ["CONNECTIONS", "Access", "Transport", "path_of"]
 
 # The client logs each failure with its traceback; ours are raised, and nobody asked for them twice.
 logging.getLogger("opensearch").addHandler(logging.NullHandler())
@@ -112,6 +118,16 @@ class Access:
         if not urls:
             raise InvalidInput("The engine's address is empty.", field="engine")
         return urls
+
+
+class _Exact(JSONSerializer):
+    """Reads answers with every digit of their numbers: documents in them may be written again."""
+
+    def loads(self, s: str) -> object:
+        try:
+            return json.loads(s, parse_float=exact_number)
+        except (ValueError, TypeError) as error:
+            raise SerializationError(s, error) from error
 
 
 class Transport:
@@ -232,16 +248,6 @@ def path_of(*segments: str) -> str:
     return "/" + "/".join(quote(segment, safe=",*_-+.") for segment in segments)
 
 
-def to_json(value: JsonValue) -> bytes:
-    """Serialise; raise MalformedText for lone surrogates, InvalidInput for what JSON can't hold."""
-    try:
-        return orjson.dumps(value)
-    except TypeError as error:
-        if "surrogate" in str(error) or "UTF-8" in str(error):
-            raise MalformedText("A text is no valid Unicode: it holds lone surrogates.") from None
-        raise InvalidInput("A value can't be written as JSON.") from None
-
-
 def _client(access: Access, signer: Signer | None) -> AsyncOpenSearch:
     # Only the one kind of connection calls what signs.
     connection = AIOHttpConnection if signer is None else AsyncHttpConnection
@@ -250,6 +256,7 @@ def _client(access: Access, signer: Signer | None) -> AsyncOpenSearch:
     if not any(url.startswith("https:") for url in access.urls):
         return AsyncOpenSearch(
             hosts=access.urls,
+            serializer=_Exact(),
             connection_class=connection,
             http_auth=account,
             headers=headers,
@@ -260,6 +267,7 @@ def _client(access: Access, signer: Signer | None) -> AsyncOpenSearch:
         )
     return AsyncOpenSearch(
         hosts=access.urls,
+        serializer=_Exact(),
         connection_class=connection,
         http_auth=account,
         headers=headers,

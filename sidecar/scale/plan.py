@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.domain import WHOLE_TEXT, JsonObject, Windows
+from sidecar.engine import require_one_name
 from sidecar.errors import InvalidInput
 
 __all__ = ["Cluster", "FromFiles", "FromIndex", "ScalePlan", "ToIndex", "ToParquet"]
@@ -77,6 +78,9 @@ class ToIndex:
 
     cluster: Cluster
     index: str
+
+    def __post_init__(self) -> None:
+        require_one_name(self.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-import orjson
-
 from sidecar.cluster.packed import check_packing, is_packed
 from sidecar.cluster.reading import Source, SourceFormat, file_of, open_source
 from sidecar.cluster.records import MAX_LINE_BYTES, Record, Unreadable
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine, ScanSpec, own_fields
+from sidecar.engine.exact_json import to_json
 from sidecar.errors import IndexNotPrepared, InvalidInput
 from sidecar.scale.connecting import connect
 from sidecar.scale.plan import FromFiles, FromIndex
@@ -123,7 +122,7 @@ def _row(record: Record | Unreadable) -> Row:
     if isinstance(record, Unreadable):
         where = "" if record.source is None else f" (in {Path(record.source).name})"
         return Row(record.id, None, record.line, record.reason, record.message + where)
-    return Row(record.id, orjson.dumps(record.fields), record.line)
+    return Row(record.id, to_json(record.fields), record.line)
 
 
 def _from_slice(part: Part, source: FromIndex) -> Iterator[Row]:
@@ -145,7 +144,7 @@ async def _pages(part: Part, source: FromIndex) -> AsyncGenerator[list[Row], Non
         async with engine.scan(spec) as scan, aclosing(scan.pages(part.part, lambda: PAGE)) as pages:
             async for page in pages:
                 yield [
-                    Row(one.id, orjson.dumps({key: value for key, value in one.source.items() if key not in ours}))
+                    Row(one.id, to_json({key: value for key, value in one.source.items() if key not in ours}))
                     for one in page
                 ]
 

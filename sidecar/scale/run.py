@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import orjson
+from typing import TYPE_CHECKING, Any, cast
 
 from sidecar.bundle import Bundle
 from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.domain import Pruning
 from sidecar.engine import IndexMeta
+from sidecar.engine.exact_json import read_json, to_json
 from sidecar.errors import DocumentsNotWritten, InvalidInput, SidecarError
 from sidecar.scale.columns import encoded_rows, encoded_table, rows
 from sidecar.scale.connecting import connect
@@ -125,7 +124,7 @@ def _run(pipeline: Dataset, dead_letters: DeadLetters, progress: Progress | None
                 encoding_seconds=summary.encoding_seconds + row["seconds"],
                 seconds=time.monotonic() - began,
             )
-            for letter in orjson.loads(row["letters"]):
+            for letter in cast("list[dict[str, Any]]", read_json(row["letters"])):
                 dead_letters.add(**letter)
             if progress is not None:
                 progress(summary)
@@ -198,7 +197,7 @@ class _Write:
             "failed": len(letters),
             "terms": sum(len(row.vector) for row in written if row.vector is not None),
             "seconds": sum(batch["seconds"].to_pylist()),
-            "letters": orjson.dumps([_as_letter(letter) for letter in letters]),
+            "letters": to_json([_as_letter(letter) for letter in letters]),
         }
         return pyarrow.Table.from_pylist([told])
 

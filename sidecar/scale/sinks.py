@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import orjson
-
 from sidecar.cluster.documents import source_text, write_action
-from sidecar.domain import JsonObject
+from sidecar.domain import JsonObject, as_object
 from sidecar.engine import BulkAction, BulkItem, IndexMeta, dialect_named
+from sidecar.engine.exact_json import read_json
 from sidecar.errors import EngineUnavailable, InvalidInput, wire_error
 from sidecar.scale.columns import published_table
 from sidecar.scale.connecting import connect
@@ -38,7 +37,7 @@ class Letter:
     @classmethod
     def of(cls, row: EncodedRow, stage: str, reason: str, message: str) -> Letter:
         """Return the letter of a row."""
-        document: JsonObject | None = None if row.document is None else orjson.loads(row.document)
+        document: JsonObject | None = None if row.document is None else as_object(read_json(row.document))
         return cls(row.line, row.id, stage, reason, message, document)
 
 
@@ -94,7 +93,7 @@ class IndexSink:
         return outcomes
 
     def _action(self, row: EncodedRow) -> BulkAction:
-        fields: JsonObject = orjson.loads(row.document or b"{}")
+        fields = as_object(read_json(row.document or b"{}"))
         text = source_text(row.id or "", fields, self._meta)
         return write_action(self._target.index, row.id or "", fields, text, row.vector, self._meta, self._dialect)
 

@@ -1,6 +1,6 @@
 """The shell scripts leave a real cluster in the same state as the commands they stand in for.
 
-They lie outside tests/integration, because they need jq, which not every machine has.
+They need jq, which not every machine has. CI fails where they are skipped, as all integration tests.
 """
 
 from __future__ import annotations
@@ -218,6 +218,17 @@ async def test_what_is_refused(opensearch: Node, engine: Engine, index_name: str
     assert "--delete-documents" in await refused("teardown-index")
     await ran("teardown-index", opensearch, sidecar, index_name, "--delete-documents")
     assert not await engine.index_exists(index_name)
+
+
+@pytest.mark.parametrize("script", ["setup-index", "teardown-index"])
+@pytest.mark.parametrize("name", ["*", "shop-*", "_all", "shop,books", "-shop", "..", "<shop-{now}>", "a b", "x?"])
+async def test_a_name_that_may_stand_for_several_indices_is_refused_before_anything_is_sent(
+    script: str, name: str
+) -> None:
+    """`sidecar setup` refuses the same ones. Port 9 is nobody's: a request would be told not to be answered."""
+    code, out, error = await run(script, "--index", name, "--engine", "http://127.0.0.1:9")
+    assert (code, out) == (1, "")
+    assert f"'{name}' can't be written to" in error
 
 
 @pytest.mark.parametrize("status", [401, 503])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sidecar.domain import JsonObject, JsonValue
-from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, MigrationState
+from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, MigrationState, require_one_name
 from sidecar.errors import EngineUnavailable, InvalidInput
 
 __all__ = ["Migrating", "enter", "look", "now", "require_open"]
@@ -31,6 +31,7 @@ class Migrating:
 
 async def look(engine: Engine, index: str) -> Migrating:
     """Read the state of one index; raise InvalidInput where the name stands for several, and IndexNotPrepared."""
+    require_one_name(index)
     mappings = await engine.mappings(index)
     if len(mappings) != 1:
         raise InvalidInput(f"{index} stands for {len(mappings)} indices: migrate them one by one.", field="index")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.domain import JsonObject, as_object
-from sidecar.engine import META_KEY, Engine, IndexMeta
+from sidecar.engine import META_KEY, Engine, IndexMeta, require_one_name
 from sidecar.engine.transport import path_of
 from sidecar.errors import IndexNotFound, InvalidInput
 
@@ -91,6 +91,7 @@ async def find_pair(engine: Engine, index: str) -> Pair | None:
 
 async def require_pair(engine: Engine, index: str) -> Pair:
     """Return what `find_pair` returns; raise InvalidInput where no such migration is open."""
+    require_one_name(index)
     found = await find_pair(engine, index)
     if found is None:
         raise InvalidInput(f"{index} is not being migrated into a second index.", field="index")

@@ -22,7 +22,7 @@ from sidecar.cluster.reconcile.pages import PageSize
 from sidecar.cluster.reconcile.patience import LONGEST_WAIT, PASSING, patiently, rest
 from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 from sidecar.cluster.reconcile.tally import Tally
-from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, StoredDocument
+from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, StoredDocument, require_one_name
 from sidecar.errors import DocumentsNotWritten
 
 __all__ = ["AGAIN_AT_ONCE", "Progress", "Run", "VectorRun"]
@@ -41,7 +41,8 @@ Progress = Callable[[ReconcileSummary, str, int], None]
 class Run(ABC):
     """Looks at an index once, or, following, again and again. `summary` can be read at any time, also after a failure.
 
-    `index` may be an alias. Documents that can't be encoded or written go to the dead letters.
+    `index` may be an alias, also of several indices; InvalidInput is raised for a pattern or a list. Documents that
+    can't be encoded or written go to the dead letters.
     """
 
     engine: Engine
@@ -52,6 +53,7 @@ class Run(ABC):
     progress: Progress | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        require_one_name(self.index)
         self._stopping = asyncio.Event()
 
     @property

@@ -17,7 +17,7 @@ from sidecar.cluster.setup import IN_CLUSTER_DIALECTS
 from sidecar.cluster.spec import IndexSpec
 from sidecar.cluster.unstored import unstored
 from sidecar.domain import JsonObject, ModelInfo, as_object
-from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_of, own_fields
+from sidecar.engine import META_KEY, Engine, IndexMeta, dialect_of, own_fields, require_new_name, require_one_name
 from sidecar.engine.transport import path_of
 from sidecar.errors import InvalidInput
 
@@ -85,6 +85,7 @@ async def plan_second_index(
     same fields. Raises InvalidInput where `index` is no alias of one index, an index `into` exists that is not ours, or
     another migration is open, UnsupportedEngine where the cluster is too old for it.
     """
+    require_one_name(into, field="into")
     found = await look(engine, index)
     pair = await find_pair(engine, index)
     if pair is None:
@@ -162,6 +163,7 @@ async def _require_movable(engine: Engine, found: Migrating, index: str, into: s
 
 
 async def _require_free(engine: Engine, into: str) -> None:
+    require_new_name(into, field="into")
     if await engine.index_exists(into):
         raise InvalidInput(f"{into} exists already, and is not this migration's: name another --into.", field="into")
 

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
-import orjson
 from starlette.responses import Response
 
 from sidecar.domain import Timings
+from sidecar.engine.exact_json import to_json
+from sidecar.errors import InvalidInput
 
 __all__ = ["REQUEST_ID", "REQUEST_TIMEOUT", "JsonResponse", "json_response", "timings_json"]
 
@@ -34,8 +35,8 @@ def json_response(
 ) -> JsonResponse:
     """Serialise `content` (dicts, sequences, dataclasses, numbers, strings). Floats keep their fraction: `1.0`."""
     try:
-        body = orjson.dumps(content)
-    except orjson.JSONEncodeError:
+        body = to_json(content)
+    except InvalidInput:
         # A stored document with a lone surrogate, for which JSON has an escape, and orjson has none.
         body = json.dumps(content, default=_fields).encode("ascii")
     return JsonResponse(body, status, dict(headers or {}), media_type)

@@ -7,18 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from sidecar.engine.names import FORBIDDEN, is_one_name
 from sidecar.errors import InvalidInput, NotAllowed, SettingsInvalid
 
 __all__ = ["AllowedIndices"]
 
 SETTING = "search_indices"
 
-_FORBIDDEN = r"""[\s\\/*?"<>|,:#\x00-\x1f\x7f]"""
-"""What no name of an index or alias holds. Commas, wildcards, date math (<…>) and other clusters (a:b) would name
-another index than the one that is compared with the list."""
-
-_NAME = re.compile(rf"(?![-_+])(?!\.{{1,2}}$)(?:(?!{_FORBIDDEN}).){{1,255}}", re.DOTALL)
-_PATTERN = re.compile(rf"(?![-_+])(?!\.{{1,2}}$)(?:\*|(?!{_FORBIDDEN}).){{1,255}}", re.DOTALL)
+_PATTERN = re.compile(rf"(?![-_+])(?!\.{{1,2}}$)(?:\*|(?!{FORBIDDEN}).){{1,255}}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,7 @@ class AllowedIndices:
 
         Whether there is such an index is not looked at: nobody learns that of one that is not listed.
         """
-        if not _NAME.fullmatch(index):
+        if not is_one_name(index):
             raise InvalidInput("The index is one name of an index or alias, without wildcards.", field="index")
         if not any(_matches(pattern, index) for pattern in self.patterns):
             raise NotAllowed(

@@ -45,9 +45,7 @@ class ScriptedEngine:
             raise self.away
         return tuple(self.held.get((one.index, one.id)) for one in documents)
 
-    async def whole(
-        self, index: str, documents: Sequence[StoredDocument], without: Sequence[str] = ()
-    ) -> tuple[StoredDocument | None, ...]:
+    async def whole(self, index: str, documents: Sequence[StoredDocument]) -> tuple[StoredDocument | None, ...]:
         self.reads.append(index)
         return tuple(self.held.get((index, one.id)) for one in documents)
 

@@ -40,15 +40,11 @@ async def test_documents_come_in_the_order_they_are_asked_for() -> None:
     }
 
 
-async def test_the_same_ids_of_another_index_whole_or_without_our_fields() -> None:
+async def test_the_same_ids_of_another_index_whole() -> None:
     async with recorded({"POST /_mget": {"docs": [held("a")]}}) as (engine, cluster):
         await engine.whole("shop-2", [asked_for("a")])
-        await engine.whole("shop-2", [asked_for("a")], ["splade"])
     entries = [body["docs"][0] for _, path, body in cluster.asked if path == "/_mget"]
-    assert entries == [
-        {"_index": "shop-2", "_id": "a", "_source": True},
-        {"_index": "shop-2", "_id": "a", "_source": {"excludes": ["splade"]}},
-    ]
+    assert entries == [{"_index": "shop-2", "_id": "a", "_source": True}]
 
 
 async def test_no_documents_are_no_request() -> None:

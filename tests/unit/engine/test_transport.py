@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from sidecar.engine import Engine
-from sidecar.engine.transport import Access, Transport, path_of, to_json
-from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput, MalformedText
+from sidecar.engine.transport import Access, Transport, path_of
+from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput
 from tests.unit.cluster.recorded import Recorded, recorded
 
 
@@ -72,16 +72,6 @@ async def test_requests_do_not_wait_for_one_another() -> None:
         assert cluster.most == 3
     with pytest.raises(InvalidInput):
         Access("http://a:1", connections=0)
-
-
-def test_lone_surrogates_are_refused_before_they_travel() -> None:
-    with pytest.raises(MalformedText):
-        to_json({"text": "a\ud800b"})
-
-
-def test_what_json_has_no_form_for_is_refused() -> None:
-    with pytest.raises(InvalidInput):
-        to_json({"value": object()})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("kind", ["ca_certificates", "client_certificate"])
