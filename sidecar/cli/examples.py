@@ -54,7 +54,6 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "evaluate": (
         "sidecar evaluate --collection nfcorpus --json report.json",
-        "sidecar evaluate --index articles --queries queries.jsonl --qrels test.tsv",
         "sidecar evaluate --collection mine --profiles hybrid,my.yaml --baseline hybrid",
         "sidecar evaluate --index articles --queries queries.jsonl --qrels judged.tsv",
     ),

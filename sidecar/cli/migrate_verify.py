@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
-from sidecar.cli.options import AllowMissingOption, JsonOption
+from sidecar.cli.options import AllowMissingOption, JsonOption, MigratedIndexOption
 from sidecar.cli.output import print_json
 from sidecar.domain import WHOLE_TEXT, WindowPolicy, Windows
 from sidecar.errors import InvalidInput
@@ -20,17 +20,39 @@ from sidecar.errors import InvalidInput
 if TYPE_CHECKING:
     from sidecar.client import AsyncSidecarClient
     from sidecar.cluster.migrate import Verification
+    from sidecar.domain import Query
     from sidecar.engine import Engine
+    from sidecar.evaluation.judged import Judgements
     from sidecar.evaluation.side_by_side import SideBySide
+    from sidecar.search import Profile
 
 __all__ = ["verify"]
 
 REGRESSIONS = 10
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What both models are searched for, by which profile, and what is right, where that is known."""
+
+    queries: tuple[Query, ...]
+    judgements: Judgements | None
+    profile: Profile
+
+    @classmethod
+    def read(cls, queries: Path, qrels: Path | None, profile: str) -> Asked:
+        """Read the files; raise EvaluationError with the line that is wrong, and ProfileInvalid."""
+        from sidecar.evaluation.judged import read_judgements
+        from sidecar.evaluation.side_by_side import read_queries
+        from sidecar.search import load_profile
+
+        judgements = None if qrels is None else read_judgements(qrels)
+        return cls(read_queries(queries), judgements, load_profile(profile))
+
+
 @with_addresses
 def verify(
-    index: Annotated[str, typer.Option("--index", help="The index that is being migrated.")],
+    index: MigratedIndexOption,
     cluster: ClusterAddress,
     encoder: SidecarAddress,
     sample: Annotated[int, typer.Option(min=0, help="Documents that are encoded again, drawn at random.")] = 50,
@@ -67,6 +89,8 @@ def verify(
     if max_loss is not None and qrels is None:
         raise InvalidInput("--max-loss needs --qrels.", field="qrels")
     options = VerifyOptions(sample, changed, allow_missing, Windows(long_texts))
+    # Read before every document is compared, which may take its time.
+    asked = None if queries is None else Asked.read(queries, qrels, profile)
 
     async def run() -> tuple[Verification, SideBySide | None, list[str]]:
         async with await cluster.connect() as connected, encoder.client() as client:
@@ -77,8 +101,8 @@ def verify(
             found = await verify_it(connected, client, index, options)
             searched = found.index if second is None else second.serving.name
             pairs = None
-            if queries is not None:
-                pairs = await _compared(connected, client, found, searched, queries, qrels, profile)
+            if asked is not None:
+                pairs = await _compared(connected, client, found, searched, asked)
             problems = [*found.problems, *_losses(pairs, min_overlap, max_loss)]
             if not problems:
                 await mark_it(connected, found)
@@ -95,17 +119,14 @@ async def _compared(
     client: AsyncSidecarClient,
     found: Verification,
     searched: str,
-    queries: Path,
-    qrels: Path | None,
-    profile: str,
+    asked: Asked,
 ) -> SideBySide:
     """Search the candidate's index, and `searched`, which is another one where there is a second."""
-    from sidecar.evaluation.judged import read_judgements
-    from sidecar.evaluation.side_by_side import DEPTH, read_queries, side_by_side
+    from sidecar.evaluation.side_by_side import DEPTH, side_by_side
     from sidecar.search import AsyncSearcher, SearchResult
 
-    before = AsyncSearcher(engine, client, profile, index=searched)
-    after = AsyncSearcher(engine, client, profile, index=found.index, fingerprint=found.candidate.fingerprint)
+    before = AsyncSearcher(engine, client, asked.profile, index=searched)
+    after = AsyncSearcher(engine, client, asked.profile, index=found.index, fingerprint=found.candidate.fingerprint)
 
     async def by_active(text: str) -> SearchResult:
         return await before.search(text, size=DEPTH)
@@ -113,8 +134,7 @@ async def _compared(
     async def by_candidate(text: str) -> SearchResult:
         return await after.search(text, size=DEPTH)
 
-    judgements = None if qrels is None else read_judgements(qrels)
-    return await side_by_side(read_queries(queries), by_active, by_candidate, judgements)
+    return await side_by_side(asked.queries, by_active, by_candidate, asked.judgements)
 
 
 def _losses(pairs: SideBySide | None, min_overlap: float | None, max_loss: float | None) -> list[str]:

@@ -102,7 +102,8 @@ def measuring_progress(console: Console) -> Iterator[Callable[[str, int, int], N
     """Show what is measured, how much of it is done, and of how much."""
     with Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        # It has names of profiles and collections, in which brackets are brackets.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

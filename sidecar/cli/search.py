@@ -56,6 +56,7 @@ def search(
 ) -> None:
     """Search an index and show what each stage gave every hit."""
     from rich.console import Console
+    from rich.markup import escape
 
     from sidecar.search import load_profile
 
@@ -78,7 +79,8 @@ def search(
         return
     console = Console()
     if result.degraded is not None:
-        console.print(f"[bold yellow]degraded:[/] {result.degraded} (without {result.degraded_stage})", highlight=False)
+        reason = f"{escape(result.degraded)} (without {result.degraded_stage})"
+        console.print(f"[bold yellow]degraded:[/] {reason}", highlight=False)
     if result.partial:
         console.print("[bold yellow]partial:[/] shards of the index were missing or late", highlight=False)
     console.print(_table(result, first) if result.hits else "no hits")

@@ -103,7 +103,13 @@ def read_queries(path: Path) -> tuple[Query, ...]:
     numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
     if path.suffix != ".jsonl":
         return tuple(Query(str(number), line) for number, line in numbered)
-    return tuple(_query(path, number, line) for number, line in numbered)
+    found: dict[str, Query] = {}
+    for number, line in numbered:
+        query = _query(path, number, line)
+        if found.setdefault(query.id, query) is not query:
+            # Judged by its id, one would have the value of the other.
+            raise EvaluationError(f"{path}, line {number}: the query {query.id!r} is there twice.")
+    return tuple(found.values())
 
 
 def _query(path: Path, number: int, line: str) -> Query:

@@ -22,7 +22,7 @@ def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
     table = _table(measure)
     table.add_column("profile")
     for collection in report.collections:
-        table.add_column(collection.collection, justify="right")
+        table.add_column(escape(collection.collection), justify="right")
     table.add_column("mean", justify="right")
     best = [max(found.means[measure] for found in collection.profiles) for collection in report.collections]
     best_mean = max(report.mean(profile, measure) for profile in report.profiles)
@@ -32,9 +32,9 @@ def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
             for column, collection in enumerate(report.collections)
         ]
         mean = report.mean(profile, measure)
-        table.add_row(profile, *cells, f"[bold]{mean:.4f}[/]" if mean == best_mean else f"{mean:.4f}")
+        table.add_row(escape(profile), *cells, f"[bold]{mean:.4f}[/]" if mean == best_mean else f"{mean:.4f}")
     if measure == COMPARED and _compared(report):
-        table.caption = f"*: differs from {report.baseline}, corrected p < .05"
+        table.caption = f"*: differs from {escape(str(report.baseline))}, corrected p < .05"
     return table
 
 
@@ -52,8 +52,8 @@ def comparison_table(report: EvaluationReport) -> Table | None:
             comparison = found.against_baseline
             if comparison is not None:
                 table.add_row(
-                    collection.collection,
-                    found.profile,
+                    escape(collection.collection),
+                    escape(found.profile),
                     f"{comparison.difference:+.4f}",
                     _p_value(comparison.p_value),
                     _p_value(comparison.p_corrected),
@@ -86,10 +86,10 @@ def latency_table(report: EvaluationReport) -> Table:
     table = _table("latency, ms: p50 / p99")
     table.add_column("profile")
     for collection in report.collections:
-        table.add_column(collection.collection, justify="right", overflow="fold")
+        table.add_column(escape(collection.collection), justify="right", overflow="fold")
     for number, profile in enumerate(report.profiles):
         cells = [collection.profiles[number].latency_ms for collection in report.collections]
-        table.add_row(profile, *(f"{_short(one.p50)} / {_short(one.p99)}" for one in cells))
+        table.add_row(escape(profile), *(f"{_short(one.p50)} / {_short(one.p99)}" for one in cells))
     return table
 
 
@@ -102,7 +102,7 @@ def index_table(report: EvaluationReport) -> Table:
     for collection in report.collections:
         vectors, size = collection.vectors, collection.index_bytes
         table.add_row(
-            collection.collection,
+            escape(collection.collection),
             f"{collection.documents:,}",
             f"{collection.queries:,}",
             _known(None if size is None else size / 1e6, ".1f"),
@@ -133,5 +133,10 @@ def _short(milliseconds: float) -> str:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", caption_justify="left", box=SIMPLE, title_style="bold", padding=(0, 1)
+        title=escape(title),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE,
+        title_style="bold",
+        padding=(0, 1),
     )

@@ -25,6 +25,9 @@ __all__ = ["Indexed", "indexed_collection", "require_searched_fields"]
 SEARCHED_FIELDS = (*FIELDS, DEFAULT_LEXICAL_FIELD)
 """The fields that words are searched in."""
 
+LONGEST_NAME = 200
+"""Bytes of a collection's name in its index's."""
+
 SETTINGS: dict[str, str | int | float | bool] = {
     "number_of_shards": 1,
     "number_of_replicas": 0,
@@ -107,4 +110,6 @@ async def indexed_collection(
 
 
 def _plain(name: str) -> str:
-    return "".join(character if character.isalnum() else "-" for character in name.lower())
+    """Return as much of a name as an index may have, beside what tells it from others, in 255 bytes."""
+    plain = "".join(character if character.isalnum() else "-" for character in name.lower())
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore")

@@ -34,10 +34,17 @@ def demo(
 
     from sidecar.cli.demo.questions import QUESTIONS
     from sidecar.cli.demo.session import INDEX, read_corpus, run_session, steps
+    from sidecar.cli.output import check_writable
     from sidecar.engine.local import LocalNode
+    from sidecar.search.text import check_query
     from sidecar.server.process import SidecarProcess
     from sidecar.signals import StopRequests, stop_signals
 
+    # Told before anything is started, which takes its time.
+    for text in question or ():
+        check_query(text)
+    if json_ is not None:
+        check_writable(json_)
     started = time.monotonic()
     console = Console()
     with ExitStack() as running:

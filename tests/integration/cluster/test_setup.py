@@ -200,9 +200,17 @@ async def test_an_alias_over_several_indices_is_refused(engine: Engine, index_na
             await engine.delete_index(f"{index_name}-{suffix}")
 
 
-async def test_a_name_the_cluster_refuses(engine: Engine) -> None:
-    with pytest.raises(EngineRejected, match="lowercase"):
-        await set_up(engine, IndexSpec("Test-Upper", model()))
+async def test_a_name_that_no_index_can_have_is_refused_and_an_alias_may_have_it(
+    engine: Engine, index_name: str
+) -> None:
+    alias = index_name.replace("test-", "Test-")
+    with pytest.raises(InvalidInput, match="capital letters"):
+        await set_up(engine, IndexSpec(alias, model()))
+    await engine.create_index(
+        index_name, {"aliases": {alias: {}}, "mappings": {"properties": {"content": {"type": "text"}}}}
+    )
+    plan = await set_up(engine, IndexSpec(alias, model()))
+    assert plan.index == index_name
 
 
 async def test_words_are_scored_as_over_one_text(engine: Engine, index_name: str) -> None:

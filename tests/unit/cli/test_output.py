@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from sidecar.cli.output import letters_path, print_json, print_json_line, say, show
+from sidecar.cli.output import check_writable, letters_path, print_json, print_json_line, say, show
+from sidecar.cli.progress import measuring_progress
+from sidecar.errors import InvalidInput
 from sidecar.search import SearchHit, SearchResult
+from tests.support.shell import typed
 
 SENTENCES = [
     "logs[a] is searched by a model.",
@@ -55,3 +61,25 @@ def test_half_a_character_is_escaped_and_everything_else_is_as_ever(capsys: pyte
 def test_what_is_no_data_is_an_error() -> None:
     with pytest.raises(TypeError, match="set can't be written"):
         print_json({"a": {1}})
+
+
+@pytest.mark.parametrize("line", ["my[/b]: hybrid", "[bold]x: y"])
+def test_names_in_a_progress_bar_are_names(line: str) -> None:
+    out = io.StringIO()
+    with measuring_progress(Console(file=out, force_terminal=True, width=120)) as say_progress:
+        say_progress(line, 1, 2)
+    assert line in out.getvalue()
+
+
+def test_where_a_file_can_not_be_written_is_known_before(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "report.json")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "report.json", tmp_path):
+        with pytest.raises(InvalidInput, match="can't be written"):
+            check_writable(path)
+        assert "can't be written" in typed("demo", "--json", str(path), code=1).stderr
+
+
+def test_the_demo_is_not_started_for_a_question_that_can_not_be_asked() -> None:
+    assert "no character but white space" in typed("demo", "how do I parse", " ", code=1).stderr

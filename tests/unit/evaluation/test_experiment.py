@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.domain import Query
-from sidecar.engine import IndexMeta, PassageRule
+from sidecar.engine import IndexMeta, PassageRule, require_new_name
 from sidecar.errors import EvaluationError
 from sidecar.evaluation.collection import Collection
 from sidecar.evaluation.experiment import Experiment
@@ -16,7 +16,7 @@ from sidecar.evaluation.report import ProfileReport
 from sidecar.evaluation.run import Ranked
 from sidecar.evaluation.statistics import latency
 from sidecar.evaluation.target import PATIENCE_SECONDS, patient, ranking, searched
-from sidecar.evaluation.temporary_index import require_searched_fields
+from sidecar.evaluation.temporary_index import _plain, require_searched_fields
 from sidecar.evaluation.vectors import _stored_vectors
 from sidecar.search import BUILT_IN, NO_QUERY_TERMS, Lexical, Profile, Rocchio, SearchHit, SearchResult, StageTimings
 
@@ -180,3 +180,8 @@ def test_every_other_profile_is_compared_with_the_baseline() -> None:
     assert (third.against_baseline.wins, third.against_baseline.ties, third.against_baseline.losses) == (1, 1, 1)
     (alone,) = compared({"mine": found["mine"]}, queries, "mine")
     assert alone.against_baseline is None
+
+
+@pytest.mark.parametrize("name", ["nfcorpus", "Ä" * 255, "a b/C", "𝕏" * 100])
+def test_a_collection_s_index_has_a_name_that_a_cluster_takes(name: str) -> None:
+    require_new_name(f"sidecar-evaluation-{_plain(name)}-0123abcd")

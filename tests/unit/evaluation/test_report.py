@@ -186,3 +186,22 @@ def test_what_is_not_known_of_an_index_that_existed_is_blank_and_absent(report, 
     (written,) = json.loads((tmp_path / "report.json").read_text())["collections"]
     assert not {"empty_documents", "documents_truncated", "documents_per_second", "index_bytes"} & set(written)
     assert (written["index"], written["documents_without_vector"]) == ("articles", 7)
+
+
+@pytest.mark.parametrize("name", ["[/]", "[bold]mine", "my[/b]"])
+def test_brackets_in_a_name_are_brackets(report, name: str) -> None:
+    """Rich takes them for markup: what was measured for hours ended in an error of the table, or lost its name."""
+    first = report.collections[0]
+    renamed = tuple(one.model_copy(update={"profile": f"{name}{number}"}) for number, one in enumerate(first.profiles))
+    collection = first.model_copy(update={"collection": f"c{name}", "index": f"c{name}", "profiles": renamed})
+    changed = report.model_copy(update={"collections": (collection,), "baseline": f"{name}0"})
+    for table in (effectiveness_table(changed, "nDCG@10"), latency_table(changed)):
+        shown = _shown(table)
+        assert f"c{name}" in shown
+        assert f"{name}0" in shown
+    compared = comparison_table(changed)
+    assert compared is not None
+    assert f"against {name}0" in _shown(compared)
+    assert f"{name}1" in _shown(compared)
+    assert f"differs from {name}0" in _shown(effectiveness_table(changed, "nDCG@10"))
+    assert f"c{name}" in _shown(index_table(changed))

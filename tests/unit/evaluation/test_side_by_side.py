@@ -122,3 +122,11 @@ def test_a_line_ends_where_a_line_ends(tmp_path: Path) -> None:
     lines = tmp_path / "queries.txt"
     lines.write_text("lion\u2028tamer\nsecond\n", encoding="utf-8")
     assert read_queries(lines) == (Query("1", "lion\u2028tamer"), Query("2", "second"))
+
+
+def test_a_query_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    """Values are kept by id: one query would have had the other's."""
+    file = tmp_path / "queries.jsonl"
+    file.write_text('{"_id": "q1", "text": "a"}\n\n{"_id": "q1", "text": "b"}\n')
+    with pytest.raises(EvaluationError, match=r"queries\.jsonl, line 3: the query 'q1' is there twice"):
+        read_queries(file)
