@@ -7,6 +7,7 @@ examples that AWS publishes, too.
 from __future__ import annotations
 
 import hmac
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -184,16 +185,17 @@ async def gate(
     region: str = "eu-central-1",
     service: str = "es",
     serverless: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Gate]:
-    """Run a gate in the running event loop, on a free port of the loopback interface."""
+    """Run a gate in the running event loop, on a free port of the loopback interface; with `tls`, it speaks https."""
     found = Gate(upstream, dict(accounts), region, service, serverless)
     application = web.Application(client_max_size=256 << 20)
     application.router.add_route("*", "/{path:.*}", found.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    found.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield found
     finally:

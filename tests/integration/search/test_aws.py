@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -11,10 +12,11 @@ from urllib.parse import quote
 import httpx
 import orjson
 import pytest
+import trustme
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.engine import BulkAction, Engine
-from sidecar.errors import EngineRejected
+from sidecar.errors import EngineRejected, EngineUnavailable
 from sidecar.search import AsyncSearcher
 from sidecar.server.process import SidecarProcess
 from tests.integration.search.gateways import QUERY
@@ -146,6 +148,25 @@ async def test_other_keys(domain: Gate, monkeypatch: pytest.MonkeyPatch, name: s
         await Engine.connect(domain.url, aws_region=REGION)
     assert value not in caught.value.message
     assert len(domain.seen) == 1
+
+
+async def test_over_tls_as_everywhere(opensearch, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    speaking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(speaking)
+    async with gate(opensearch.url, {KEY: Account(SECRET, TOKEN)}, tls=speaking) as domain:
+        with pytest.raises(EngineUnavailable, match="known authority"):
+            await Engine.connect(domain.url, aws_region=REGION, timeout=5.0)
+        assert domain.seen == []
+        for trust in ({"ca_certificates": tmp_path / "ca.pem"}, {"verify_certificates": False}):
+            async with await Engine.connect(domain.url, aws_region=REGION, **trust) as engine:
+                assert (await engine.read("GET", "/_cluster/health"))["status"]
+    assert domain.statuses == {200: 4}
+    with pytest.raises(EngineRejected, match="can't be set up"):
+        await Engine.connect("https://127.0.0.1:9", aws_region=REGION, ca_certificates=tmp_path / "none.pem")
+    with pytest.raises(EngineUnavailable, match="No cluster answers"):
+        await Engine.connect("http://127.0.0.1:9", aws_region=REGION, timeout=2.0)
 
 
 async def test_no_keys_and_no_request(domain: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
