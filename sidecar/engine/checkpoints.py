@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sidecar.domain import JsonObject, JsonValue, as_object
@@ -36,6 +36,10 @@ class Checkpoints:
             if found:
                 least[(name, str(as_object(index).get("uuid", "")))] = min(found)
         return cls(least)
+
+    def only(self, indices: Collection[str]) -> Checkpoints:
+        """Return those of the indices that are named."""
+        return Checkpoints({key: number for key, number in self.least.items() if key[0] in indices})
 
     def later(self, now: Checkpoints) -> JsonObject:
         """Match what was written after these, given the indices that there are `now`; all of an index that is new."""

@@ -73,7 +73,7 @@ class CopyRun(VectorRun):
 
     async def _carry(self, findings: AsyncGenerator[list[Finding], None], pair: Pair, source: Side, copy: Side) -> None:
         model = encoder_of_index(await self.sidecar.models(), copy.meta, copy.name)
-        target = Target(copy.meta, dialect_of(copy.meta), model.name)
+        target = Target(copy.meta, dialect_of(copy.meta), model.name, frozenset({copy.name}))
         await self._flow.carry(findings, target, CopyWriter(self.engine, pair.record.alias, source.name))
 
     async def _findings(

@@ -35,11 +35,15 @@ _Outlet: TypeAlias = MemoryObjectReceiveStream[list[Ready]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is written into an index: its record, the dialect, and the name of the model at the sidecar."""
+    """What is written into an index: its record, the dialect, and the name of the model at the sidecar.
+
+    `indices`: those that the record is of. A name may stand for others a moment later.
+    """
 
     meta: IndexMeta
     dialect: Dialect
     model: str
+    indices: frozenset[str]
 
 
 class Flow:

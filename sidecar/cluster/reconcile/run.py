@@ -60,7 +60,7 @@ class ReconcileRun(VectorRun):
         """
         target = await self._target()
         # Taken before the refresh: all that lies up to it is searchable then.
-        now = await self.engine.checkpoints(self.index) if self.options.follow else None
+        now = (await self.engine.checkpoints(self.index)).only(target.indices) if self.options.follow else None
         before = self._compared.get(self.index)
         query = complete_query(target.meta, target.dialect, self.options.where)
         if now is not None and before is not None:
@@ -71,7 +71,9 @@ class ReconcileRun(VectorRun):
             self._compared[self.index] = now
 
     async def _scan(self, doing: str, query: JsonObject, target: Target, *, has_vector: bool) -> None:
-        spec = ScanSpec(self.index, query, scanned_fields(target.meta), self.options.slices)
+        # By the name, since an alias may have a filter; but in no index that it stands for since the model was read.
+        known: JsonObject = {"bool": {"filter": [query, {"terms": {"_index": sorted(target.indices)}}]}}
+        spec = ScanSpec(self.index, known, scanned_fields(target.meta), self.options.slices)
         size = PageSize(self.options)
         async with (
             self._reading(doing, spec, size) as pages,
@@ -94,9 +96,17 @@ class ReconcileRun(VectorRun):
                 yield found
 
     async def _again(self) -> None:
-        """Read documents that were put off once more, whatever the index has refreshed, and carry them through."""
-        documents = self._tally.take_put_off()
+        """Read documents that were put off once more, whatever the index has refreshed, and carry them through.
+
+        Those of an index that the name no longer stands for need nothing any more.
+        """
         target = await self._target()
+        documents: list[PutOff] = []
+        for one in self._tally.take_put_off():
+            if one.document.index in target.indices:
+                documents.append(one)
+            else:
+                self._tally.settle_unwritten(one, Fate.UNNEEDED)
         self._doing = ("trying again", len(documents))
         await self._flow.carry(self._read_again(documents, target), target, self._writer(target))
 
@@ -123,5 +133,7 @@ class ReconcileRun(VectorRun):
 
     async def _target(self) -> Target:
         meta = await self.engine.index_meta(self.index, self.fingerprint)
+        # Nothing else runs between the two lines: these are the indices whose mappings were read just now.
+        indices = self.engine.holders(self.index, meta)
         model = encoder_of_index(await self.sidecar.models(), meta, self.index, self.model)
-        return Target(meta, dialect_of(meta), model.name)
+        return Target(meta, dialect_of(meta), model.name, indices)
