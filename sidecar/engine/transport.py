@@ -50,7 +50,7 @@ CONNECTIONS = 64
 nobody would see the queue."""
 
 SERVERLESS_ROOT: JsonObject = {"version": {"distribution": "opensearch", "number": "2"}}
-"""What is taken for the answer of OpenSearch Serverless, which has no `GET /`: the oldest that AWS has said it to be."""
+"""What is taken for the answer of OpenSearch Serverless, which has no `GET /`: the oldest that AWS has called it."""
 
 API_KEY = re.compile(r"[\w+/=-]+(:[\w+/=-]+)?", re.ASCII)
 """A key as Elasticsearch shows it: in base64, or its id and the key itself."""
