@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
+from unittest import mock
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tenacity import AsyncRetrying, RetryCallState
 
 from sidecar.domain import JsonObject
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, BulkPolicy
@@ -263,3 +266,27 @@ def test_an_index_that_is_missing_is_no_document_that_is_missing() -> None:
     item = BulkItem(BulkAction("i", "a", {"script": {}}, BulkOperation.UPDATE), 404, "index_not_found_exception")
     assert not item.missing
     assert not item.written
+
+
+@given(first=st.floats(0.001, 5.0), longest=st.floats(0.001, 60.0), attempts=st.integers(1, 12), chance=st.randoms())
+def test_every_wait_is_at_least_half_of_what_it_may_be(
+    first: float, longest: float, attempts: int, chance: random.Random
+) -> None:
+    """All of it drawn at random, six attempts could be over in a second: shorter than a swap refuses writes."""
+    waits = BulkPolicy(first_wait=first, longest_wait=longest).waits()
+    with mock.patch("random.uniform", chance.uniform):
+        for attempt in range(1, attempts + 1):
+            state = RetryCallState(AsyncRetrying(), None, (), {})
+            state.attempt_number = attempt
+            longest_now = min(longest, first * 2 ** (attempt - 1))
+            assert longest_now / 2 * 0.999 <= waits(state) <= longest_now * 1.001
+
+
+def test_the_default_outlasts_some_seconds_of_refusal() -> None:
+    policy = BulkPolicy()
+    state = RetryCallState(AsyncRetrying(), None, (), {})
+    least = 0.0
+    with mock.patch("random.uniform", lambda low, high: low):
+        for state.attempt_number in range(1, policy.attempts):
+            least += policy.waits()(state)
+    assert least == pytest.approx(7.75)
