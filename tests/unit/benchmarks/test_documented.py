@@ -1,4 +1,4 @@
-"""docs/benchmarks.md shows what benchmarks/results.json holds: every row, its value, its spread, its goal."""
+"""docs/benchmarks.md shows what benchmarks/results*.json hold: every row, its value, its spread, its goal."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from benchmarks.results import Report, Result
 
 REPOSITORY = Path(__file__).parents[3]
 REPORT = Report.model_validate_json((REPOSITORY / "benchmarks" / "results.json").read_bytes())
+AVX2 = Report.model_validate_json((REPOSITORY / "benchmarks" / "results-avx2.json").read_bytes())
 ROW = re.compile(r"^\| `(?P<name>[\w.]+)` \| (?P<cells>.*)\|$", re.MULTILINE)
 COLUMNS = 4
-"""What, value, goal, holds, behind the name; other tables of rows have fewer."""
+"""What, value, goal, holds, behind the name."""
+BRIEF = 3
+"""The same without what it is: the rows of another processor."""
 SPREAD_OFF_BY = 0.06
 """A spread is written with two digits at most: .0095 as 0.009 or 0.01."""
 
 
-def documented() -> dict[str, list[str]]:
+def documented(columns: int = COLUMNS) -> dict[str, list[str]]:
     text = (REPOSITORY / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     rows = [(match["name"], [cell.strip() for cell in match["cells"].split("|")]) for match in ROW.finditer(text)]
-    return {name: cells for name, cells in rows if len(cells) == COLUMNS}
+    return {name: cells for name, cells in rows if len(cells) == columns}
 
 
 def test_every_measured_row_is_there_once_and_no_other() -> None:
@@ -32,6 +35,18 @@ def test_values_goals_and_verdicts_are_those_of_the_report() -> None:
         assert meaning == result.meaning, result.name
         assert goal == (result.goal or ""), result.name
         assert holds.strip("*").partition(",")[0] == {None: "", True: "yes", False: "no"}[result.holds], result.name
+        assert_shown(result, value)
+
+
+def test_the_rows_of_the_other_processor_are_those_of_its_report() -> None:
+    shown = documented(BRIEF)
+    assert sorted(shown) == sorted(result.name for result in AVX2.results if result.value is not None)
+    for result in AVX2.results:
+        if result.value is None:
+            continue
+        value, goal, holds = shown[result.name]
+        assert goal == (result.goal or ""), result.name
+        assert holds.strip("*") == {None: "", True: "yes", False: "no"}[result.holds], result.name
         assert_shown(result, value)
 
 
