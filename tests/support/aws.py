@@ -21,6 +21,7 @@ import yarl
 from aiohttp import web
 
 from tests.support.faults import HOP_BY_HOP
+from tests.support.loopback import listening
 
 MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
@@ -189,14 +190,5 @@ async def gate(
 ) -> AsyncIterator[Gate]:
     """Run a gate in the running event loop, on a free port of the loopback interface; with `tls`, it speaks https."""
     found = Gate(upstream, dict(accounts), region, service, serverless)
-    application = web.Application(client_max_size=256 << 20)
-    application.router.add_route("*", "/{path:.*}", found.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
-    found.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with listening(found.handle, tls=tls) as found.url:
         yield found
-    finally:
-        await runner.cleanup()

@@ -18,6 +18,8 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from tests.support.loopback import listening
+
 HOP_BY_HOP = {"connection", "content-length", "content-encoding", "host", "keep-alive", "transfer-encoding"}
 
 
@@ -176,14 +178,5 @@ async def faulty_proxy(
 ) -> AsyncIterator[FaultyProxy]:
     """Run a proxy in the running event loop; with `tls`, it speaks https. Port 0: one of the system's choice."""
     proxy = FaultyProxy(upstream, only)
-    application = web.Application(client_max_size=256 << 20)
-    application.router.add_route("*", "/{path:.*}", proxy.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
-    await site.start()
-    proxy.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with listening(proxy.handle, tls=tls, port=port) as proxy.url:
         yield proxy
-    finally:
-        await runner.cleanup()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from sidecar.engine import Engine
+from tests.support.loopback import listening
 
 ROOT = {"cluster_name": "c", "version": {"distribution": "opensearch", "number": "3.4.0"}, "tagline": "OpenSearch"}
 PLUGINS = {
@@ -73,13 +74,5 @@ async def recorded(
 ) -> AsyncIterator[tuple[Engine, Recorded]]:
     """Answer from a loopback port, and connect an engine to it."""
     cluster = kind({**BASE, **answers})
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", cluster.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with await Engine.connect(f"http://127.0.0.1:{runner.addresses[0][1]}") as engine:
-            yield engine, cluster
-    finally:
-        await runner.cleanup()
+    async with listening(cluster.handle) as url, await Engine.connect(url) as engine:
+        yield engine, cluster
