@@ -30,10 +30,13 @@ class Terminal:
     process: subprocess.Popen[bytes]
     person: int | None
 
-    def seen(self) -> bytes:
-        """Return what has come to be read, at least one byte."""
+    def line(self) -> bytes:
+        """Return the next line: what a terminal has to be read may well be only a part of one."""
         assert self.person is not None
-        return os.read(self.person, 65_536)
+        line = b""
+        while not line.endswith(b"\n"):
+            line += os.read(self.person, 1)
+        return line
 
     def close(self) -> None:
         """Close the window: the kernel sends SIGHUP, and whatever is written from now on fails."""

@@ -174,7 +174,7 @@ sys.exit(3)
 
 def test_a_run_whose_terminal_is_closed_comes_to_its_own_end() -> None:
     with in_terminal(["-c", IN_TERMINAL], os.environ) as terminal:
-        assert terminal.seen() == b"under way\r\n"
+        assert terminal.line() == b"under way\r\n"
         terminal.close()
         # A line that can't be written would make it 1, and what is left in a buffer at the end 120.
         assert terminal.process.wait(60.0) == 3
