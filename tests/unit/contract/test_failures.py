@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from sidecar import errors
 from sidecar.contract.failures import ERROR_OF_REASON, read_error, read_status, within, write_error, write_status
-from sidecar.errors import WIRE, InvalidInput, Overloaded, SidecarError, StatusCode, UnknownModel, wire_error
+from sidecar.errors import WIRE, InvalidInput, Overloaded, SidecarError, StatusCode, UnknownModel, tree, wire_error
 from sidecar.v1 import sidecar_pb2 as pb
 
 ALL = sorted(
     (
         thing
-        for _, thing in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(thing, SidecarError) and thing.__module__ == errors.__name__
+        for _, thing in inspect.getmembers(tree, inspect.isclass)
+        if issubclass(thing, SidecarError) and thing.__module__ == tree.__name__
     ),
     key=lambda cls: cls.__name__,
 )
@@ -46,6 +46,17 @@ def test_every_class_is_in_the_table(cls: type[SidecarError]) -> None:
     assert cls in WIRE
     assert wire_error(cls("x")) is WIRE[cls]
     assert cls.__name__ in errors.__all__
+    assert getattr(errors, cls.__name__) is cls
+
+
+def test_the_drawing_is_that_of_the_tree() -> None:
+    drawn: list[tuple[str, str]] = []
+    above = [SidecarError.__name__]
+    for bars, name in re.findall(r"^ {4}((?:[│ ] {3})*)[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE):
+        del above[1 + len(bars) // 4 :]
+        drawn.append((name, above[-1]))
+        above.append(name)
+    assert sorted(drawn) == [(cls.__name__, cls.__base__.__name__) for cls in ALL if cls is not SidecarError]
 
 
 def test_every_reason_is_unique_and_fit_for_error_info() -> None:
