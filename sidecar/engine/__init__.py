@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sidecar.engine.bulk import BulkAction, BulkItem, BulkOperation, BulkPolicy
+from sidecar.engine.bulk import BulkAction, BulkItem, BulkOperation
+from sidecar.engine.bulk_writer import BulkPolicy
 from sidecar.engine.checkpoints import Checkpoints
 from sidecar.engine.detection import DialectChoice, choose_dialect
 from sidecar.engine.dialect import DIALECTS, Dialect, dialect_for, dialect_named

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.aws import DOMAINS, AwsSigning
-from sidecar.engine.bulk import BulkAction, BulkItem, BulkPolicy, BulkWriter
+from sidecar.engine.bulk import BulkAction, BulkItem
+from sidecar.engine.bulk_writer import BulkPolicy, BulkWriter
 from sidecar.engine.checkpoints import CHECKPOINT_FILTER, Checkpoints
+from sidecar.engine.connection import NOT_FOUND, Connection
 from sidecar.engine.dialect import Dialect, dialect_for
 from sidecar.engine.exact_json import to_json
 from sidecar.engine.frequencies import CollectionFrequencies
@@ -23,15 +24,13 @@ from sidecar.engine.responses import SearchResponse
 from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
 from sidecar.engine.transport import CONNECTIONS, Access, Transport, path_of
-from sidecar.engine.versions import ClusterInfo, parse_plugins
+from sidecar.engine.versions import ClusterInfo
 from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
 
 __all__ = ["Engine"]
 
-NOT_FOUND = 404
 
-
-class Engine:
+class Engine(Connection):
     """A connection to one cluster; made by `connect`, closed by `close` or as an async context manager.
 
     Every method raises an EngineError: EngineUnavailable (nobody answers, 503, too late), EngineOverloaded (429),
@@ -43,9 +42,8 @@ class Engine:
     """
 
     def __init__(self, transport: Transport, info: ClusterInfo, dialect: Dialect, policy: BulkPolicy) -> None:
-        self.info = info
+        super().__init__(transport, info)
         self.dialect = dialect
-        self._transport = transport
         self._preference: str | None = None
         self._bulk = BulkWriter(transport, policy)
         self._mappings = Mappings(transport)
@@ -96,23 +94,6 @@ class Engine:
             await transport.close()
             raise
 
-    @property
-    def address(self) -> str:
-        """Where the cluster is, without credentials."""
-        return self._transport.shown
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections; a second time does nothing."""
-        await self._transport.close()
-
     def preferring(self, preference: str) -> Self:
         """Return this connection with a `preference` in every search by it: which copies of the shards answer.
 
@@ -134,46 +115,6 @@ class Engine:
     def forget(self, index: str) -> None:
         """Read the index's mapping again before it is searched next."""
         self._mappings.forget(index)
-
-    async def cluster(self) -> ClusterInfo:
-        """Return version and plugins; `plugins` None where this user may not list them."""
-        if self.info.plugins is not None:
-            return self.info
-        try:
-            answer = await self.read("GET", "/_nodes/plugins", {"filter_path": "nodes.*.plugins,nodes.*.modules"})
-        except EngineRejected:
-            return self.info
-        self.info = self.info.with_plugins(parse_plugins(answer))
-        return self.info
-
-    async def send(
-        self, method: str, path: str, body: JsonObject | None = None, *, timeout: float = 60.0
-    ) -> JsonObject:
-        """Send any request, once, and return its answer; `path` is as the cluster's documentation has it."""
-        return await self._transport.send(method, path, body, timeout=timeout)
-
-    async def read(
-        self,
-        method: str,
-        path: str,
-        parameters: Mapping[str, str] | None = None,
-        body: JsonObject | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> JsonObject:
-        """Send any request that changes nothing; again where the cluster was away for a moment."""
-        return await self._transport.read(method, path, body, parameters=parameters, timeout=timeout)
-
-    async def find(self, path: str, parameters: Mapping[str, str] | None = None) -> JsonObject | None:
-        """Return what `GET path` answers; None where there is nothing of that name (404)."""
-        try:
-            return await self.read("GET", path, parameters)
-        except IndexNotFound:
-            return None
-        except EngineRejected as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
 
     async def search(self, index: str, body: JsonObject, timeout: float | None = None) -> SearchResponse:
         """Run one search. Vectors and hashes are left out of every hit, whatever the body's `_source` says."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, BulkPolicy
-from sidecar.engine.bulk import BulkWriter, _Prepared
+from sidecar.engine.bulk_writer import BulkWriter, _Prepared
 from sidecar.engine.transport import Access, Transport
 from sidecar.errors import InvalidInput, MalformedText
 

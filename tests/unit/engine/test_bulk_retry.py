@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from sidecar.domain import JsonObject
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, BulkPolicy
-from sidecar.engine.bulk import BulkWriter
+from sidecar.engine.bulk_writer import BulkWriter
 from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, IndexNotFound
 
 POLICY = BulkPolicy(attempts=4, first_wait=0.0, longest_wait=0.0, max_items=3)
