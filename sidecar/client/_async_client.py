@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
 from sidecar.client._arguments import check_connection, one_text, several_texts
 from sidecar.client._channel import open_channel
-from sidecar.client._forks import ADVICE, CHANNELS, check_not_cut_off
-from sidecar.client._retry import call_with_retry
+from sidecar.client._connection import Connection
 from sidecar.client._stream import Batches, StreamOutcome, StreamPlan, stream_outcomes
-from sidecar.client._tracing import traced_call
 from sidecar.contract.answers import read_encode_response, read_model, read_rerank_response
 from sidecar.contract.calls import EncodeCall, RerankCall, write_encode_request, write_rerank_request
 from sidecar.contract.failures import within
 from sidecar.contract.transport import AUTHORIZATION, bearer
 from sidecar.domain import EncodeResult, Lane, ModelInfo, Pruning, RerankResult, Side, Windows
-from sidecar.errors import InvalidInput, SidecarUnavailable
-from sidecar.tracing import Headers, propagated
+from sidecar.errors import InvalidInput
+from sidecar.tracing import propagated
 from sidecar.v1 import sidecar_pb2 as pb
 from sidecar.v1 import sidecar_pb2_grpc as rpc
 
@@ -32,8 +28,6 @@ __all__ = ["DEFAULT_TARGET", "AsyncSidecarClient"]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_WINDOWS = Windows()
-
-_Response = TypeVar("_Response")
 
 
 class AsyncSidecarClient:
@@ -68,10 +62,7 @@ class AsyncSidecarClient:
         overload_retries: int = 4,
     ) -> None:
         check_connection(target, token, root_certificates, certificate_chain, private_key)
-        self._target = target
-        self._metadata = ((AUTHORIZATION, bearer(token)),) if token is not None else ()
-        self._timeout = timeout
-        self._connect = partial(
+        connect = partial(
             open_channel,
             target,
             root_certificates=root_certificates,
@@ -80,16 +71,18 @@ class AsyncSidecarClient:
             certificate_chain=certificate_chain,
             private_key=private_key,
         )
-        self._overload_retries = overload_retries
-        self._channel: aio.Channel | None = None
-        self._process = os.getpid()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._connection = Connection(
+            connect,
+            target=target,
+            metadata=((AUTHORIZATION, bearer(token)),) if token is not None else (),
+            timeout=timeout,
+            overload_retries=overload_retries,
+        )
 
     @property
     def target(self) -> str:
         """Where the calls go."""
-        return self._target
+        return self._connection.target
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,11 +94,7 @@ class AsyncSidecarClient:
 
     async def close(self) -> None:
         """Close the channel; calls under way end with SidecarUnavailable."""
-        self._closed = True
-        if self._channel is not None and self._process == os.getpid():
-            CHANNELS.discard(self._channel)
-            await self._channel.close()
-        self._channel = None
+        await self._connection.close()
 
     async def encode(
         self,
@@ -129,8 +118,8 @@ class AsyncSidecarClient:
             several_texts(texts, "texts"), side, model, pruning, windows, lane, return_terms, expected_fingerprint
         )
         request = write_encode_request(call)
-        stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._open())
-        response = await self._called(
+        stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._connection.channel())
+        response = await self._connection.called(
             "SparseEncoder/Encode",
             lambda left, metadata: stub.Encode(request, timeout=left, metadata=metadata),
             timeout,
@@ -167,10 +156,10 @@ class AsyncSidecarClient:
             return write_encode_request(call)
 
         def open_call() -> aio.StreamStreamCall[pb.EncodeStreamRequest, pb.EncodeStreamResponse]:
-            stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._open())
-            return stub.EncodeStream(metadata=(*self._metadata, *propagated()))
+            stub: rpc.SparseEncoderAsyncStub = rpc.SparseEncoderStub(self._connection.channel())
+            return stub.EncodeStream(metadata=(*self._connection.metadata, *propagated()))
 
-        plan = StreamPlan(in_flight, stall_timeout, resumptions, self._target)
+        plan = StreamPlan(in_flight, stall_timeout, resumptions, self._connection.target)
         return stream_outcomes(batches, request, open_call, plan)
 
     async def rerank(
@@ -189,8 +178,8 @@ class AsyncSidecarClient:
             one_text(query, "query"), several_texts(documents, "documents"), model, windows, lane, expected_fingerprint
         )
         request = write_rerank_request(call)
-        stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
-        response = await self._called(
+        stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._connection.channel())
+        response = await self._connection.called(
             "Reranker/Rerank", lambda left, metadata: stub.Rerank(request, timeout=left, metadata=metadata), timeout
         )
         return read_rerank_response(response)
@@ -223,8 +212,8 @@ class AsyncSidecarClient:
                 request.requests.append(write_rerank_request(call))
             except InvalidInput as error:
                 raise within(error, f"requests[{position}]") from None
-        stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._open())
-        response = await self._called(
+        stub: rpc.RerankerAsyncStub = rpc.RerankerStub(self._connection.channel())
+        response = await self._connection.called(
             "Reranker/RerankBatch",
             lambda left, metadata: stub.RerankBatch(request, timeout=left, metadata=metadata),
             timeout,
@@ -233,18 +222,18 @@ class AsyncSidecarClient:
 
     async def models(self, *, timeout: float | None = None) -> tuple[ModelInfo, ...]:
         """Return the models the sidecar serves."""
-        stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._open())
+        stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._connection.channel())
         request = pb.ListModelsRequest()
-        response = await self._called(
+        response = await self._connection.called(
             "Models/List", lambda left, metadata: stub.List(request, timeout=left, metadata=metadata), timeout
         )
         return tuple(read_model(model) for model in response.models)
 
     async def model(self, name: str, *, timeout: float | None = None) -> ModelInfo:
         """Return the model of that name; raise UnknownModel."""
-        stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._open())
+        stub: rpc.ModelsAsyncStub = rpc.ModelsStub(self._connection.channel())
         request = pb.GetModelRequest(name=name)
-        response = await self._called(
+        response = await self._connection.called(
             "Models/Get", lambda left, metadata: stub.Get(request, timeout=left, metadata=metadata), timeout
         )
         return read_model(response)
@@ -256,54 +245,12 @@ class AsyncSidecarClient:
         SidecarUnavailable where nobody answers, UnknownModel for a name that does not exist there.
         """
         check: aio.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]
-        check = self._open().unary_unary(
+        check = self._connection.channel().unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
-        response = await self._call(
+        response = await self._connection.call(
             lambda left: check(health_pb2.HealthCheckRequest(service=service), timeout=left), timeout
         )
         return response.status == health_pb2.HealthCheckResponse.SERVING
-
-    async def _called(
-        self, method: str, attempt: Callable[[float | None, Headers], Awaitable[_Response]], timeout: float | None
-    ) -> _Response:
-        """Make a call of `sidecar.v1`, with token and trace context; `attempt` gets the seconds left and both."""
-        with traced_call(f"sidecar.v1.{method}", self._target) as trace:
-            metadata = (*self._metadata, *trace)
-            return await self._call(lambda left: attempt(left, metadata), timeout)
-
-    def _open(self) -> aio.Channel:
-        if self._closed:
-            raise SidecarUnavailable(f"This client of {self._target} is closed.")
-        running = asyncio.get_running_loop()
-        if self._channel is None:
-            check_not_cut_off()
-            # Not in __init__: a channel belongs to the event loop that is running when it is made.
-            self._channel = self._connect()
-            self._process, self._loop = os.getpid(), running
-            CHANNELS.add(self._channel)
-        if self._process != os.getpid():
-            raise InvalidInput(f"This client of {self._target} was used before this process was forked: {ADVICE}")
-        if self._loop is not running:
-            raise InvalidInput(
-                f"This client of {self._target} belongs to another event loop, that of its first call: make a client in"
-                " each, or take a SidecarClient."
-            )
-        return self._channel
-
-    async def _call(self, attempt: Callable[[float | None], Awaitable[_Response]], timeout: float | None) -> _Response:
-        try:
-            return await call_with_retry(
-                attempt,
-                timeout=self._timeout if timeout is None else timeout,
-                overload_retries=self._overload_retries,
-                target=self._target,
-            )
-        except asyncio.CancelledError:
-            waiting = asyncio.current_task()
-            if not self._closed or (waiting is not None and waiting.cancelling()):
-                raise
-            # gRPC cancels the call, and whoever waits for it would be taken for cancelled, too.
-            raise SidecarUnavailable(f"This client of {self._target} was closed before the answer was there.") from None
