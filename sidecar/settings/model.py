@@ -1,10 +1,10 @@
-"""Every setting, its default, its limits, and what it does."""
+"""Every setting, its default, what it does, and which go together."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
@@ -15,26 +15,23 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-__all__ = ["LOOPBACK", "PREFIX", "Provider", "Settings"]
+from sidecar.settings.values import (
+    LOOPBACK,
+    Address,
+    File,
+    LogLevel,
+    Name,
+    Port,
+    Provider,
+    Seconds,
+    TlsVersion,
+    Token,
+    Tracing,
+)
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
-
-Seconds = Annotated[float, Field(allow_inf_nan=False, le=86_400)]
-"""A duration; none is endless, since the waits of threads have a longest time and the end of a drain is rounded up."""
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Addresses that no other machine reaches."""
-
-Provider: TypeAlias = Literal["cpu", "cuda", "openvino"]
-"""onnxruntime's execution providers, by the names that settings have for them."""
+__all__ = ["PREFIX", "Settings"]
 
 PREFIX = "SIDECAR_"
-
-TLS_VERSIONS = ("1.2", "1.3")
-
-TRACING = ("off", "otlp")
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 LISTS = ("models", "providers", "search_indices")
 """Settings that are comma-separated where they are one string."""
@@ -47,38 +44,37 @@ OF_SEARCHING = (
 
 Given = TypeVar("Given")
 
-FILES = (
-    *("tls_certificate", "tls_key", "tls_client_ca"),
-    *("search_password_file", "search_ca", "search_client_certificate", "search_client_key", "search_profiles"),
-)
-
 
 class Settings(BaseSettings):
     """What `sidecar serve` can be told. Every field's description states the consequence of changing it."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", yaml_file=None)
 
-    bind: str = Field(default="127.0.0.1", description="Address of the gRPC and HTTP ports; 0.0.0.0 opens them to all.")
+    bind: Address = Field(
+        default="127.0.0.1", description="Address of the gRPC and HTTP ports; 0.0.0.0 opens them to all."
+    )
     grpc_port: Port = Field(default=50_051, description="gRPC port; 0 lets the system choose.")
     http_port: Port = Field(default=8_080, description="HTTP port; 0 lets the system choose.")
-    admin_bind: str = Field(default="127.0.0.1", description="Address of the admin port (plaintext probes, metrics).")
+    admin_bind: Address = Field(
+        default="127.0.0.1", description="Address of the admin port (plaintext probes, metrics)."
+    )
     admin_port: Port = Field(default=9_090, description="Admin port; 0 lets the system choose.")
     ready_file: Path | None = Field(default=None, description="File written with the ports, as JSON, once ready.")
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Bundles to serve: folders, zip files or names; comma-separated. Empty: the starters."
     )
-    auth_token: SecretStr | None = Field(default=None, description="Bearer token required on both data ports.")
-    tls_certificate: Path | None = Field(
+    auth_token: Token = Field(default=None, description="Bearer token required on both data ports.")
+    tls_certificate: File = Field(
         default=None, description="Certificate and chain (PEM): both data ports speak TLS, and nothing else."
     )
-    tls_key: Path | None = Field(default=None, description="Its private key (PEM, not encrypted).")
-    tls_client_ca: Path | None = Field(
+    tls_key: File = Field(default=None, description="Its private key (PEM, not encrypted).")
+    tls_client_ca: File = Field(
         default=None, description="Authorities (PEM) of clients, who then have to show a certificate of theirs."
     )
     tls_http_mutual: bool = Field(
         default=True, description="Client certificates on the HTTP port too; off: for callers that can't have one."
     )
-    tls_min_version: str = Field(
+    tls_min_version: TlsVersion = Field(
         default="1.2", description="Oldest TLS of the HTTP port: 1.2 or 1.3; gRPC's library always takes both."
     )
     reflection: bool = Field(default=True, description="gRPC server reflection; off hides the schema.")
@@ -114,7 +110,7 @@ class Settings(BaseSettings):
     grpc_max_connection_age_grace: Seconds = Field(
         default=60.0, ge=0, description="Seconds that calls under way on such a connection get to finish."
     )
-    search_engine: str | None = Field(
+    search_engine: Name = Field(
         default=None,
         description="URL of the cluster that /v1/search asks; several nodes joined by commas. None: no such routes.",
     )
@@ -122,35 +118,35 @@ class Settings(BaseSettings):
         default=(),
         description="Indices and aliases that may be searched, patterns with *; comma-separated. No other one is.",
     )
-    search_user: str | None = Field(default=None, description="User at that cluster; reading is all it has to do.")
+    search_user: Name = Field(default=None, description="User at that cluster; reading is all it has to do.")
     search_password: SecretStr | None = Field(default=None, description="Password there.")
-    search_password_file: Path | None = Field(default=None, description="File that holds that password instead.")
-    search_aws_region: str | None = Field(
+    search_password_file: File = Field(default=None, description="File that holds that password instead.")
+    search_aws_region: Name = Field(
         default=None,
         description="Requests are signed for this region of AWS, with the credentials that its tools find.",
     )
     search_aws_service: str = Field(
         default="es", description="What they are signed for: es, a domain, or aoss, OpenSearch Serverless."
     )
-    search_ca: Path | None = Field(default=None, description="Authorities (PEM) of that cluster's certificate.")
-    search_client_certificate: Path | None = Field(
+    search_ca: File = Field(default=None, description="Authorities (PEM) of that cluster's certificate.")
+    search_client_certificate: File = Field(
         default=None, description="Certificate (PEM) to show that cluster, where it asks for one."
     )
-    search_client_key: Path | None = Field(default=None, description="The key of that certificate (PEM).")
+    search_client_key: File = Field(default=None, description="The key of that certificate (PEM).")
     search_insecure: bool = Field(
         default=False, description="That cluster's certificate is not checked: whoever answers is believed."
     )
-    search_profiles: Path | None = Field(
+    search_profiles: File = Field(
         default=None, description="Folder of profiles (YAML) that may be searched by, beside the built-in ones."
     )
     search_bodies: bool = Field(
         default=False, description="/v1/search/body too: callers' own bodies, run with that user's rights."
     )
     max_searches: int = Field(default=32, ge=1, description="Searches under way at once; above: 429.")
-    tracing: str = Field(
+    tracing: Tracing = Field(
         default="off", description="Spans of calls: off, or otlp, to where OTEL_EXPORTER_OTLP_ENDPOINT says."
     )
-    log_level: str = Field(default="info", description="Log level: debug, info, warning or error.")
+    log_level: LogLevel = Field(default="info", description="Log level: debug, info, warning or error.")
     log_json: bool = Field(default=True, description="JSON log lines; off: for people.")
 
     @model_validator(mode="before")
@@ -161,41 +157,6 @@ class Settings(BaseSettings):
         lists = {name: data[name] for name in LISTS if isinstance(data.get(name), str)}
         split = {name: tuple(part.strip() for part in text.split(",") if part.strip()) for name, text in lists.items()}
         return {**data, **split}
-
-    @field_validator("auth_token")
-    @classmethod
-    def _token_is_one(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is None:
-            return None
-        text = token.get_secret_value()
-        if not text.strip():
-            raise ValueError("must not be empty")
-        if text != text.strip() or not text.isprintable():
-            raise ValueError("must be one line without white space around it: no header can hold such a token")
-        return token
-
-    @field_validator("bind", "admin_bind")
-    @classmethod
-    def _address_is_named(cls, address: str) -> str:
-        if not address.strip():
-            raise ValueError("must not be empty: name an address of this machine, or 0.0.0.0 for all")
-        return address
-
-    @field_validator(*FILES, mode="before")
-    @classmethod
-    def _file_is_named(cls, path: object) -> object:
-        # An empty path would be the working folder.
-        if isinstance(path, str) and not path.strip():
-            raise ValueError("must not be empty: give a path, or leave it out")
-        return path
-
-    @field_validator("tls_min_version", mode="before")
-    @classmethod
-    def _version_is_known(cls, version: object) -> str:
-        # 1.2 is a number in YAML.
-        if str(version) not in TLS_VERSIONS:
-            raise ValueError(f"must be one of {', '.join(TLS_VERSIONS)}")
-        return str(version)
 
     @field_validator("tls_key")
     @classmethod
@@ -211,13 +172,6 @@ class Settings(BaseSettings):
         if authorities is not None and info.data.get("tls_certificate", authorities) is None:
             raise ValueError("clients show a certificate over TLS only: set tls_certificate and tls_key")
         return authorities
-
-    @field_validator("search_engine", "search_user", "search_aws_region")
-    @classmethod
-    def _is_named(cls, name: str | None) -> str | None:
-        if name is not None and not name.strip():
-            raise ValueError("must not be empty: name it, or leave it out")
-        return name
 
     @field_validator("search_indices")
     @classmethod
@@ -262,22 +216,6 @@ class Settings(BaseSettings):
             if port and before.get(name) == port and _overlap(own, address):
                 raise ValueError(f"{port} is the {name} already; choose another, or 0")
         return port
-
-    @field_validator("tracing", mode="before")
-    @classmethod
-    def _tracing_is_known(cls, tracing: object) -> str:
-        # `off` is false in YAML.
-        chosen = "off" if tracing is False else str(tracing).lower()
-        if chosen not in TRACING:
-            raise ValueError(f"must be one of {', '.join(TRACING)}")
-        return chosen
-
-    @field_validator("log_level")
-    @classmethod
-    def _level_is_known(cls, level: str) -> str:
-        if level.lower() not in LOG_LEVELS:
-            raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-        return level.lower()
 
     @model_validator(mode="after")
     def _budget_fits(self) -> Self:
