@@ -1,122 +1,14 @@
 """Model cards: what a starter bundle was trained on, how, and what it was measured to score."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from scripts.starter.export import RERANKER_CALIBRATION, SPARSE_CALIBRATION
+from scripts.starter.measured import Curve, Figures, Measured
 from scripts.starter.sources import source_table
+from scripts.starter.tables import ablation_table, across, curve_table, on_opensearch, precisions
 from scripts.starter.variants import ANALYSED, SHIPPED
 
-RERANKED = "hybrid+rerank"
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
-
-NOT_MEASURED = "Not measured for this build."
-
-Figures = Mapping[str, Mapping[str, float]]
-Curve = Sequence[Mapping[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Ablation:
-    """Short trainings of `steps` steps: for each, what the shipped variant scores by collection and slice.
-
-    `terms` is the mean number of a document's terms, by run and collection.
-    """
-
-    steps: int
-    scores: Figures
-    terms: Figures
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What the cards report.
-
-    `profiles`: nDCG@10 by collection and profile on a real OpenSearch; `collections`: by collection and variant with
-    exact dot products; `slices`: MRR@10 by slice and variant; `quantization` and `reranked`: nDCG@10 of fp32 and int8
-    by collection, of the sparse encoder and of the cross-encoder; `ablation`: trainings without each ingredient.
-    """
-
-    collections: Figures
-    slices: Figures
-    terms: Mapping[str, float]
-    flops: Mapping[str, float]
-    profiles: Figures = field(default_factory=dict)
-    calibration: Mapping[str, float] = field(default_factory=dict)
-    quantization: Figures = field(default_factory=dict)
-    reranked: Figures = field(default_factory=dict)
-    ablation: Ablation | None = None
-
-
-def across(figures: Figures, *, mean_of: Sequence[str] = ()) -> str:
-    """A Markdown table with a row for each variant and a column for each collection; `mean_of` names those averaged."""
-    names = list(figures)
-    heads = [*names, *(["mean of the tests"] if mean_of else [])]
-    rows = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for variant in figures[names[0]]:
-        values = [figures[name][variant] for name in names]
-        if mean_of:
-            values.append(sum(figures[name][variant] for name in mean_of) / len(mean_of))
-        shown = " | ".join(_shown(value) for value in values)
-        label = f"**{variant}**" if variant == SHIPPED else variant
-        rows.append(f"| {label} | {shown} |")
-    return "\n".join(rows)
-
-
-def _shown(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0")
-
-
-def _tests(figures: Figures) -> list[str]:
-    return [name for name in figures if name.endswith("/test")]
-
-
-def _trained(curve: Curve) -> str:
-    return f"{curve[-1]['step']:,} steps, to a divergence from the teacher of {curve[-1]['divergence']:.2f}"
-
-
-def _curve_table(curve: Curve, columns: Mapping[str, str]) -> str:
-    every = max(1, len(curve) // 10)
-    rows = [row for index, row in enumerate(curve) if (index + 1) % every == 0]
-    lines = [f"| step | {' | '.join(str(row['step']) for row in rows)} |", "|---" * (len(rows) + 1) + "|"]
-    for name, title in columns.items():
-        lines.append(f"| {title} | {' | '.join(f'{row[name]:.2f}' for row in rows)} |")
-    return "\n".join(lines)
-
-
-def _on_opensearch(found: Measured, *, reranked: bool) -> str:
-    """The table of all collections, or, `reranked`, of those where the second stage was measured too."""
-    figures = {name: values for name, values in found.profiles.items() if not reranked or RERANKED in values}
-    if not figures:
-        return NOT_MEASURED
-    if not reranked:
-        figures = {
-            name: {profile: value for profile, value in values.items() if profile != RERANKED}
-            for name, values in figures.items()
-        }
-    return across(figures, mean_of=list(figures))
-
-
-def _ablation(found: Ablation | None) -> str:
-    """A row for each training, a column for each collection and slice, and the terms per document."""
-    if found is None:
-        return NOT_MEASURED
-    judged = list(next(iter(found.scores.values())))
-    counted = list(next(iter(found.terms.values())))
-    heads = [*judged, *(f"terms, {name}" for name in counted)]
-    rows = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for run, scores in found.scores.items():
-        values = [_shown(scores[name]) for name in judged] + [f"{found.terms[run][name]:.0f}" for name in counted]
-        rows.append(f"| {run} | {' | '.join(values)} |")
-    return (
-        f"Trainings of {found.steps} steps from one start, each without one ingredient of the recipe, measured as the "
-        "shipped variant above: nDCG@10 on the dev splits, MRR@10 on the slices below. The shipped encoder has more "
-        "steps behind it.\n\n" + "\n".join(rows)
-    )
-
-
-def _precisions(figures: Figures) -> str:
-    return across(figures) if figures else NOT_MEASURED
 
 
 def sparse_card(name: str, documents: Iterable[str], curve: Curve, found: Measured) -> str:
@@ -154,7 +46,7 @@ nDCG@10 on a real OpenSearch 3.8 through `sidecar evaluate`; lexical is its own 
 None of these collections was trained on. The floor's weight was chosen on dev splits, but looked at in the first place
 because `time` had been seen to suffer under a lighter one (docs/training.md).
 
-{_on_opensearch(found, reranked=False)}
+{on_opensearch(found, reranked=False)}
 
 ## What each ingredient is worth
 
@@ -170,7 +62,7 @@ What that costs. Query FLOPS: the mean number of products of a query and a docum
 
 ### Trained without it
 
-{_ablation(found.ablation)}
+{ablation_table(found.ablation)}
 
 ## Robustness
 
@@ -183,7 +75,7 @@ stems and stop words. Pages are held out whole, but from the same sources as the
 
 nDCG@10 as above, shipped variant.
 
-{_precisions(found.quantization)}
+{precisions(found.quantization)}
 
 ## Training
 
@@ -192,7 +84,7 @@ Teacher: the cosine of {BASE} and BM25 over English stems, standardised and adde
 The recipe is in the project's `docs/training.md`, in one command.
 Values are means of the {curve[0]["step"]} steps before.
 
-{_curve_table(curve, {"divergence": "divergence", "terms": "terms per document in the batch"})}
+{curve_table(curve, {"divergence": "divergence", "terms": "terms per document in the batch"})}
 
 {source_table(documents)}
 
@@ -262,7 +154,7 @@ min-max score and half of the first stage's.
 None of these collections was trained on. The floor's weight was chosen on dev splits, but looked at again because
 `time` had been seen to suffer under a lighter one (docs/training.md).
 
-{_on_opensearch(found, reranked=True)}
+{on_opensearch(found, reranked=True)}
 
 ## Calibration
 
@@ -276,7 +168,7 @@ neighbours; where several documents are relevant, or none, it is off.
 
 nDCG@10 of `hybrid+rerank` with exact scores of the first stage: its first 50, half of each stage.
 
-{_precisions(found.reranked)}
+{precisions(found.reranked)}
 
 ## Training
 
@@ -290,7 +182,7 @@ nDCG@10 of `hybrid+rerank` with exact scores of the first stage: its first 50, h
 The recipe is in the project's `docs/training.md`, in one command.
 Values are means of the {curve[0]["step"]} steps before.
 
-{_curve_table(curve, {"divergence": "divergence", "label first": "label first of 8"})}
+{curve_table(curve, {"divergence": "divergence", "label first": "label first of 8"})}
 
 {source_table(documents)}
 
@@ -299,3 +191,11 @@ Values are means of the {curve[0]["step"]} steps before.
 - English only; training saw pairs of at most 256 tokens.
 - Meant to be interpolated with the first stage, not to replace its order.
 """
+
+
+def _tests(figures: Figures) -> list[str]:
+    return [name for name in figures if name.endswith("/test")]
+
+
+def _trained(curve: Curve) -> str:
+    return f"{curve[-1]['step']:,} steps, to a divergence from the teacher of {curve[-1]['divergence']:.2f}"

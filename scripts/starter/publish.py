@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from scripts.starter.ablation import ABLATION, ablate
-from scripts.starter.card import Ablation, Measured, neural_card, reranker_card, sparse_card
+from scripts.starter.card import neural_card, reranker_card, sparse_card
 from scripts.starter.checkpoint import replace_file
 from scripts.starter.export import export_neural, export_reranker, export_sparse
+from scripts.starter.measured import Ablation, Measured
 from scripts.starter.precisions import compare
 from scripts.starter.report import report
 from scripts.starter.steps import initial_student

@@ -7,8 +7,9 @@ import pytest
 
 from scripts.starter.ablation import WITH_ALL, Run, runs
 from scripts.starter.batches import Batcher
-from scripts.starter.card import Ablation, sparse_card
+from scripts.starter.card import sparse_card
 from scripts.starter.corpus import Corpus
+from scripts.starter.measured import Ablation
 from scripts.starter.recipe import FloorRecipe, SparseRecipe, TeacherRecipe
 from tests.unit.starter.conftest import RECIPE, Miniature
 from tests.unit.starter.test_card import CURVE, MEASURED

@@ -4,14 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.starter.card import (
-    Measured,
-    across,
-    neural_card,
-    reranker_card,
-    sparse_card,
-)
+from scripts.starter.card import neural_card, reranker_card, sparse_card
+from scripts.starter.measured import Measured
 from scripts.starter.sources import describe_source, source_table
+from scripts.starter.tables import across
 from scripts.starter.variants import ANALYSED, SHIPPED
 
 CURVE = [
