@@ -9,6 +9,7 @@ import orjson
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters, IndexOptions, IndexRun, IndexSummary, Source
+from sidecar.domain import Document
 from sidecar.engine import BulkPolicy, Engine
 from sidecar.errors import DocumentsNotWritten
 
@@ -22,6 +23,16 @@ def corpus(count: int) -> list[dict[str, object]]:
         {"_id": f"d{n}", "title": f"Document {n}", "text": f"what the search says about the query {n}"}
         for n in range(count)
     ]
+
+
+def article(name: str, text: str = "what the search says about the query", **more: object) -> Document:
+    """A document with a title and a text."""
+    return Document(name, {"title": f"Document {name}", "text": text, **more})
+
+
+def articles(count: int) -> list[Document]:
+    """Documents with a text each, `d0` and so on."""
+    return [article(f"d{number}", f"what the search says about the query {number}") for number in range(count)]
 
 
 def source(documents: list[dict[str, object] | bytes]) -> Source:

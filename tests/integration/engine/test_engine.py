@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import uuid
 
 import httpx
@@ -12,34 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.domain import SparseVector
-from sidecar.engine import BulkAction, Engine, IndexMeta
-from sidecar.errors import (
-    EngineOverloaded,
-    EngineRejected,
-    EngineUnavailable,
-    FingerprintMismatch,
-    IndexNotFound,
-    IndexNotPrepared,
-)
-from tests.support.faults import Cut, Silence, Status, faulty_proxy
+from sidecar.engine import BulkAction, Engine
+from sidecar.errors import EngineRejected, FingerprintMismatch, IndexNotFound, IndexNotPrepared
+from tests.integration.engine.conftest import META, mapping
 from tests.support.nodes import Node
 
 pytestmark = pytest.mark.integration
-
-META = IndexMeta(fingerprint="0123456789abcdef" * 4, bundle="starter")
 
 ODD_TERMS = (
     ".", "..", "u.s.", "a.", ".a", "1.5", "%", "%2E", "##ing", "[unused1]", "a b", " ", '"q"', "\\", "*", "?", "-",
     "naïve", "日本", "🙂", "splade", "_splade_x", "a/b", "x" * 300,
 )  # fmt: skip
-
-
-def mapping(meta: IndexMeta = META) -> dict[str, object]:
-    fields = {"splade": {"type": "rank_features"}, "text": {"type": "text"}, "n": {"type": "integer"}}
-    return {
-        "settings": {"refresh_interval": "10ms"},
-        "mappings": {"_meta": meta.to_mapping(), "properties": fields},
-    }
 
 
 def vector(weighted: dict[str, float]) -> SparseVector:
@@ -52,12 +34,6 @@ def vector(weighted: dict[str, float]) -> SparseVector:
 def write(engine: Engine, index: str, identifier: str, weighted: dict[str, float], **fields: object) -> BulkAction:
     features = engine.dialect.document_features(vector(weighted), META.fingerprint)
     return BulkAction(index, identifier, {**fields, "splade": features})
-
-
-@pytest.fixture
-async def prepared(engine: Engine, index_name: str) -> str:
-    await engine.create_index(index_name, mapping())
-    return index_name
 
 
 async def test_what_answers_is_known(engine: Engine) -> None:
@@ -266,62 +242,6 @@ async def test_size_and_count(engine: Engine, prepared: str) -> None:
     assert await engine.index_size(prepared) > 1_000
     assert await engine.index_exists(prepared)
     assert not await engine.index_exists("test-no-such-index")
-
-
-async def test_a_search_is_asked_again(opensearch: Node, prepared: str) -> None:
-    async with (
-        faulty_proxy(opensearch.url, only="/_search") as proxy,
-        await Engine.connect(proxy.url, timeout=10.0) as engine,
-    ):
-        for fault in (Status(503), Status(429), Status(502), Cut.BEFORE, Cut.AFTER):
-            proxy.play([fault, fault])
-            assert (await engine.search(prepared, {"query": {"match_all": {}}})).hits == ()
-            assert not proxy.script
-
-
-async def test_a_search_is_not_asked_for_ever(opensearch: Node, prepared: str) -> None:
-    async with (
-        faulty_proxy(opensearch.url, only="/_search") as proxy,
-        await Engine.connect(proxy.url, timeout=10.0) as engine,
-    ):
-        for fault, expected in (
-            (Status(503), EngineUnavailable),
-            (Status(429), EngineOverloaded),
-            (Cut.BEFORE, EngineUnavailable),
-        ):
-            proxy.play([fault] * 50)
-            with pytest.raises(expected):
-                await engine.search(prepared, {"query": {"match_all": {}}})
-            assert sum(path.endswith("_search") for _, path in proxy.requests) == 3
-
-
-async def test_a_silent_cluster_is_left_in_time(opensearch: Node, prepared: str) -> None:
-    async with (
-        faulty_proxy(opensearch.url, only="/_search") as proxy,
-        await Engine.connect(proxy.url, timeout=5.0) as engine,
-    ):
-        await engine.search(prepared, {"query": {"match_all": {}}})
-        proxy.play([Silence(3.0)] * 5)
-        started = time.monotonic()
-        with pytest.raises(EngineUnavailable):
-            await engine.search(prepared, {"query": {"match_all": {}}}, timeout=0.3)
-        assert time.monotonic() - started < 2.0
-
-
-async def test_what_is_no_cluster_is_told(opensearch: Node) -> None:
-    async with faulty_proxy(opensearch.url, only="/") as proxy:
-        proxy.play([Status(403)])
-        with pytest.raises(EngineRejected, match="not allow"):
-            await Engine.connect(proxy.url)
-        proxy.play([Status(401)])
-        with pytest.raises(EngineRejected, match="credentials"):
-            await Engine.connect(proxy.url)
-
-
-async def test_closing_twice(opensearch: Node) -> None:
-    engine = await Engine.connect(opensearch.url)
-    await engine.close()
-    await engine.close()
 
 
 async def test_megabytes_of_documents_are_written_without_a_warning(engine: Engine, index_name: str) -> None:
