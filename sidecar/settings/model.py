@@ -37,9 +37,9 @@ LISTS = ("models", "providers", "search_indices")
 """Settings that are comma-separated where they are one string."""
 
 OF_SEARCHING = (
-    *("search_user", "search_password", "search_password_file", "search_ca", "search_client_certificate"),
-    *("search_client_key", "search_insecure", "search_profiles", "search_bodies"),
-    "search_aws_region",
+    *("search_user", "search_password", "search_password_file", "search_api_key_file", "search_aws_region"),
+    *("search_ca", "search_client_certificate", "search_client_key", "search_insecure"),
+    *("search_profiles", "search_bodies"),
 )
 
 Given = TypeVar("Given")
@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     search_user: Name = Field(default=None, description="User at that cluster; reading is all it has to do.")
     search_password: SecretStr | None = Field(default=None, description="Password there.")
     search_password_file: File = Field(default=None, description="File that holds that password instead.")
+    search_api_key_file: File = Field(
+        default=None, description="File that holds an API key for that cluster, in place of user and password."
+    )
     search_aws_region: Name = Field(
         default=None,
         description="Requests are signed for this region of AWS, with the credentials that its tools find.",

@@ -29,6 +29,7 @@ class ClusterAccess:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     password_file: Path | None = None
+    api_key_file: Path | None = None
     ca: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
@@ -52,10 +53,11 @@ class ClusterAccess:
                 field="search_engine",
             )
         region, service = settings.search_aws_region, settings.search_aws_service
+        api_key = _secret(settings.search_api_key_file, "search_api_key_file")
         try:
-            shown = Access(url, user=settings.search_user, aws=AwsSigning.of(region, service)).shown
+            shown = Access(url, settings.search_user, api_key=api_key, aws=AwsSigning.of(region, service)).shown
         except InvalidInput as error:
-            setting = f"search_{error.field}"
+            setting = "search_api_key_file" if error.field == "api_key" else f"search_{error.field}"
             raise SettingsInvalid(f"Setting {setting}: {error.message}", field=setting) from None
         given = settings.search_password
         access = cls(
@@ -63,6 +65,7 @@ class ClusterAccess:
             user=settings.search_user,
             password=None if given is None else given.get_secret_value(),
             password_file=settings.search_password_file,
+            api_key_file=settings.search_api_key_file,
             ca=settings.search_ca,
             client_certificate=settings.search_client_certificate,
             client_key=settings.search_client_key,
@@ -79,17 +82,11 @@ class ClusterAccess:
 
     def password_now(self) -> str | None:
         """Return the password, read again where it lies in a file; raise SettingsInvalid where it can't be."""
-        if self.password_file is None:
-            return self.password
-        # Editors and `echo` end a file with a line's end, which is no part of a password.
-        password = (
-            (_content(self.password_file, "search_password_file") or b"").decode("utf-8", "replace").strip("\r\n")
-        )
-        if not password:
-            raise SettingsInvalid(
-                f"Setting search_password_file: {self.password_file} is empty.", field="search_password_file"
-            )
-        return password
+        return self.password if self.password_file is None else _secret(self.password_file, "search_password_file")
+
+    def api_key_now(self) -> str | None:
+        """Return the API key as its file has it now; raise SettingsInvalid where that can't be read."""
+        return _secret(self.api_key_file, "search_api_key_file")
 
     async def connect(self, timeout: float) -> Engine:
         """Return a connected engine; `timeout` is the seconds that connecting may take. Raises EngineError."""
@@ -97,6 +94,7 @@ class ClusterAccess:
             self.url,
             user=self.user,
             password=self.password_now(),
+            api_key=self.api_key_now(),
             ca_certificates=self.ca,
             client_certificate=self.client_certificate,
             client_key=self.client_key,
@@ -106,6 +104,17 @@ class ClusterAccess:
             aws_region=self.aws_region,
             aws_service=self.aws_service,
         )
+
+
+def _secret(path: Path | None, setting: str) -> str | None:
+    content = _content(path, setting)
+    if content is None:
+        return None
+    # Editors and `echo` end a file with a line's end, which is no part of a secret.
+    secret = content.decode("utf-8", "replace").strip("\r\n")
+    if not secret:
+        raise SettingsInvalid(f"Setting {setting}: {path} is empty.", field=setting)
+    return secret
 
 
 def _content(path: Path | None, setting: str) -> bytes | None:

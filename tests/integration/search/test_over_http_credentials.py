@@ -94,6 +94,34 @@ async def test_a_password_that_was_changed_is_read_when_the_cluster_refuses_the_
                     assert set(proxy.authorizations) == {_basic("second")}
 
 
+async def test_an_api_key_reaches_the_cluster_and_is_read_again_when_it_is_refused(
+    world, models, tmp_path: Path
+) -> None:
+    file = tmp_path / "api-key"
+    file.write_text("reader:quartz\n")
+    async with faulty_proxy(world.url, only="search") as proxy:
+        searched = {"threads": 1, "search_engine": proxy.url, "search_indices": world.index}
+        with SidecarProcess(models, settings={**searched, "search_api_key_file": file}) as process:
+            async with httpx.AsyncClient(base_url=process.http_url, timeout=60.0, trust_env=False) as http:
+                found = await _until_answered(http, world.index)
+                assert set(proxy.authorizations) == {_key("reader:quartz")}
+                file.write_text("reader:basalt\n")
+                proxy.play([Status(401)])
+                refused = await _ask(http, world.index)
+                assert (refused.status_code, refused.json()["reason"]) == (502, "ENGINE_REJECTED")
+                proxy.authorizations.clear()
+                assert (await _ask(http, world.index)).status_code == 200
+                assert set(proxy.authorizations) == {_key("reader:basalt")}
+                about = httpx.get(f"{process.admin_url}/buildinfo", trust_env=False).text
+            log = process.log_text()
+    for text in (found.text, refused.text, about, log):
+        assert not [secret for secret in ("quartz", "basalt", _key("reader:quartz").split()[1]) if secret in text]
+
+
+def _key(key: str) -> str:
+    return f"ApiKey {base64.b64encode(key.encode()).decode()}"
+
+
 def _basic(password: str) -> str:
     return f"Basic {base64.b64encode(f'reader:{password}'.encode()).decode()}"
 

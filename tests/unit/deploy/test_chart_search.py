@@ -14,7 +14,7 @@ from tests.support.helm import Helm, HelmRefused, Rendered
 
 ENGINE = {"engine": "http://one:9200", "indices": ["articles"]}
 
-CLIENT = ("search_client_certificate", "search_client_key")
+FILES = ("search_api_key_file", "search_ca", "search_client_certificate", "search_client_key")
 
 
 def test_the_settings_name_the_cluster_and_no_credentials(helm: Helm) -> None:
@@ -72,6 +72,7 @@ def test_authorities_and_what_is_shown_to_the_cluster_come_from_secrets(helm: He
 @pytest.mark.parametrize(
     ("given", "names"),
     [
+        ({"apiKeySecret": "one"}, {"search_api_key_file"}),
         ({"caSecret": "one"}, {"search_ca"}),
         ({"clientSecret": "one"}, {"search_client_certificate", "search_client_key"}),
         # One file may hold both.
@@ -84,7 +85,7 @@ def test_authorities_and_what_is_shown_to_the_cluster_come_from_secrets(helm: He
 def test_each_of_the_clusters_secrets_may_be_there_alone(helm: Helm, given: dict[str, str], names: set[str]) -> None:
     found = helm.render({"search": {**ENGINE, **given}})
     settings = settings_file(found)
-    assert {name for name in settings if name in ("search_ca", *CLIENT)} == names
+    assert {name for name in settings if name in FILES} == names
     assert set(cluster_files(found)) == {settings[name] for name in names}
     assert load_settings(**settings).search_engine == ENGINE["engine"]
     for version in VERSIONS:
@@ -139,6 +140,12 @@ def test_without_a_cluster_there_is_nothing_of_it(helm: Helm) -> None:
     assert [each["name"] for each in container_of(found)["env"]] == ["SIDECAR_CONFIG"]
     assert {each["name"] for each in pod_of(found)["spec"]["volumes"]} == {"settings", "tmp"}
     assert len(found.of("ConfigMap")) == 1
+
+
+@pytest.mark.parametrize("other", [{"existingSecret": "reader"}, {"awsRegion": "eu-central-1"}])
+def test_an_api_key_is_the_only_way_to_be_known(helm: Helm, other: dict[str, str]) -> None:
+    with pytest.raises(HelmRefused, match=r"leave out search\.existingSecret"):
+        helm.render({"search": {**ENGINE, "apiKeySecret": "key", **other}})
 
 
 @pytest.mark.parametrize("search", [{"engine": "http://one:9200"}, {"indices": ["articles"]}])

@@ -111,6 +111,8 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         {"grpcConnections": {"maxAge": 300}},
         {"settings": {"grpc_max_connection_age": 300}},
         {"search": {"clientCertificateKey": ""}},
+        {"search": {"apiKeySecretKey": ""}},
+        {"search": {"apiKey": "id:key"}},
         {"metrics": {"prometheusRule": {"searchErrorShare": 5}}},
         {"readinessProbe": {"httpGet": {"path": "/"}}},
         {"livenessProbe": {"successThreshold": 2}},

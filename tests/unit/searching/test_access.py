@@ -58,6 +58,47 @@ def test_a_password_from_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
         access.password_now()
 
 
+@pytest.mark.parametrize("key", ["aWQ6a2V5", "id:key"], ids=["encoded", "id and key"])
+def test_an_api_key_is_read_anew_each_time_and_shown_nowhere(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "api-key"
+    file.write_text(f"{key}\n")
+    given = settings(search_api_key_file=file)
+    plan = SearchPlan.of(given)
+    assert plan is not None
+    assert plan.access.api_key_now() == key
+    assert plan.access.password_now() is None
+    file.write_text("other:one")
+    assert plan.access.api_key_now() == "other:one"
+    assert key not in repr(plan) + str(plan.facts()) + repr(given)
+    file.unlink()
+    with pytest.raises(SettingsInvalid, match="can't be read"):
+        plan.access.api_key_now()
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "field", "advice"),
+    [
+        ("", {}, "search_api_key_file", "is empty"),
+        ("quartz and more", {}, "search_api_key_file", "what the cluster gave as `encoded`"),
+        ("id:quartz\nid:other", {}, "search_api_key_file", "what the cluster gave as `encoded`"),
+        ("id:quartz", {"search_user": "reader"}, "search_api_key_file", "give one or the other"),
+        ("id:quartz", {"search_user": "u", "search_password": "p"}, "search_api_key_file", "give one or the other"),
+        ("id:quartz", {"search_aws_region": "eu-central-1"}, "search_aws_region", "give one of them"),
+    ],
+)
+def test_an_api_key_that_is_none_or_one_way_too_many(
+    tmp_path: Path, content: str, given: dict[str, object], field: str, advice: str
+) -> None:
+    file = tmp_path / "api-key"
+    file.write_text(content)
+    with pytest.raises(SettingsInvalid, match=advice) as raised:
+        SearchPlan.of(settings(search_api_key_file=file, **given))
+    assert raised.value.field == field
+    assert field in raised.value.message
+    assert "quartz" not in raised.value.message
+    assert "reader" not in raised.value.message
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
@@ -68,6 +109,8 @@ def test_a_password_from_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
         ({"search_engine": "https://quartz@one:9200"}, "search_engine"),
         ({"search_indices": "a b"}, "search_indices"),
         ({"search_user": "u", "search_password_file": "/nowhere/quartz"}, "search_password_file"),
+        ({"search_api_key_file": "/nowhere/key"}, "search_api_key_file"),
+        ({"search_engine": None, "search_indices": "", "search_api_key_file": "/nowhere/key"}, "search_api_key_file"),
         ({"search_ca": "/nowhere/ca.pem"}, "search_ca"),
         ({"search_client_certificate": "/nowhere/c.pem", "search_client_key": "/n/k"}, "search_client_certificate"),
         ({"search_profiles": "/nowhere"}, "search_profiles"),

@@ -76,6 +76,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.search.profiles -}}
 {{- $_ := set $settings "search_profiles" "/etc/splade-sidecar-profiles" -}}
 {{- end -}}
+{{- if .Values.search.apiKeySecret -}}
+{{- $_ := set $settings "search_api_key_file" (printf "/etc/splade-sidecar-cluster/api-key/%s" .Values.search.apiKeySecretKey) -}}
+{{- end -}}
 {{- if .Values.search.caSecret -}}
 {{- $_ := set $settings "search_ca" (printf "/etc/splade-sidecar-cluster/%s" .Values.search.caKey) -}}
 {{- end -}}
@@ -224,9 +227,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
-{{/* The authorities of the cluster's certificate, and what is shown to it: whether there is any of it. */}}
+{{/* API key, authorities of the cluster's certificate, and what is shown to it: whether there is any of it. */}}
 {{- define "splade-sidecar.clusterFiles" -}}
-{{- if and .Values.search.engine (or .Values.search.caSecret .Values.search.clientSecret) -}}
+{{- if and .Values.search.engine (or .Values.search.apiKeySecret .Values.search.caSecret .Values.search.clientSecret) -}}
 true
 {{- end -}}
 {{- end -}}
@@ -237,6 +240,9 @@ true
 {{- end -}}
 {{- if and .Values.search.indices (not .Values.search.engine) -}}
 {{- fail "search.indices means nothing without search.engine." -}}
+{{- end -}}
+{{- if and .Values.search.apiKeySecret (or .Values.search.existingSecret .Values.search.awsRegion) -}}
+{{- fail "search.apiKeySecret stands for user and password, and for a signature: leave out search.existingSecret and search.awsRegion, or the key." -}}
 {{- end -}}
 {{- end -}}
 
