@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
 from sidecar.engine import Engine
@@ -13,7 +13,10 @@ from sidecar.engine.transport import CONNECTIONS, Access
 from sidecar.errors import InvalidInput, SettingsInvalid
 from sidecar.settings import Settings
 
-__all__ = ["ClusterAccess"]
+__all__ = ["Certificates", "ClusterAccess"]
+
+Certificates: TypeAlias = tuple[bytes, ...]
+"""What the files of authorities, certificate and key hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class ClusterAccess:
                 field="search_engine",
             )
         region, service = settings.search_aws_region, settings.search_aws_service
-        api_key = _secret(settings.search_api_key_file, "search_api_key_file")
+        key_file = settings.search_api_key_file
+        api_key = None if key_file is None else _secret(key_file, "search_api_key_file")
         try:
             shown = Access(url, settings.search_user, api_key=api_key, aws=AwsSigning.of(region, service)).shown
         except InvalidInput as error:
@@ -76,9 +80,17 @@ class ClusterAccess:
             shown=shown,
         )
         access.password_now()
-        for name in ("ca", "client_certificate", "client_key"):
-            _content(getattr(access, name), f"search_{name}")
+        access.certificates()
         return access
+
+    @property
+    def has_certificates(self) -> bool:
+        """Whether there are files of certificates to be looked at."""
+        return bool(self._certificate_files())
+
+    def certificates(self) -> Certificates:
+        """Return what the files of certificates hold now; raise SettingsInvalid for one that can't be read."""
+        return tuple(_read(path, setting) for setting, path in self._certificate_files())
 
     def password_now(self) -> str | None:
         """Return the password, read again where it lies in a file; raise SettingsInvalid where it can't be."""
@@ -86,7 +98,7 @@ class ClusterAccess:
 
     def api_key_now(self) -> str | None:
         """Return the API key as its file has it now; raise SettingsInvalid where that can't be read."""
-        return _secret(self.api_key_file, "search_api_key_file")
+        return None if self.api_key_file is None else _secret(self.api_key_file, "search_api_key_file")
 
     async def connect(self, timeout: float) -> Engine:
         """Return a connected engine; `timeout` is the seconds that connecting may take. Raises EngineError."""
@@ -105,21 +117,24 @@ class ClusterAccess:
             aws_service=self.aws_service,
         )
 
+    def _certificate_files(self) -> tuple[tuple[str, Path], ...]:
+        files = (
+            ("search_ca", self.ca),
+            ("search_client_certificate", self.client_certificate),
+            ("search_client_key", self.client_key),
+        )
+        return tuple((setting, path) for setting, path in files if path is not None)
 
-def _secret(path: Path | None, setting: str) -> str | None:
-    content = _content(path, setting)
-    if content is None:
-        return None
+
+def _secret(path: Path, setting: str) -> str:
     # Editors and `echo` end a file with a line's end, which is no part of a secret.
-    secret = content.decode("utf-8", "replace").strip("\r\n")
+    secret = _read(path, setting).decode("utf-8", "replace").strip("\r\n")
     if not secret:
         raise SettingsInvalid(f"Setting {setting}: {path} is empty.", field=setting)
     return secret
 
 
-def _content(path: Path | None, setting: str) -> bytes | None:
-    if path is None:
-        return None
+def _read(path: Path, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
