@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sidecar.domain import JsonObject, JsonValue
 from sidecar.engine.failures import Cause, from_cause
@@ -11,6 +11,11 @@ from sidecar.engine.transport import Transport
 from sidecar.errors import EngineUnavailable
 
 __all__ = ["StoredDocument", "multi_get", "read_hits", "source_of"]
+
+LASTING = {"index_not_found_exception": 404, "index_closed_exception": 400, "routing_missing_exception": 400}
+"""The status that other requests have for what a multi-get tells of a document; whatever else it tells may pass."""
+
+PASSING = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ async def multi_get(
 ) -> tuple[StoredDocument | None, ...]:
     """Read documents by (index, id, routing), as they are now; in the order given, None for one that is not there.
 
-    `shown` is the `_source` that is asked for. Raises EngineUnavailable where a shard, or an answer, is missing.
+    `shown` is the `_source` that is asked for. Raises EngineUnavailable where a shard, or an answer, is missing,
+    IndexNotFound and EngineRejected as any other request of that index.
     """
     if not places:
         return ()
@@ -79,7 +85,8 @@ async def multi_get(
 
 
 def _present(entry: JsonObject) -> StoredDocument | None:
-    cause = entry.get("error")
-    if cause is not None:
-        raise from_cause(Cause.parse(503, cause))
+    error = entry.get("error")
+    if error is not None:
+        cause = Cause.parse(PASSING, error)
+        raise from_cause(replace(cause, status=LASTING.get(cause.type, PASSING)))
     return StoredDocument.parse(entry)

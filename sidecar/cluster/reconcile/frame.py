@@ -23,7 +23,7 @@ from sidecar.cluster.reconcile.patience import LONGEST_WAIT, PASSING, patiently,
 from sidecar.cluster.reconcile.summary import ReconcileOptions, ReconcileSummary
 from sidecar.cluster.reconcile.tally import Tally
 from sidecar.engine import Checkpoints, Engine, Scan, ScanSpec, StoredDocument, require_one_name
-from sidecar.errors import DocumentsNotWritten
+from sidecar.errors import DocumentsNotWritten, IndexNotFound
 
 __all__ = ["AGAIN_AT_ONCE", "Progress", "Run", "VectorRun"]
 
@@ -146,7 +146,7 @@ class VectorRun(Run):
             await rest(self._stopping, min(LONGEST_WAIT, 0.2 * 2**number))
             try:
                 await self._again()
-            except PASSING:
+            except (*PASSING, IndexNotFound):
                 # Which of them are done by now, only the index knows.
                 self._compared.clear()
                 await self._through()
@@ -162,9 +162,20 @@ class VectorRun(Run):
         """Read documents that were put off once more, and carry them through."""
 
     async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Begin an attempt again while cluster or sidecar are away, until `patience` passes with nothing done."""
+        """Begin an attempt again while cluster or sidecar are away, until `patience` passes with nothing done.
+
+        Once more, too, where an index was deleted that the name stood for when the attempt began: where others are
+        left, the name knows them; where it is gone itself, the second attempt says so.
+        """
+
+        async def attempted() -> None:
+            try:
+                await attempt()
+            except IndexNotFound:
+                await attempt()
+
         await patiently(
-            attempt,
+            attempted,
             patience=self.options.patience,
             stopping=self._stopping,
             found=lambda: self.summary.found,

@@ -106,6 +106,15 @@ async def test_documents_are_read_as_they_are_now(engine: Engine, filled: str) -
     assert await engine.stored([], ["text"]) == ()
 
 
+async def test_documents_of_an_index_that_is_gone_are_not_waited_for(engine: Engine, filled: str) -> None:
+    asked = [StoredDocument(index, "d1", 0, 1) for index in (filled, "test-no-such-index")]
+    with pytest.raises(IndexNotFound, match="test-no-such-index"):
+        await engine.stored(asked, [])
+    await engine.send("POST", f"/{filled}/_close")
+    with pytest.raises(EngineRejected, match="closed"):
+        await engine.stored(asked[:1], [])
+
+
 async def test_a_script_writes_onto_one_version_only(engine: Engine, filled: str) -> None:
     script = {"script": {"source": "ctx._source.n = params.n", "params": {"n": 1_000}}}
 

@@ -15,7 +15,7 @@ from sidecar.cluster.reconcile.finding import Finding, Reason
 from sidecar.cluster.reconcile.frame import VectorRun
 from sidecar.cluster.reconcile.tally import PutOff
 from sidecar.engine import Checkpoints, Engine, StoredDocument
-from sidecar.errors import DocumentsNotWritten, EngineUnavailable, FingerprintMismatch, InvalidInput
+from sidecar.errors import DocumentsNotWritten, EngineUnavailable, FingerprintMismatch, IndexNotFound, InvalidInput
 
 DOCUMENT = StoredDocument("i", "d1", 1, 1)
 PUT_OFF = PutOff(DOCUMENT, Reason.MISSING, None)
@@ -94,6 +94,30 @@ async def test_after_a_passing_failure_everything_is_compared_anew() -> None:
     run = Scripted([EngineUnavailable("away"), None])
     await run.run()
     assert run.done == ["everything", "again", "everything", "again"]
+
+
+async def test_so_it_is_where_one_of_several_indices_was_deleted() -> None:
+    run = Scripted([IndexNotFound("gone"), None])
+    await run.run()
+    assert run.done == ["everything", "again", "everything", "again"]
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+async def test_an_attempt_begins_again_once_where_an_index_is_gone(gone: int) -> None:
+    run, begun = Scripted(), 0
+
+    async def attempt() -> None:
+        nonlocal begun
+        begun += 1
+        if begun <= gone:
+            raise IndexNotFound("The index does not exist.")
+
+    if gone > 1:
+        with pytest.raises(IndexNotFound):
+            await run._patiently(attempt)
+    else:
+        await run._patiently(attempt)
+    assert begun == 2
 
 
 async def test_another_failure_ends_the_run() -> None:

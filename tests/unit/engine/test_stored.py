@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sidecar.domain import JsonObject
 from sidecar.engine import StoredDocument
 from sidecar.engine.stored import read_hits, source_of
-from sidecar.errors import EngineUnavailable
+from sidecar.errors import EngineError, EngineRejected, EngineUnavailable, IndexNotFound
 from tests.unit.cluster.recorded import recorded
 
 
@@ -67,6 +67,25 @@ async def test_a_shard_that_is_away_is_not_a_document_that_is_gone() -> None:
     async with recorded({"POST /_mget": {"docs": [held("a"), broken]}}) as (engine, _):
         with pytest.raises(EngineUnavailable, match="no_shard_available"):
             await engine.stored([asked_for("a"), asked_for("b")], ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "said"),
+    [
+        ("index_not_found_exception", IndexNotFound, "shop-1"),
+        ("index_closed_exception", EngineRejected, "The index is closed"),
+        ("routing_missing_exception", EngineRejected, "routing_missing"),
+        ("illegal_state_exception", EngineUnavailable, "illegal_state"),
+    ],
+)
+async def test_what_lasts_is_told_as_by_every_other_request(kind: str, error: type[EngineError], said: str) -> None:
+    cause = {"type": kind, "reason": "no such index [shop-1]", "index": "shop-1"}
+    broken = {"_index": "shop-1", "_id": "b", "error": {"root_cause": [cause], **cause}}
+    async with recorded({"POST /_mget": {"docs": [held("a"), broken]}}) as (engine, cluster):
+        with pytest.raises(EngineError, match=said) as raised:
+            await engine.whole("shop-1", [asked_for("a"), asked_for("b")])
+        assert type(raised.value) is error
+        assert sum(path == "/_mget" for _, path, _ in cluster.asked) == 1
 
 
 @pytest.mark.parametrize(
