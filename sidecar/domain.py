@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from sidecar.errors import InvalidInput, InvalidPruning
 
@@ -111,6 +111,18 @@ class Pruning:
             case PruningType.TOP_K:
                 if self.value < 1 or self.value != int(self.value):
                     raise InvalidPruning("top_k needs a whole number >= 1.", field="pruning.value")
+
+    @classmethod
+    def of(cls, type: PruningType | None, value: float | None) -> Self:
+        """Make a rule of what a file says of it (None: nothing).
+
+        Raises InvalidPruning for a value out of range, and for half a rule, which would prune nothing, silently.
+        """
+        if type is None and value:
+            raise InvalidPruning(f"a value needs its type: one of {', '.join(PruningType)}.", field="pruning.type")
+        if value is None and type not in (None, PruningType.NONE):
+            raise InvalidPruning(f"{type} needs a value.", field="pruning.value")
+        return cls(type or PruningType.NONE, value or 0.0)
 
 
 LARGEST_NUMBER = 2**32 - 1

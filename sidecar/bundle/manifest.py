@@ -113,8 +113,9 @@ class PruningRule(_Frozen):
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
+        said = self.model_fields_set
         try:
-            self.to_domain()
+            Pruning.of(self.type if "type" in said else None, self.value if "value" in said else None)
         except InvalidPruning as error:
             raise ValueError(error.message.rstrip(".")) from None
         return self

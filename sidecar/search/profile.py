@@ -56,13 +56,9 @@ class QueryPruning(_Frozen):
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
-        # Half a rule would prune nothing, silently.
-        if "type" not in self.model_fields_set and self.value:
-            raise ValueError("a value needs its type: one of " + ", ".join(PruningType))
-        if "value" not in self.model_fields_set and self.type is not PruningType.NONE:
-            raise ValueError(f"{self.type} needs a value")
+        said = self.model_fields_set
         try:
-            self.to_domain()
+            Pruning.of(self.type if "type" in said else None, self.value if "value" in said else None)
         except InvalidPruning as error:
             raise ValueError(error.message.rstrip(".")) from None
         return self

@@ -57,6 +57,27 @@ def test_a_pruning_out_of_range_names_its_field(type: PruningType, value: float)
 )
 def test_a_pruning_in_range_is_kept(type: PruningType, value: float) -> None:
     assert Pruning(type, value).value == value
+    assert Pruning.of(type, value) == Pruning(type, value)
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "field"),
+    [
+        *((type, None, "pruning.value") for type in PruningType if type is not PruningType.NONE),
+        (None, 0.3, "pruning.type"),
+        (None, math.nan, "pruning.type"),
+        (PruningType.MAX_RATIO, 1.0, "pruning.value"),
+    ],
+)
+def test_half_a_rule_of_pruning_is_none(type: PruningType | None, value: float | None, field: str) -> None:
+    with pytest.raises(InvalidPruning) as raised:
+        Pruning.of(type, value)
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize("said", [(None, None), (None, 0.0), (PruningType.NONE, None), (PruningType.NONE, 0.0)])
+def test_nothing_said_of_pruning_keeps_everything(said: tuple[PruningType | None, float | None]) -> None:
+    assert Pruning.of(*said) == Pruning()
 
 
 def test_windows_refuse_negative_stride_and_no_window() -> None:

@@ -194,6 +194,10 @@ def test_required_keys(name: str):
         ({"missing_idf": -1.0}, "greater than or equal to 0"),
         ({"document_pruning": {"type": "max_ratio", "value": 1.5}}, r"\[0, 1\)"),
         ({"document_pruning": {"type": "top_k", "value": 0.5}}, "whole number"),
+        ({"document_pruning": {"type": "max_ratio"}}, "at document_pruning: max_ratio needs a value"),
+        ({"document_pruning": {"value": 0.1}}, "a value needs its type: one of none, max_ratio, "),
+        ({"query_pruning": {"value": 64}}, "a value needs its type"),
+        ({"query_pruning": {"type": "top_k"}}, "top_k needs a value"),
         ({"activation": "gelu"}, "log1p_relu"),
     ],
 )
