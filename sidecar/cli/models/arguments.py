@@ -32,6 +32,9 @@ __all__ = [
     "ratio_rule",
 ]
 
+USUAL_LENGTH = 150.0
+"""Tokens of an average document, where nobody says how many."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Overwrite a bundle that lies there already.")]
 NameOption = Annotated[str | None, typer.Option("--name", help="The bundle's name. Default: the folder's.")]
@@ -74,12 +77,17 @@ def calibration_texts(path: Path | None) -> tuple[str, ...]:
     return texts
 
 
-def floor_of(weight: float | None, average_length: float) -> LexicalFloor | None:
+def floor_of(weight: float | None, average_length: float | None) -> LexicalFloor | None:
     """Return the floor of a --lexical-floor; None: not given. Raises InvalidInput."""
     if weight is None:
+        if average_length is not None:
+            raise InvalidInput(
+                "--average-length is about the lexical floor: add --lexical-floor (0.7 is usual), or leave it out.",
+                field="average_length",
+            )
         return None
     try:
-        return LexicalFloor(weight=weight, average_length=average_length)
+        return LexicalFloor(weight=weight, average_length=USUAL_LENGTH if average_length is None else average_length)
     except ValidationError as error:
         problem = first_invalid(error)
         raise InvalidInput(f"--lexical-floor with --average-length: {problem.what}.", field="lexical_floor") from None

@@ -96,8 +96,9 @@ def export_model(
         float | None, typer.Option(help="Add BM25's saturation of a document's own terms, times this (0.7 is usual).")
     ] = None,
     average_length: Annotated[
-        float, typer.Option(help="With --lexical-floor: tokens of an average document of yours.")
-    ] = 150.0,
+        float | None,
+        typer.Option(help="With --lexical-floor: tokens of an average document of yours. Default: 150."),
+    ] = None,
     special_tokens: Specials = SpecialTokens.DROP_ALL,
     document_max_ratio: Ratio = None,
     score_activation: ScoreOption = None,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.cli.models.arguments import floor_of
 from sidecar.errors import (
     ExportError,
     HubError,
@@ -88,6 +89,25 @@ def test_export_with_query_weights_that_are_none(run: Run, tmp_path: Path):
         run("export", "in", "out", "--query-weights", "idf.json")
     with pytest.raises(InvalidInput, match="no query weights at"):
         run("export", "in", "out", "--query-weights", "missing.json")
+
+
+def test_export_with_the_length_of_a_floor_that_there_is_not(run: Run, tmp_path: Path):
+    with pytest.raises(InvalidInput, match="add --lexical-floor") as caught:
+        run("export", "in", "out", "--average-length", "120")
+    assert caught.value.field == "average_length"
+    for given in (["0.7"], ["0.7", "--average-length", "120"]):
+        with pytest.raises(UnsupportedCheckpoint):
+            run("export", str(tmp_path), "out", "--lexical-floor", *given)
+    with pytest.raises(InvalidInput, match="--lexical-floor with --average-length"):
+        run("export", "in", "out", "--lexical-floor", "0.7", "--average-length", "0")
+
+
+@pytest.mark.parametrize(("given", "length"), [(None, 150.0), (120.0, 120.0)])
+def test_a_floor_has_a_usual_length(given: float | None, length: float):
+    floor = floor_of(0.7, given)
+    assert floor is not None
+    assert (floor.weight, floor.average_length) == (0.7, length)
+    assert floor_of(None, None) is None
 
 
 def test_pull_wants_the_licence_accepted(run: Run):
