@@ -160,10 +160,13 @@ async def _reconcile(
 def _query(where: str | None) -> JsonObject | None:
     import orjson
 
+    from sidecar.engine.exact_json import read_json
+
     if where is None:
         return None
     try:
-        query = orjson.loads(where)
+        # What the shell gave as no UTF-8 is none again, which the reader refuses.
+        query = read_json(where.encode("utf-8", "surrogatepass"))
     except orjson.JSONDecodeError as error:
         raise InvalidInput(f"--where is no valid JSON: {error.msg} at {error.pos}.", field="where") from None
     if not isinstance(query, dict) or len(query) != 1:

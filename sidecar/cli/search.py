@@ -97,8 +97,11 @@ def search(
 def _clause(text: str) -> JsonObject:
     import orjson
 
+    from sidecar.engine.exact_json import read_json
+
     try:
-        clause: object = orjson.loads(text)
+        # What the shell gave as no UTF-8 is none again, which the reader refuses.
+        clause = read_json(text.encode("utf-8", "surrogatepass"))
     except orjson.JSONDecodeError:
         raise InvalidInput("--filter takes a query clause as JSON.", field="filter") from None
     if not isinstance(clause, dict):

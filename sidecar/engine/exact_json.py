@@ -18,7 +18,7 @@ import orjson
 from sidecar.domain import JsonValue
 from sidecar.errors import InvalidInput, MalformedText
 
-__all__ = ["ExactFloat", "exact_number", "read_json", "to_json"]
+__all__ = ["ExactFloat", "exact_number", "exactly", "read_json", "to_json"]
 
 SHORT = 16
 """Characters of a fraction that a double holds whatever they are: 15 digits and the point."""
@@ -65,11 +65,22 @@ def exact_number(text: str) -> float:
 
 def read_json(data: bytes) -> JsonValue:
     """Read JSON in UTF-8; raise orjson.JSONDecodeError, also for a number that is infinite as a double."""
-    found: JsonValue = orjson.loads(data)
-    if LONG.search(data):
+    return exactly(orjson.loads(data), data)
+
+
+def exactly(found: JsonValue, data: bytes) -> JsonValue:
+    """Return what orjson `found` in `data`, with all digits of its numbers.
+
+    Raises orjson.JSONDecodeError where long numbers lie deeper than the slower reader goes.
+    """
+    if not LONG.search(data):
+        return found
+    try:
         # The standard library is slower, and takes what is no JSON; by now it is known to be some.
-        found = json.loads(data.decode("utf-8"), parse_float=exact_number)
-    return found
+        exact: JsonValue = json.loads(data.decode("utf-8"), parse_float=exact_number)
+    except RecursionError:
+        raise orjson.JSONDecodeError("objects and lists lie too deep within each other", "", 0) from None
+    return exact
 
 
 def to_json(value: object, *, indent: bool = False) -> bytes:

@@ -8,6 +8,7 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
+from sidecar.domain import JsonValue
 from sidecar.errors import Cancelled, InvalidInput, MalformedText, TextTooLarge
 
 __all__ = ["JsonRequest", "check_depth", "parse_json", "read_body"]
@@ -46,7 +47,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(chunks)
 
 
-def parse_json(body: bytes, headers: Headers) -> object:
+def parse_json(body: bytes, headers: Headers) -> JsonValue:
     """Decode a JSON body; an empty one is None.
 
     Raises MalformedText for bytes that are not UTF-8 and for escapes of lone surrogates, InvalidInput for anything
@@ -62,9 +63,10 @@ def parse_json(body: bytes, headers: Headers) -> object:
     ):
         raise InvalidInput("Send the body with Content-Type: application/json.", field="content-type")
     try:
-        return orjson.loads(body)
+        content: JsonValue = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _decoding_error(body, error) from None
+    return content
 
 
 def check_depth(content: object, limit: int) -> None:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sidecar.engine.exact_json import exactly
 from sidecar.errors import DeadlineExceeded, NotReady, Unauthenticated
 from sidecar.server.http.body import JsonRequest, check_depth, parse_json, read_body
 from sidecar.server.http.problems import Problem, Renderer, invalid_request, problem_json, problem_of
@@ -48,11 +49,14 @@ class EdgeRoute(APIRoute):
     max_depth: ClassVar[int | None] = None
     """How deep objects and lists of a body may lie within each other; None: as deep as the decoder goes."""
 
+    exact: ClassVar[bool] = False
+    """Whether numbers that no double and no 64 bits hold keep their digits, for the cluster that gets them."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler: what goes wrong inside comes out in the dialect's shape."""
         handler, template = super().get_route_handler(), self.path
         render, open_to_all = type(self).render, type(self).open_to_all
-        max_bytes, max_depth = type(self).max_bytes, type(self).max_depth
+        max_bytes, max_depth, exact = type(self).max_bytes, type(self).max_depth, type(self).exact
 
         async def handle(request: Request) -> Response:
             edge: Edge = request.app.state.edge
@@ -63,7 +67,7 @@ class EdgeRoute(APIRoute):
                         _check_phase(edge)
                     limit = edge.settings.max_request_bytes
                     limit = limit if max_bytes is None else min(limit, max_bytes)
-                    response = await _answer(request, edge, call, handler, limit, max_depth)
+                    response = await _answer(request, edge, call, handler, limit, max_depth, exact=exact)
                 except asyncio.CancelledError:
                     if edge.state.phase is not Phase.DRAINING:
                         raise
@@ -115,6 +119,8 @@ async def _answer(
     handler: Callable[[Request], Coroutine[Any, Any, Response]],
     max_bytes: int,
     max_depth: int | None,
+    *,
+    exact: bool,
 ) -> Response:
     deadline = deadline_of(request, edge.settings.request_timeout)
     try:
@@ -125,6 +131,8 @@ async def _answer(
     content = parse_json(body, request.headers)
     if max_depth is not None:
         check_depth(content, max_depth)
+    if exact:
+        content = exactly(content, body)
     request.state.work = Work(edge, call, deadline, _request_id(request))
     return await until_disconnect(request.receive, handler(JsonRequest(request, body, content)))
 

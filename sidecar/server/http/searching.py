@@ -30,6 +30,7 @@ class SearchRoute(EdgeRoute):
 
     max_bytes = 1_048_576
     max_depth = 64
+    exact = True
 
 
 router = APIRouter(route_class=SearchRoute, tags=["native"], responses=PROBLEMS)

@@ -51,6 +51,11 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["reconcile", "--index", "i", "--where", "[1]", *BOTH], "--where"),
         (["search", "wolf", "--index", "i", "--filter", "{not json", *BOTH], "--filter takes a query clause as JSON."),
         (
+            ["search", "wolf", "--index", "i", "--filter", '{"\udcff": 1}', *BOTH],
+            "--filter takes a query clause as JSON.",
+        ),
+        (["reconcile", "--index", "i", "--where", '{"\udcff": 1}', *BOTH], "--where is no valid JSON"),
+        (
             ["search", "wolf", "--index", "i", "--filter", "[]", *BOTH],
             "--filter takes one query clause, a JSON object.",
         ),

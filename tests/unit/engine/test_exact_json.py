@@ -41,6 +41,16 @@ def test_a_fraction_keeps_its_value_however_many_digits_it_has(text: str) -> Non
     assert as_decimals(to_json(read_json(data))) == as_decimals(data)
 
 
+@pytest.mark.parametrize(("depth", "read"), [(100, True), (1_000, False), (2_000, False)])
+def test_what_lies_too_deep_is_no_json_however_it_is_read(depth: int, read: bool) -> None:
+    data = b"[" * depth + LONG.encode() + b"]" * depth
+    if read:
+        assert to_json(read_json(data)) == data
+    else:
+        with pytest.raises(orjson.JSONDecodeError):
+            read_json(data)
+
+
 @given(st.integers(-(10**60), 10**60))
 def test_so_does_a_whole_number(number: int) -> None:
     data = f'[{{"a": {number}}}]'.encode()
