@@ -1,4 +1,4 @@
-"""The connections of an HTTP port: how many there may be, and how long one may stay without a request.
+"""The connections of an HTTP port: how many there may be, and how long one may stay, with requests or without.
 
 A caller needs no token to connect. Whoever opens connections and says nothing must not take the files that the probes,
 and callers with something to ask, need.
@@ -7,11 +7,14 @@ and callers with something to ask, need.
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 from collections import OrderedDict
 from typing import Protocol
 
 import structlog
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
@@ -23,6 +26,9 @@ __all__ = ["HEADER_SECONDS", "Connection", "Connections", "Waiting"]
 
 HEADER_SECONDS = 10.0
 """How long a connection may take to send the next request's whole header."""
+
+AGE_SPREAD = 0.1
+"""Of the age, more or less, as gRPC draws it: callers that came together do not all come back together."""
 
 REPEAT_SECONDS = 60.0
 
@@ -50,14 +56,21 @@ class Connections(ServerState):
     """All connections of one port, and which of them wait for a request, the longest first.
 
     `limit` is how many there may be: one more takes the place of the one that has waited longest. Where none waits,
-    the new one is answered with 503.
+    the new one is answered with 503. After `max_age` seconds (0: never) a connection is given up with its next answer.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, max_age: float = 0.0) -> None:
         super().__init__()
         self._limit = limit
+        self._max_age = max_age
         self._waiting: OrderedDict[Waiting, asyncio.TimerHandle] = OrderedDict()
         self._repeats = Repeats(REPEAT_SECONDS)
+
+    def end_of_new(self) -> float:
+        """Return when, by the event loop's clock, a connection that comes now is to be given up."""
+        if not self._max_age:
+            return math.inf
+        return asyncio.get_running_loop().time() + self._max_age * random.uniform(1 - AGE_SPREAD, 1 + AGE_SPREAD)
 
     def wait(self, connection: Waiting) -> None:
         """A connection is new, or has its answer: it may take HEADER_SECONDS to bring a request."""
@@ -117,6 +130,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self._stall = StallWatch(transport, self._on_stall)
+        self._end = self.server_state.end_of_new()
         self.server_state.wait(self)
         self.server_state.make_room(self)
 
@@ -124,6 +138,12 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self._has_request:
             self.server_state.leave(self)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        # Said with an answer, nobody's next request is lost; closed between two, it may be on its way.
+        if self._has_request and self.loop.time() >= self._end and CLOSE_HEADER not in self.cycle.default_headers:
+            self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

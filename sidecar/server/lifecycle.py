@@ -171,6 +171,7 @@ class Lifecycle:
             create_http_app(service, settings, self.state, self._search),
             open_port(settings.bind, settings.http_port, "http_port"),
             connections=connections if self._tls is None else min(connections, MOST_CONNECTIONS),
+            max_age=settings.http_max_connection_age,
             tls=None if self._tls is None else self._tls.http,
         )
         credentials = None if self._tls is None else self._tls.grpc_credentials()

@@ -53,7 +53,7 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 
 class HttpServer:
-    """One ASGI application on one socket, in the running event loop; see `Connections` for their limit.
+    """One ASGI application on one socket, in the running event loop; see `Connections` for their limit and their age.
 
     With `tls`, nothing but TLS is spoken; it is asked for the context of every new connection.
 
@@ -69,6 +69,7 @@ class HttpServer:
         listener: socket.socket,
         *,
         connections: int,
+        max_age: float = 0.0,
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._listener = listener
@@ -82,7 +83,7 @@ class HttpServer:
             server_header=False,
             backlog=min(LONGEST_BACKLOG, max(1, connections // 4)),
         )
-        self._server = _Uvicorn(self._config, connections)
+        self._server = _Uvicorn(self._config, Connections(connections, max_age))
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -116,9 +117,9 @@ class HttpServer:
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, connections: int) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
-        self.server_state = Connections(connections)
+        self.server_state = connections
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

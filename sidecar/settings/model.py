@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     grpc_max_connection_age_grace: Seconds = Field(
         default=60.0, ge=0, description="Seconds that calls under way on such a connection get to finish."
     )
+    http_max_connection_age: Seconds = Field(
+        default=0.0, ge=0, description="Seconds after which an HTTP connection ends with its next answer; 0: never."
+    )
     search_engine: Name = Field(
         default=None,
         description="URL of the cluster that /v1/search asks; several nodes joined by commas. None: no such routes.",

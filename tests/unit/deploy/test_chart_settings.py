@@ -61,9 +61,9 @@ def test_no_call_is_cut_off_by_the_age_of_its_connection(helm: Helm, name: str) 
 
 
 def test_connections_are_made_anew_unless_somebody_says_never(helm: Helm) -> None:
-    assert settings_file(rendered(helm, "default"))["grpc_max_connection_age"] == 300
-    assert settings_file(rendered(helm, "everything"))["grpc_max_connection_age"] == 90
-    assert settings_file(rendered(helm, "search"))["grpc_max_connection_age"] == 0
+    for values, grpc, http in (("default", 300, 300), ("everything", 90, 45.5), ("search", 0, 0)):
+        settings = settings_file(rendered(helm, values))
+        assert (settings["grpc_max_connection_age"], settings["http_max_connection_age"]) == (grpc, http)
 
 
 def test_the_token_comes_from_the_secret_and_stands_nowhere_else(helm: Helm) -> None:

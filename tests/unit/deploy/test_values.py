@@ -14,7 +14,7 @@ from tests.support.helm import CHART, Helm, HelmRefused
 OF_THE_CHART = {
     *("bind", "admin_bind", "grpc_port", "http_port", "admin_port", "ready_file"),
     *("models", "auth_token", "drain_delay", "drain_grace", "tracing"),
-    *("grpc_max_connection_age", "grpc_max_connection_age_grace"),
+    *("grpc_max_connection_age", "grpc_max_connection_age_grace", "http_max_connection_age"),
     *(name for name in Settings.model_fields if name.startswith(("tls_", "search_"))),
 }
 """Settings that have a value of their own in the chart, or no use in a pod."""
@@ -110,6 +110,9 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         {"grpcConnections": {"maxAgeSeconds": -1}},
         {"grpcConnections": {"maxAge": 300}},
         {"settings": {"grpc_max_connection_age": 300}},
+        {"httpConnections": {"maxAgeSeconds": -1}},
+        {"httpConnections": {"graceSeconds": 1}},
+        {"settings": {"http_max_connection_age": 300}},
         {"search": {"clientCertificateKey": ""}},
         {"search": {"apiKeySecretKey": ""}},
         {"search": {"apiKey": "id:key"}},

@@ -88,6 +88,7 @@ def test_check_config_shows_every_setting() -> None:
         (["--drain-grace", "1.5"], "drain_grace", 1.5),
         (["--grpc-max-connection-age", "300"], "grpc_max_connection_age", 300.0),
         (["--grpc-max-connection-age-grace", "1.5"], "grpc_max_connection_age_grace", 1.5),
+        (["--http-max-connection-age", "300"], "http_max_connection_age", 300.0),
         (["--log-level", "debug"], "log_level", "debug"),
         (["--no-log-json"], "log_json", False),
     ],

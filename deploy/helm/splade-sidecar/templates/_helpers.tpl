@@ -54,6 +54,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "admin_port" .Values.ports.admin
   "grpc_max_connection_age" .Values.grpcConnections.maxAgeSeconds
   "grpc_max_connection_age_grace" .Values.grpcConnections.graceSeconds
+  "http_max_connection_age" .Values.httpConnections.maxAgeSeconds
   "drain_delay" .Values.drain.delaySeconds
   "drain_grace" .Values.drain.graceSeconds -}}
 {{- if .Values.models.names -}}
