@@ -57,7 +57,7 @@ async def tear_down(
 async def plan_teardown(
     engine: Engine, index: str, *, delete_documents: bool = False, vectors: bool = False
 ) -> TeardownPlan:
-    """Find out what has to be undone; sends nothing that changes anything.
+    """Find out what has to be undone; sends nothing that changes anything but a refresh.
 
     An index that setup made is deleted, with documents in it only if `delete_documents`: else the plan says why it is
     refused. From one that existed before, `vectors` also takes the vectors and hashes out of every document.
@@ -87,11 +87,11 @@ async def plan_teardown(
         )
     requests, left = await _beside(engine, name, record)
     if record.created_index:
-        documents = await engine.count(name)
+        documents = 0 if delete_documents else await _count(engine, name)
         refusal = (
             f"Index {name} was made by setup and holds {documents} documents now: give --delete-documents to delete"
             " them with it."
-            if documents and not delete_documents
+            if documents
             else None
         )
         return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left), refusal)
@@ -104,7 +104,7 @@ async def plan_teardown(
     for of_model in fields:
         if vectors:
             requests += _without_vectors(name, of_model)
-        elif await engine.count(name, {"exists": {"field": of_model[-1]}}):
+        elif await _count(engine, name, {"exists": {"field": of_model[-1]}}):
             left.append(
                 f"Documents of {name} still hold vectors: "
                 + (
@@ -121,6 +121,12 @@ async def plan_teardown(
     forgotten: JsonObject = {"_meta": kept}
     requests.append(Request("PUT", path_of(name, "_mapping"), forgotten))
     return TeardownPlan(name, tuple(requests), tuple(dict.fromkeys(left)))
+
+
+async def _count(engine: Engine, index: str, query: JsonObject | None = None) -> int:
+    # What was written and is not searchable yet (`refresh_interval`) is in the index, and not in its count.
+    await engine.refresh(index)
+    return await engine.count(index, query)
 
 
 async def _beside(engine: Engine, index: str, record: SetupRecord) -> tuple[list[Request], list[str]]:

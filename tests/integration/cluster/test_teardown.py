@@ -62,6 +62,15 @@ async def test_documents_are_deleted_only_where_that_is_said(engine: Engine, ind
     assert not await engine.index_exists(index_name)
 
 
+async def test_documents_that_are_not_searchable_yet_are_documents(engine: Engine, index_name: str) -> None:
+    await set_up(engine, IndexSpec(index_name, any_model(), settings={"refresh_interval": "-1"}))
+    await engine.bulk([BulkAction(index_name, "1", {"title": "a"})])
+    assert await engine.count(index_name) == 0
+    with pytest.raises(InvalidInput, match="holds 1 documents now"):
+        await tear_down(engine, index_name)
+    assert await engine.get(index_name, "1") == {"title": "a"}
+
+
 async def test_an_index_that_existed_keeps_two_definitions_and_nothing_else(engine: Engine, index_name: str) -> None:
     await existing(engine, index_name)
     before = await cluster_state(engine)
@@ -150,7 +159,7 @@ async def test_planning_sends_nothing_that_changes_anything(opensearch: Node, in
         proxy.requests.clear()
         plan = await plan_teardown(engine, index_name)
         assert [(request.method, request.path) for request in plan.requests] == [("DELETE", f"/{index_name}")]
-        assert {method for method, path in proxy.requests if not path.endswith("/_count")} == {"GET"}
+        assert {method for method, path in proxy.requests if not path.endswith(("/_count", "/_refresh"))} == {"GET"}
         assert await cluster_state(engine) == before
 
 

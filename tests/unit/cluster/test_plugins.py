@@ -51,6 +51,8 @@ MADE = [
     ("PUT", "/_search/pipeline/splade-sidecar-shop"),
 ]
 
+EMPTY = {"POST /shop/_refresh": {}, "POST /shop/_count": {"count": 0}}
+
 
 def spec(**more: object) -> IndexSpec:
     return IndexSpec("shop", any_model("starter 1"), **more)
@@ -93,6 +95,7 @@ async def test_names_that_a_path_can_not_hold_are_escaped(index: str, escaped: s
     meta = plan.requests[0].body["mappings"]["_meta"]
     answers = {
         f"GET /{index}/_mapping": {index: {"mappings": {"_meta": meta}}},
+        f"POST /{index}/_refresh": {},
         f"POST /{index}/_count": {"count": 0},
         f"GET /_search/pipeline/splade-sidecar-{index}": {f"splade-sidecar-{index}": pipeline.body},
         f"GET /_index_template/splade-sidecar-{index}": {"index_templates": [{}]},
@@ -238,7 +241,10 @@ async def test_where_a_connector_is_impossible(plugins: dict, more: dict, error:
             await plan_setup(engine, connected(**more))
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3:8080", "ftp://x", "http://", "http://u:p@x", "http://x?a=b"])
+@pytest.mark.parametrize(
+    "address",
+    ["10.1.2.3:8080", "ftp://x", "http://", "http://u:p@x", "http://x?a=b", "http://[::1:8080", "http://x:y"],
+)
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(InvalidInput):
         ConnectorSpec(address)
@@ -257,7 +263,7 @@ async def test_teardown_takes_everything_back() -> None:
         "GET /shop/_mapping": mapping,
         "GET /%2A/_mapping": mapping,
         "GET /*/_mapping": mapping,
-        "POST /shop/_count": {"count": 0},
+        **EMPTY,
         "GET /_search/pipeline/splade-sidecar-shop": {"splade-sidecar-shop": {}},
         "GET /_ingest/pipeline/splade-sidecar-shop": {"splade-sidecar-shop": {}},
         "POST /_plugins/_ml/models/_search": {"hits": {"hits": [{"_id": "m1"}]}},
@@ -286,7 +292,7 @@ async def test_settings_that_another_index_needs_stay() -> None:
     async with recorded() as (engine, _):
         meta = (await plan_setup(engine, connected())).requests[0].body["mappings"]["_meta"]
     both = {name: {"mappings": {"_meta": meta}} for name in ("shop", "other")}
-    answers = {"GET /shop/_mapping": {"shop": both["shop"]}, "GET /*/_mapping": both, "POST /shop/_count": {"count": 0}}
+    answers = {"GET /shop/_mapping": {"shop": both["shop"]}, "GET /*/_mapping": both, **EMPTY}
     async with recorded(answers) as (engine, _):
         plan = await plan_teardown(engine, "shop")
     assert "/_cluster/settings" not in [request.path for request in plan.requests]
@@ -297,7 +303,7 @@ async def test_settings_that_another_index_may_need_stay() -> None:
     async with recorded() as (engine, _):
         meta = (await plan_setup(engine, connected())).requests[0].body["mappings"]["_meta"]
     own = {"shop": {"mappings": {"_meta": meta}}}
-    answers = {"GET /shop/_mapping": own, "GET /*/_mapping": 403, "POST /shop/_count": {"count": 0}}
+    answers = {"GET /shop/_mapping": own, "GET /*/_mapping": 403, **EMPTY}
     async with recorded(answers) as (engine, _):
         plan = await plan_teardown(engine, "shop")
     assert "/_cluster/settings" not in [request.path for request in plan.requests]
