@@ -13,7 +13,6 @@ from sidecar.cluster.passages import Split, split
 from sidecar.domain import Encoding, Lane, Pruning, Side, SparseVector, WindowPolicy, Windows
 from sidecar.engine import EncodedPassage, IndexMeta, Passage, PassageRule
 from sidecar.errors import (
-    FingerprintMismatch,
     InferenceFailed,
     InvalidInput,
     SidecarError,
@@ -150,37 +149,42 @@ async def encode_documents(
 async def _one_by_one(
     sidecar: AsyncSidecarClient, part: Sequence[_Sent[RecordT]], error: SidecarError, call: _Call
 ) -> list[Encoded[RecordT]]:
-    """Take the document of the blamed text out and encode the rest, until the rest goes through."""
+    """Take the document of the blamed text out and encode the rest, until the rest goes through.
+
+    Where no text is blamed (the model fails on a call as a whole), halves are encoded, until the document is alone.
+    """
     done: list[Encoded[RecordT]] = []
-    left = list(part)
-    while True:
+    refused: list[tuple[list[_Sent[RecordT]], SidecarError]] = [(list(part), error)]
+    while refused:
+        left, error = refused.pop()
         place = _blamed(error, left)
-        if place is None:
-            if not isinstance(error, InvalidInput | InferenceFailed):
-                raise error
-            return done + [Encoded(one.record, one.text, error=error) for one in left]
-        blamed = left.pop(place)
-        done.append(Encoded(blamed.record, blamed.text, error=error))
-        if not left:
-            return done
-        try:
-            answer = await sidecar.encode(
-                _texts(left),
-                side=Side.DOCUMENT,
-                model=call.model,
-                pruning=call.pruning,
-                windows=call.windows,
-                lane=Lane.BULK,
-                return_terms=True,
-                expected_fingerprint=call.fingerprint,
-                timeout=120.0,
-            )
-        except FingerprintMismatch:
-            raise
-        except SidecarError as next_error:
-            error = next_error
-            continue
-        return done + _paired(left, answer.encodings)
+        if place is None and not isinstance(error, InvalidInput | InferenceFailed):
+            raise error
+        if place is None and len(left) > 1:
+            middle = len(left) // 2
+            rest = [left[:middle], left[middle:]]
+        else:
+            blamed = left.pop(place or 0)
+            done.append(Encoded(blamed.record, blamed.text, error=error))
+            rest = [left] if left else []
+        for some in rest:
+            try:
+                answer = await sidecar.encode(
+                    _texts(some),
+                    side=Side.DOCUMENT,
+                    model=call.model,
+                    pruning=call.pruning,
+                    windows=call.windows,
+                    lane=Lane.BULK,
+                    return_terms=True,
+                    expected_fingerprint=call.fingerprint,
+                    timeout=120.0,
+                )
+            except SidecarError as next_error:
+                refused.append((some, next_error))
+            else:
+                done += _paired(some, answer.encodings)
+    return done
 
 
 def _blamed(error: SidecarError, sent: Sequence[_Sent[RecordT]]) -> int | None:

@@ -96,11 +96,40 @@ async def test_the_rest_of_a_batch_is_sent_once_more_without_the_bad_one() -> No
     assert sidecar.called == [["a", "b", "worse", "c"], ["a", "b", "c"]]
 
 
-async def test_an_error_that_names_no_text_is_every_documents() -> None:
-    error = InferenceFailed("A batch failed.")
-    done = await encoded(ScriptedSidecar(refused={"b": error}), [["a", "b"], ["c"]])
-    assert done[(0, 0)].error is done[(0, 1)].error is error
-    assert done[(1, 0)].error is None
+@pytest.mark.parametrize("error", [InferenceFailed("The model failed on this call."), InvalidInput("No text named.")])
+async def test_a_text_that_the_model_fails_on_is_found_by_halves(error: SidecarError) -> None:
+    class Nameless(ScriptedSidecar):
+        def _result(self, texts):
+            if "b" in texts:
+                raise error
+            return super()._result(texts)
+
+    sidecar = Nameless(refused=BAD)
+    done = await encoded(sidecar, [["a", "bad", "b", "c", "d"], ["e"]])
+    assert {place: type(one.error) for place, one in done.items() if one.error is not None} == {
+        (0, 1): TextTooLong,
+        (0, 2): type(error),
+    }
+    assert all(len(texts) < 5 for texts in sidecar.called)
+    assert len(sidecar.called) == 5
+
+
+async def test_a_model_that_fails_on_everything_is_asked_twice_for_each_text_at_most() -> None:
+    error = InferenceFailed("The model failed on this call.")
+    texts = [f"text {number}" for number in range(32)]
+    sidecar = ScriptedSidecar(refused=dict.fromkeys(texts, error))
+    done = await encoded(sidecar, [texts])
+    assert {one.error for one in done.values()} == {error}
+    assert len(sidecar.called) == 2 * 32 - 2
+
+
+async def test_an_error_that_names_a_text_that_was_not_sent_ends() -> None:
+    class Elsewhere(ScriptedSidecar):
+        def _result(self, texts):
+            raise InvalidInput("No.", field="texts[7]")
+
+    done = await encoded(Elsewhere(), [["a", "b"]])
+    assert all(isinstance(one.error, InvalidInput) for one in done.values())
 
 
 @pytest.mark.parametrize("error", [SidecarUnavailable("gone"), FingerprintMismatch("another model")])
