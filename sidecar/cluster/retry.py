@@ -2,11 +2,13 @@
 
 The letters that fail go to a second file, which takes the first one's place at the very end: a retry that is killed
 leaves the file as it was, and what it wrote until then is written once more by the next one, under the same ids.
+Letters that another run adds meanwhile (`sidecar reconcile --follow`) stay, and are not tried.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +18,7 @@ from pathlib import Path
 import orjson
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster.dead_letters import DeadLetters
+from sidecar.cluster.dead_letters import DeadLetters, locked
 from sidecar.cluster.index import IndexOptions, IndexRun
 from sidecar.cluster.reconcile import ReconcileOptions
 from sidecar.cluster.records import Record, Unreadable
@@ -79,12 +81,12 @@ class RetrySummary:
 
 
 class LetterSource:
-    """The documents of those letters that are for one index."""
+    """The documents of those letters that are for one index, up to the byte `end` of the file; None: its last one."""
 
-    def __init__(self, path: Path, index: str, default: str | None) -> None:
+    def __init__(self, path: Path, index: str, default: str | None, end: int | None = None) -> None:
         self.size: int | None = None
         self.position = 0
-        self._records = _documents_for(path, index, default)
+        self._records = _documents_for(path, end, index, default)
 
     def take(self, count: int) -> list[Record | Unreadable]:
         """Return up to `count` documents; an empty list is the end."""
@@ -115,38 +117,40 @@ async def retry(
     InvalidInput where a letter's index is not known, and what IndexRun and ReconcileEvery raise where cluster or
     sidecar are gone: the file then stays as it was.
     """
-    count, kept, whole, stored = _survey(path, index)
+    end = _size(path)
+    count, kept, whole, stored = _survey(path, end, index)
     again = path.with_name(f"{path.name}.retrying")
     again.unlink(missing_ok=True)
     failed = 0
     try:
         for name in sorted(whole):
-            with closing(LetterSource(path, name, index)) as source, DeadLetters(again, name) as letters:
+            with closing(LetterSource(path, name, index, end)) as source, DeadLetters(again, name) as letters:
                 run = IndexRun(engine, sidecar, name, source, letters, writing, model=model)
                 await _unless_partly(run)
                 failed += letters.count
         for name in sorted(stored):
             with DeadLetters(again, name) as letters:
-                for ids in _ids_of(path, name, index):
+                for ids in _ids_of(path, end, name, index):
                     options = replace(reconciling or ReconcileOptions(), where={"ids": {"values": ids}})
                     await _unless_partly(ReconcileEvery(engine, sidecar, name, letters, options, model=model))
                 failed += letters.count
-        _keep(path, again)
+        _keep(path, end, again)
+        _put_in_place(path, end, again)
     except BaseException:
         again.unlink(missing_ok=True)
         raise
-    if again.exists():
-        os.replace(again, path)
-    else:
-        path.unlink()
     return RetrySummary(count, count - kept - failed, failed, kept)
 
 
-def read_letters(path: Path) -> Iterator[Letter]:
-    """Yield the letters of a file; raise InvalidInput where it can't be read."""
+def read_letters(path: Path, end: int | None = None) -> Iterator[Letter]:
+    """Yield a file's letters, those that begin before the byte `end`; raise InvalidInput where it can't be read."""
+    position = 0
     try:
         with path.open("rb") as file:
             for line in file:
+                if end is not None and position >= end:
+                    return
+                position += len(line)
                 if line.strip():
                     yield Letter.parse(line.rstrip(b"\n"))
     except OSError as error:
@@ -161,12 +165,20 @@ async def _unless_partly(run: IndexRun | ReconcileEvery) -> None:
         return
 
 
-def _survey(path: Path, default: str | None) -> tuple[int, int, set[str], set[str]]:
+def _size(path: Path) -> int:
+    try:
+        with path.open("rb") as file, locked(file):
+            return os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise InvalidInput(f"{path} can't be read ({error.strerror}).", field="dead_letters") from error
+
+
+def _survey(path: Path, end: int, default: str | None) -> tuple[int, int, set[str], set[str]]:
     """Return how many letters there are, how many can't be tried, and the indices of the others, by kind."""
     count = kept = 0
     whole: set[str] = set()
     stored: set[str] = set()
-    for letter in read_letters(path):
+    for letter in read_letters(path, end):
         count += 1
         if letter.id is None:
             kept += 1
@@ -183,15 +195,15 @@ def _index_of(letter: Letter, default: str | None) -> str:
     return index
 
 
-def _documents_for(path: Path, index: str, default: str | None) -> Generator[Record, None, None]:
-    for letter in read_letters(path):
+def _documents_for(path: Path, end: int | None, index: str, default: str | None) -> Generator[Record, None, None]:
+    for letter in read_letters(path, end):
         if letter.id is not None and letter.document is not None and _index_of(letter, default) == index:
             yield Record(letter.line or 0, letter.id, letter.document, letter.source)
 
 
-def _ids_of(path: Path, index: str, default: str | None) -> Iterator[list[str]]:
+def _ids_of(path: Path, end: int, index: str, default: str | None) -> Iterator[list[str]]:
     ids: list[str] = []
-    for letter in read_letters(path):
+    for letter in read_letters(path, end):
         if letter.id is not None and letter.document is None and _index_of(letter, default) == index:
             ids.append(letter.id)
             if len(ids) == IDS_AT_ONCE:
@@ -201,9 +213,22 @@ def _ids_of(path: Path, index: str, default: str | None) -> Iterator[list[str]]:
         yield ids
 
 
-def _keep(path: Path, again: Path) -> None:
-    kept = (letter.raw + b"\n" for letter in read_letters(path) if letter.id is None)
+def _keep(path: Path, end: int, again: Path) -> None:
+    kept = (letter.raw + b"\n" for letter in read_letters(path, end) if letter.id is None)
     first = next(kept, None)
     if first is not None:
         with again.open("ab") as file:
             file.writelines(chain([first], kept))
+
+
+def _put_in_place(path: Path, end: int, again: Path) -> None:
+    """Let the file hold the letters in `again`, and those that were added behind `end`; none left: take it away."""
+    with path.open("rb") as file, locked(file):
+        if os.fstat(file.fileno()).st_size > end:
+            file.seek(end)
+            with again.open("ab") as kept:
+                shutil.copyfileobj(file, kept)
+        if again.exists():
+            os.replace(again, path)
+        else:
+            path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 
@@ -58,6 +59,22 @@ async def test_what_works_leaves_the_file_and_the_rest_stays(
     wanted["d1"]["text"] = LONG
     wanted["d8"] = {"text": "A kettle", "price": 5}
     await require_right(engine, starter_client, bare_index, [*wanted, "d7"], wanted)
+
+
+async def test_letters_that_another_run_adds_meanwhile_stay(
+    engine: Engine, starter_client: AsyncSidecarClient, bare_index: str, letters: Path
+) -> None:
+    """A `reconcile --follow` keeps the file open, and must not go on writing into one that is gone."""
+    with DeadLetters(letters, bare_index) as follower:
+        follower.add(None, "d1", "encode", "TEXT_TOO_LARGE", "too large", None)
+        retrying = asyncio.create_task(retry(engine, starter_client, letters))
+        # It has read what there is, and waits for the cluster.
+        await asyncio.sleep(0)
+        follower.add(None, "meanwhile", "encode", "TEXT_TOO_LARGE", "too large", None)
+        assert (await retrying).letters == 5
+        follower.add(None, "afterwards", "encode", "TEXT_TOO_LARGE", "too large", None)
+    left = [orjson.loads(line)["id"] for line in letters.read_bytes().splitlines()]
+    assert left == ["d7", "d8", None, "meanwhile", "afterwards"]
 
 
 async def test_a_file_without_letters_goes(engine: Engine, starter_client: AsyncSidecarClient, letters: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import orjson
 import pytest
 
 from sidecar.cluster import DeadLetters
+from sidecar.cluster.dead_letters import locked
 from sidecar.errors import EngineError
 
 
@@ -47,6 +50,57 @@ def test_letters_of_an_earlier_run_stay(tmp_path: Path) -> None:
         with DeadLetters(file) as letters:
             letters.add(line, "d", "read", "r", "m", None)
     assert [orjson.loads(text)["line"] for text in file.read_bytes().splitlines()] == [1, 2]
+
+
+def lines_of(file: Path) -> list[int]:
+    return [orjson.loads(text)["line"] for text in file.read_bytes().splitlines()]
+
+
+def test_letters_go_on_in_the_file_that_has_taken_the_place_of_theirs(tmp_path: Path) -> None:
+    """`sidecar retry` puts one there, or takes it away, while a `reconcile --follow` has it open."""
+    file, other = tmp_path / "dead.jsonl", tmp_path / "dead.jsonl.retrying"
+    with DeadLetters(file) as letters:
+        letters.add(1, "d", "write", "r", "m", None)
+        other.write_bytes(orjson.dumps({"line": 7}) + b"\n")
+        other.replace(file)
+        letters.add(2, "d", "write", "r", "m", None)
+        assert lines_of(file) == [7, 2]
+        file.unlink()
+        letters.add(3, "d", "write", "r", "m", None)
+        letters.add(4, "d", "write", "r", "m", None)
+    assert lines_of(file) == [3, 4]
+
+
+def test_a_letter_waits_for_whoever_puts_another_file_there(tmp_path: Path) -> None:
+    file, other = tmp_path / "dead.jsonl", tmp_path / "other"
+    other.write_bytes(orjson.dumps({"line": 7}) + b"\n")
+    with DeadLetters(file) as letters:
+        letters.add(1, "d", "write", "r", "m", None)
+        adding = threading.Thread(target=letters.add, args=(2, "d", "write", "r", "m", None))
+        with file.open("rb") as held, locked(held):
+            adding.start()
+            adding.join(0.2)
+            assert adding.is_alive()
+            other.replace(file)
+        adding.join(30.0)
+        assert not adding.is_alive()
+    assert lines_of(file) == [7, 2]
+
+
+def test_a_letter_begins_a_line_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "dead.jsonl"
+    file.write_bytes(b'{"line": 1}')
+    with DeadLetters(file) as letters:
+        letters.add(2, "d", "write", "r", "m", None)
+        letters.add(3, "d", "write", "r", "m", None)
+    assert lines_of(file) == [1, 2, 3]
+
+
+def test_what_is_no_file_takes_letters_too() -> None:
+    with DeadLetters(Path(os.devnull)) as letters:
+        letters.add(1, "d", "write", "r", "m", None)
+        letters.add(2, "d", "write", "r", "m", None)
+    assert letters.count == 2
 
 
 def test_counting_alone(tmp_path: Path) -> None:

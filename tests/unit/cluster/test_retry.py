@@ -66,3 +66,23 @@ def test_documents_of_one_index(letters: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="can't be read"):
         list(read_letters(tmp_path / "none.jsonl"))
+
+
+def test_letters_are_read_up_to_where_the_file_ended(letters: Path) -> None:
+    end = letters.stat().st_size
+    before = list(read_letters(letters))
+    with DeadLetters(letters, "first") as more:
+        more.add(9, "later", "write", "x", "y", {"text": "z"})
+    assert list(read_letters(letters, end)) == before
+    assert [one.id for one in read_letters(letters)][-1] == "later"
+    with closing(LetterSource(letters, "first", "first", end)) as source:
+        assert [one.id for one in source.take(10)] == ["a", "c"]
+
+
+def test_a_last_line_without_its_end_is_a_letter(tmp_path: Path) -> None:
+    file = tmp_path / "dead.jsonl"
+    file.write_bytes(b'{"line": 1, "id": "a", "index": "first", "document": {}}')
+    end = file.stat().st_size
+    with DeadLetters(file, "first") as more:
+        more.add(9, "later", "write", "x", "y", {"text": "z"})
+    assert [one.id for one in read_letters(file, end)] == ["a"]
