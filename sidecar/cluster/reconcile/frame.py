@@ -139,7 +139,7 @@ class VectorRun(Run):
 
     async def look(self) -> None:
         """Go through the index once. A run that follows compares only what was written since its look before."""
-        await self._through()
+        await self._from_the_beginning()
         for number in range(AGAIN_ROUNDS):
             if not self.summary.left or self._stopping.is_set():
                 break
@@ -149,9 +149,15 @@ class VectorRun(Run):
             except (*PASSING, IndexNotFound):
                 # Which of them are done by now, only the index knows.
                 self._compared.clear()
-                await self._through()
+                await self._from_the_beginning()
         if self.summary.left:
             self._compared.clear()
+
+    async def _from_the_beginning(self) -> None:
+        self._tally.begin()
+        await self._through()
+        if not self._stopping.is_set():
+            self._tally.gone_through()
 
     @abstractmethod
     async def _through(self) -> None:

@@ -48,6 +48,7 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._refused_writes = 0
         self._held_back = 0.0
+        self._left_before = 0
         self._put_off: OrderedDict[_Key, PutOff] = OrderedDict()
         self._refused: OrderedDict[_Key, int] = OrderedDict()
 
@@ -66,10 +67,23 @@ class Tally:
             unneeded=counts["unneeded"],
             gone=counts["gone"],
             failed=counts["failed"],
-            left=counts["left"],
+            left=max(counts["left"], self._left_before),
             held_back=self._held_back,
             seconds=time.monotonic() - self._started,
         )
+
+    def begin(self) -> None:
+        """Forget what is to be tried again: the indices are gone through from their beginning, and it is found there.
+
+        It counts as left until they were gone through.
+        """
+        self._left_before = self.summary.left
+        self._put_off.clear()
+        self._counts["left"] = 0
+
+    def gone_through(self) -> None:
+        """The indices were gone through to their end: left is what was put off since `begin`."""
+        self._left_before = 0
 
     def scanned(self, count: int) -> None:
         """Count documents that were read."""

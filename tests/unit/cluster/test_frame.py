@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import DeadLetters
-from sidecar.cluster.reconcile import ReconcileOptions, ReconcileSummary, frame
+from sidecar.cluster.reconcile import ReconcileOptions, ReconcileSummary, frame, tally
 from sidecar.cluster.reconcile.finding import Finding, Reason
 from sidecar.cluster.reconcile.frame import VectorRun
 from sidecar.cluster.reconcile.tally import PutOff
@@ -36,6 +36,7 @@ class Scripted(VectorRun):
             progress=lambda *told: self.seen.append(told),
         )
         self.done: list[str] = []
+        self.remembers = True
         self._answers = list(again)
         self._later = bool(again)
 
@@ -47,6 +48,9 @@ class Scripted(VectorRun):
 
     async def _again(self) -> None:
         self.done.append("again")
+        if not self.remembers:
+            assert not self._tally.take_put_off()
+            return
         (taken,) = self._tally.take_put_off()
         answer = self._answers.pop(0)
         self._later = bool(self._answers)
@@ -88,6 +92,32 @@ async def test_what_changes_too_fast_is_left_for_another_run_and_compared_there(
     assert run.done == ["everything", *["again"] * 5]
     await run.look()
     assert run.done[6] == "everything"
+
+
+async def test_more_than_can_be_remembered_is_left_for_one_look_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tally, "REMEMBERED", 0)
+    run = Scripted([None] * 5, ReconcileOptions(follow=True))
+    run.remembers = False
+    await run.look()
+    assert (run.summary.left, run.done) == (1, ["everything", *["again"] * 5])
+    run._later = False
+    await run.look()
+    await run.look()
+    assert run.summary.left == 0
+    assert run.done[6:] == ["everything", "through"], "only what was written since is compared again"
+
+
+async def test_what_was_left_is_told_where_the_next_look_is_cut_short() -> None:
+    run = Scripted([None] * 6, ReconcileOptions(follow=True))
+    await run.look()
+    assert run.summary.left == 1
+    run._later = False
+    run.stop()
+    await run.look()
+    with pytest.raises(DocumentsNotWritten, match="1 changed too fast"):
+        run.require_done()
 
 
 async def test_after_a_passing_failure_everything_is_compared_anew() -> None:

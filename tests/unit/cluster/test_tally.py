@@ -65,6 +65,21 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counting.was_refused(finding(24).document)
 
 
+def test_what_was_left_is_found_anew_by_whoever_begins_at_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally_module, "REMEMBERED", 10)
+    counting = Tally(DeadLetters(None))
+    for number in range(25):
+        counting.put_off(PutOff(StoredDocument("a", f"p{number}", number, 1), Reason.MISSING, None))
+    counting.begin()
+    assert counting.summary.left == 25, "nobody has looked yet"
+    counting.put_off(PutOff(StoredDocument("a", "p3", 3, 1), Reason.MISSING, None))
+    assert counting.summary.left == 25
+    counting.gone_through()
+    assert counting.summary.left == 1
+    assert [one.document.id for one in counting.take_put_off()] == ["p3"]
+    assert counting.summary.left == 0
+
+
 def test_a_refused_version_is_known_and_a_newer_one_is_not() -> None:
     counting = Tally(DeadLetters(None))
     counting.fail(finding(5), TextTooLarge("too large"))
