@@ -155,9 +155,12 @@ async def _last_look(engine: Engine, run: CopyRun, source: Side, target: Side) -
     await engine.refresh(f"{source.name},{target.name}")
     originals, copies = await engine.count(source.name), await engine.count(target.name)
     if run.summary.left or originals != copies:
+        failed = run.summary.failed
+        refused = f" {failed} are in the dead letters: mend what {target.name} refuses of them." if failed else ""
         raise EngineUnavailable(
             f"{source.name} has {originals} documents and {target.name} {copies}, with {run.summary.left} left to copy:"
-            " nothing was switched. Does anybody write to an index by its own name, past the alias? Run it again."
+            f" nothing was switched.{refused} Does anybody write to an index by its own name, past the alias? Run it"
+            " again."
         )
 
 

@@ -228,6 +228,18 @@ async def test_a_switch_that_takes_too_long_is_given_up(
     await swap_in(engine, both, names)
 
 
+async def test_documents_that_the_new_index_refuses_are_named_as_what_a_switch_lacks(
+    engine: Engine, both: AsyncSidecarClient, names: Names
+) -> None:
+    await prepare_alias(engine, both, names, documents(5))
+    await rolled_out_second(engine, both, names)
+    await engine.put_mapping(names.second, {"dynamic": "strict"})
+    await put(engine, names.alias, {"refused": {"text": "lion", "unheard_of": 1}})
+    with pytest.raises(EngineUnavailable, match=rf"nothing was switched\. 1 are in .* what {names.second} refuses"):
+        await swap_in(engine, both, names, force=True)
+    assert not (await second_index_status(engine, names.alias)).pair.swapped
+
+
 async def test_an_index_that_somebody_else_blocked_is_left_alone(
     engine: Engine, both: AsyncSidecarClient, names: Names
 ) -> None:
