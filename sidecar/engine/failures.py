@@ -25,6 +25,7 @@ from opensearchpy.exceptions import (
 
 from sidecar.domain import JsonValue
 from sidecar.engine.aws_refusals import aws_refusal
+from sidecar.engine.connection_failures import without_connection
 from sidecar.errors import (
     EngineError,
     EngineOverloaded,
@@ -121,11 +122,7 @@ def from_exception(error: Exception, *, address: str, sent: JsonValue = None) ->
         case SSLError():
             return EngineUnavailable(f"TLS to {address} failed: check the certificate authority given for it.")
         case TransportConnectionError():
-            if "certificate" in str(error.info).lower():
-                return EngineUnavailable(
-                    f"TLS to {address} failed: its certificate is not signed by a known authority."
-                )
-            return EngineUnavailable(f"No cluster answers at {address} ({type(error.info).__name__}).", retry_after=1.0)
+            return without_connection(error.info, address)
         case TransportError():
             status, told = _told(error)
             return aws_refusal(status, told) or from_cause(_cause_in(status, told), sent=sent)
