@@ -146,7 +146,13 @@ def doctor(
 
 
 def _https_port(http: str | None) -> Iterator[tuple[str, int]]:
-    url = urlsplit(http or "")
+    from sidecar.engine.transport import is_http_address
+
+    if http is None:
+        return
+    if not is_http_address(http):
+        raise InvalidInput("--http is the address of the sidecar's HTTP port, such as http://host:8080.", field="http")
+    url = urlsplit(http)
     if url.scheme == "https" and url.hostname is not None:
         yield url.hostname, url.port or 443
 

@@ -16,6 +16,7 @@ from sidecar.cluster.requests import Request, Wait
 from sidecar.cluster.templates import json_file
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import Engine
+from sidecar.engine.transport import is_http_address
 from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
 
 __all__ = ["SIDES", "ConnectorSpec", "find_named", "plan_connectors", "plan_settings", "resource_name"]
@@ -38,8 +39,8 @@ class ConnectorSpec:
     token: str | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
+        parts = urlsplit(self.endpoint) if is_http_address(self.endpoint) else None
+        if parts is None or parts.query or parts.username:
             raise InvalidInput(
                 "The connector's address must look like http://host:8080, as the cluster sees it.", field="connector"
             )

@@ -36,7 +36,7 @@ from sidecar.errors import (
 )
 from sidecar.tracing import propagated
 
-__all__ = ["CONNECTIONS", "Access", "Transport", "path_of"]
+__all__ = ["CONNECTIONS", "Access", "Transport", "is_http_address", "path_of"]
 
 # The client logs each failure with its traceback; ours are raised, and nobody asked for them twice.
 logging.getLogger("opensearch").addHandler(logging.NullHandler())
@@ -83,7 +83,7 @@ class Access:
     def __post_init__(self) -> None:
         if self.connections < 1:
             raise InvalidInput("At least one connection to each node is needed.", field="connections")
-        named = self.user is not None or any("@" in urlsplit(url).netloc for url in self.urls)
+        named = any("@" in urlsplit(url).netloc for url in self.urls) or self.user is not None
         if self.aws is not None:
             if named or self.api_key is not None:
                 raise InvalidInput(
@@ -111,10 +111,8 @@ class Access:
     def urls(self) -> list[str]:
         """One URL per node; raises InvalidInput for something that is none."""
         urls = [part.strip().rstrip("/") for part in self.url.split(",") if part.strip()]
-        for url in urls:
-            parts = urlsplit(url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise InvalidInput("The engine's address must look like http://host:9200.", field="engine")
+        if not all(map(is_http_address, urls)):
+            raise InvalidInput("The engine's address must look like http://host:9200.", field="engine")
         if not urls:
             raise InvalidInput("The engine's address is empty.", field="engine")
         return urls
@@ -236,6 +234,16 @@ class Transport:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+def is_http_address(url: str) -> bool:
+    """Return whether a URL names a host to speak HTTP with, and a port that there can be, if it names one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # Brackets that are not closed, or a port that is no number, as a / in a password makes one.
+        return False
 
 
 def path_of(*segments: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeAlias
-from urllib.parse import urlsplit
 
 from sidecar.engine import Engine
 from sidecar.engine.aws import DOMAINS, AwsSigning
@@ -49,7 +48,7 @@ class ClusterAccess:
         Nobody is connected to. Files are looked at now, so that a wrong path ends the start and no search.
         """
         url = settings.search_engine or ""
-        if any("@" in urlsplit(part).netloc for part in url.split(",")):
+        if "@" in url:
             raise SettingsInvalid(
                 "Setting search_engine: an address without user and password; they have settings of their own,"
                 " search_user and search_password.",

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.cli.connections import SidecarAddress
 from sidecar.cli.doctor import _https_port, _secured_port
+from sidecar.errors import InvalidInput
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,12 @@ from sidecar.cli.doctor import _https_port, _secured_port
 )
 def test_an_http_address_has_a_certificate_where_it_is_https(http: str | None, ports: list[tuple[str, int]]) -> None:
     assert list(_https_port(http)) == ports
+
+
+@pytest.mark.parametrize("http", ["", "sidecar:8080", "https://[::1:8443", "https://sidecar:x", "ftp://sidecar"])
+def test_an_http_address_that_is_none_is_told(http: str) -> None:
+    with pytest.raises(InvalidInput, match="--http is the address"):
+        list(_https_port(http))
 
 
 @pytest.mark.parametrize(

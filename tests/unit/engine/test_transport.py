@@ -20,10 +20,20 @@ def test_credentials_never_show() -> None:
     assert "hunter2" not in repr(access)
 
 
-@pytest.mark.parametrize("url", ["", " , ", "localhost:9200", "ftp://host", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", " , ", "localhost:9200", "ftp://host", "http://"),
+        *("http://[::1:9200", "http://host:abc", "http://host:99999", "http://host:0", "http://a:1,http://[::1"),
+        "http://kim:hun/ter2@host:9200",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(InvalidInput):
-        _ = Access(url).urls
+    for user in (None, "kim"):
+        with pytest.raises(InvalidInput) as caught:
+            Access(url, user=user)
+        assert caught.value.field == "engine"
+        assert "hun" not in caught.value.message
 
 
 def test_several_nodes_are_joined_by_commas() -> None:
