@@ -163,16 +163,20 @@ def read_profile(path: Path) -> Profile:
     try:
         text = path.read_text(encoding="utf-8")
         data, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        repeated = next(_repeated(node), None)
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileInvalid(f"The profile {path} can't be read: {error}.") from None
     except yaml.YAMLError as error:
         raise ProfileInvalid(f"The profile {path} is no valid YAML{_place(error)}.") from None
+    except (ValueError, AttributeError, RecursionError):
+        # What looks like a date or a number and is none; lists in lists without an end.
+        raise ProfileInvalid(f"The profile {path} is no valid YAML.") from None
     if data is None:
         raise ProfileInvalid(f"The profile {path} is empty: it needs `name` and `retrievers`.", field=WHOLE)
-    for key in _repeated(node):
-        line = key.start_mark.line + 1
+    if repeated is not None:
+        line = repeated.start_mark.line + 1
         raise ProfileInvalid(
-            f"The profile {path} names {key.value} twice; the second time in line {line}.", field=key.value
+            f"The profile {path} names {repeated.value} twice; the second time in line {line}.", field=repeated.value
         )
     return Profile.parse(data, called=f"The profile {path}")
 
