@@ -7,6 +7,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
+from sidecar.engine.transport import Access, _client
 from sidecar.server.searching.profiles import served_profiles
 from sidecar.settings import load_settings
 from tests.support.chart import VERSIONS, container_of, pod_of, rendered, settings_file
@@ -115,7 +116,18 @@ def test_the_network_policy_lets_out_to_the_cluster_and_to_names(helm: Helm) -> 
         "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "search"}}}],
     }
     plain = helm.render({"search": {**ENGINE, "engine": "http://one"}, "networkPolicy": {"enabled": True}})
-    assert plain.one("NetworkPolicy")["spec"]["egress"][1] == {"ports": [{"port": 80, "protocol": "TCP"}]}
+    assert plain.one("NetworkPolicy")["spec"]["egress"][1] == {"ports": [{"port": 9200, "protocol": "TCP"}]}
+
+
+@pytest.mark.parametrize("engine", ["http://one", "https://one", "http://one:80", "https://one:9243/prefix"])
+async def test_the_port_that_is_let_out_to_is_the_one_that_is_called(helm: Helm, engine: str) -> None:
+    found = helm.render({"search": {**ENGINE, "engine": engine}, "networkPolicy": {"enabled": True}})
+    (port,) = found.one("NetworkPolicy")["spec"]["egress"][1]["ports"]
+    client = _client(Access(engine), None)
+    # It makes its connections with the first request, and opens none by that.
+    await client.transport._async_init()
+    assert port["port"] == client.transport.connection_pool.connections[0].port
+    await client.close()
 
 
 @pytest.mark.parametrize(("given", "service"), [({}, "es"), ({"awsService": "aoss"}, "aoss")])

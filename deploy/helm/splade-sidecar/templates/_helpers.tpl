@@ -247,13 +247,13 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* Egress of the network policy: names, and the cluster's ports, as they stand in the addresses. */}}
+{{/* Egress of the network policy: names, and the cluster's ports, as they stand in the addresses; opensearch-py's own where there is none. */}}
 {{- define "splade-sidecar.searchEgress" -}}
 {{- $ports := list -}}
 {{- range splitList "," .Values.search.engine -}}
 {{- $url := urlParse (trim .) -}}
 {{- $written := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
-{{- $ports = append $ports (int (default (ternary "443" "80" (eq $url.scheme "https")) $written)) -}}
+{{- $ports = append $ports (int (default (ternary "443" "9200" (eq $url.scheme "https")) $written)) -}}
 {{- end -}}
 - ports:
     - port: 53
