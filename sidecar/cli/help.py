@@ -43,6 +43,8 @@ CONNECTIONS = (
     "--user",
     "--password",
     "--api-key",
+    "--aws-region",
+    "--aws-service",
     "--ca",
     "--insecure",
     "--sidecar",
