@@ -6,8 +6,9 @@ import errno
 import os
 import signal
 import termios
+from types import FrameType
 
-__all__ = ["StopRequests", "stop_signals"]
+__all__ = ["StopRequests", "end_as_process_1", "stop_signals"]
 
 STANDARD_STREAMS = (0, 1, 2)
 
@@ -19,6 +20,23 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     """
     ending = (signal.SIGINT, signal.SIGTERM)
     return ending if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*ending, signal.SIGHUP)
+
+
+def end_as_process_1() -> None:
+    """Let SIGTERM and SIGHUP end this process if it is process 1, as they end any other that does not handle them.
+
+    To process 1 of a container the kernel gives no signal that nobody handles: it would be lost, and the container
+    killed at the end of its grace. Whoever handles them later puts his own handler in the place of this one.
+    """
+    if os.getpid() != 1:
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 class StopRequests:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import signals
-from sidecar.signals import StopRequests, stop_signals
+from sidecar.signals import StopRequests, end_as_process_1, stop_signals
 
 
 def test_a_process_ends_by_ctrl_c_by_sigterm_and_with_its_terminal(hangups: None) -> None:
@@ -22,6 +22,22 @@ def test_a_process_ends_by_ctrl_c_by_sigterm_and_with_its_terminal(hangups: None
 def test_what_was_started_to_outlive_its_terminal_does(hangups: None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert set(stop_signals()) == {signal.SIGINT, signal.SIGTERM}
+
+
+def test_only_process_1_needs_a_handler_to_be_ended(hangups: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    try:
+        end_as_process_1()
+        assert [signal.getsignal(number) for number in numbers] == [signal.SIG_DFL] * 2
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        end_as_process_1()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "what was to be outlived still is"
+        assert signal.getsignal(signal.SIGTERM) is signals._end
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_nohup_is_seen() -> None:
