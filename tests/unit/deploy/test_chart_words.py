@@ -36,6 +36,16 @@ def test_the_notes_warn_of_what_is_open(helm: Helm) -> None:
     assert "helm -n encoders test" not in rendered(helm, "mutual-tls").notes
 
 
+@pytest.mark.parametrize("scraped", ["serviceMonitor", "service", ""])
+def test_the_notes_warn_of_alerts_that_nothing_is_measured_for(helm: Helm, scraped: str) -> None:
+    """Every rule is of the job that the metrics' Service makes: without it, the absence of all metrics fires for ever."""
+    metrics = {"prometheusRule": {"enabled": True}, **({scraped: {"enabled": True}} if scraped else {})}
+    found = helm.render({"metrics": metrics})
+    assert ("SpladeSidecarAbsent will fire" in found.notes) is not bool(scraped)
+    services = {each["metadata"]["name"] for each in found.of("Service")}
+    assert ("search-splade-sidecar-metrics" in services) is bool(scraped)
+
+
 def test_the_notes_name_options_that_exist(helm: Helm) -> None:
     options = typed("setup", "--help").stdout
     named = set(re.findall(r"(?<= )--[a-z-]+", rendered(helm, "tls").notes.partition("sidecar setup")[2]))
