@@ -34,7 +34,7 @@ from sidecar.errors import (
     IndexNotFound,
 )
 
-__all__ = ["Cause", "from_cause", "from_exception"]
+__all__ = ["Cause", "from_cause", "from_exception", "without_quoted"]
 
 RETRIABLE_STATUS = frozenset({429, 502, 503, 504})
 """What may pass if the same request is sent again."""
@@ -46,6 +46,8 @@ _STRUCTURAL = frozenset({"field", "fields", "type", "path", "analyzer", "index",
 """Keys whose values are names of the mapping, not a user's text."""
 
 _QUOTED = re.compile(r"\[[^\[\]]*\]|\"(?:\\.|[^\"\\])*\"|'[^']*'")
+
+_OPENED = re.compile(r"\"|(?<!\w)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,16 @@ def from_exception(error: Exception, *, address: str, sent: JsonValue = None) ->
             return EngineRejected(f"The request to {address} could not be made: {type(error).__name__}.")
         case _:
             raise AssertionError("Only exceptions of opensearch-py come here; this is a bug.") from error
+
+
+def without_quoted(reason: str) -> str:
+    """Return a cluster's reason up to its first quotation: of a refused document, its id or a value follows.
+
+    For messages that end in a log. Names of fields stand in brackets, and stay. What is quoted may hold quotation marks
+    of its own, so that nobody can tell where it ends.
+    """
+    opened = _OPENED.search(reason)
+    return reason if opened is None else f"{reason[: opened.start()]}…"
 
 
 def _told(error: TransportError) -> tuple[int, object]:

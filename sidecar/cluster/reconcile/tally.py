@@ -13,6 +13,7 @@ from sidecar.cluster.reconcile.finding import Finding, Reason
 from sidecar.cluster.reconcile.summary import ReconcileSummary
 from sidecar.cluster.reconcile.writing import Fate, Settled
 from sidecar.engine import StoredDocument
+from sidecar.engine.failures import without_quoted
 from sidecar.errors import EngineRejected, SidecarError, wire_error
 
 __all__ = ["PutOff", "Tally"]
@@ -157,7 +158,7 @@ class Tally:
         if self._refused_writes >= HOPELESS and not self._counts["written"]:
             raise EngineRejected(
                 f"The cluster refused the first {self._refused_writes} documents: {settled.error_type}:"
-                f" {settled.reason}"
+                f" {without_quoted(settled.reason)}"
             )
 
     def _letter(self, finding: Finding, stage: str, reason: str, message: str) -> None:

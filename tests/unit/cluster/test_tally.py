@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -108,6 +109,21 @@ def test_a_cluster_that_refuses_everything_ends_the_run() -> None:
     for number in range(1_000):
         working.settle(settled(Fate.REFUSED, number))
     assert working.summary.failed == 1_000
+
+
+def test_what_is_said_of_a_cluster_that_refuses_everything_holds_no_value_of_a_document() -> None:
+    reason = (
+        "failed to parse field [price] of type [integer] in document with id 'kim's'. Preview of field's value: 'where"
+        ' \'do I\' buy "plutonium"\': For input string: "where \'do I\' buy \\"plutonium\\""'
+    )
+    counting = Tally(DeadLetters(None))
+    for number in range(99):
+        counting.settle(replace(settled(Fate.REFUSED, number), reason=reason))
+    with pytest.raises(EngineRejected) as caught:
+        counting.settle(replace(settled(Fate.REFUSED, 99), reason=reason))
+    assert "failed to parse field [price] of type [integer] in document with id …" in caught.value.message
+    for word in ("kim", "do I", "plutonium"):
+        assert word not in caught.value.message
 
 
 def test_texts_that_can_not_be_encoded_are_no_refusals_of_the_cluster() -> None:
