@@ -38,7 +38,7 @@ def test_the_notes_warn_of_what_is_open(helm: Helm) -> None:
 
 @pytest.mark.parametrize("scraped", ["serviceMonitor", "service", ""])
 def test_the_notes_warn_of_alerts_that_nothing_is_measured_for(helm: Helm, scraped: str) -> None:
-    """Every rule is of the job that the metrics' Service makes: without it, the absence of all metrics fires for ever."""
+    """Every rule is of the job that the metrics' Service makes: without it, their absence fires for ever."""
     metrics = {"prometheusRule": {"enabled": True}, **({scraped: {"enabled": True}} if scraped else {})}
     found = helm.render({"metrics": metrics})
     assert ("SpladeSidecarAbsent will fire" in found.notes) is not bool(scraped)
