@@ -169,10 +169,8 @@ def _secured_port(sidecar: SidecarAddress) -> Iterator[tuple[str, int]]:
 def _body(path: Path) -> JsonObject:
     import orjson
 
-    from sidecar.engine.exact_json import read_json
-
     try:
-        body = read_json(path.read_bytes())
+        body = orjson.loads(path.read_bytes())
     except OSError as error:
         raise InvalidInput(f"{path} can't be read ({error.strerror}).", field="query") from error
     except orjson.JSONDecodeError as error:
