@@ -171,10 +171,10 @@ async def prepare(
 def warm_up(
     runners: Runners[Row], scheduler: Scheduler[Row], tokenizer: TextTokenizer, *, longest: int, budget: int
 ) -> None:
-    """Run every bucket once, so that no caller meets a cold path; then full batches of each on all threads at once.
+    """Run every bucket once, so that no caller meets a cold path; then full batches on all threads at once.
 
-    Those take the memory that the sidecar will ever take for them, before it is ready, and those of typical length
-    tell the scheduler how fast the model is. Raises InferenceFailed for a graph that does not run on one of them, and
+    The longest texts need the largest buffers for attention, the shortest ones for what is said of each text: both are
+    taken before the sidecar is ready. Texts of typical length tell the scheduler how fast the model is. Raises InferenceFailed for a graph that does not run on one of them, and
     the error that a runner returns for an item.
     """
     pad_id = tokenizer.pad_id
@@ -185,8 +185,8 @@ def warm_up(
             _probe(runners.wide, length, 1, pad_id)
     typical = buckets.of(min(TYPICAL_LENGTH, longest))
     with ThreadPoolExecutor(runners.workers, thread_name_prefix="warm-up") as pool:
-        # The typical length comes last: it is what is measured. Any other is run for the buffers that it needs.
-        for length in (*(each for each in buckets.lengths if each != typical), typical):
+        # The typical length comes last: it is what is measured.
+        for length in (buckets.lengths[-1], buckets.lengths[0], typical):
             count = max(1, budget // length)
             started = time.perf_counter()
             probes = [pool.submit(_probe, runners.narrow, length, count, pad_id) for _ in range(runners.workers)]
