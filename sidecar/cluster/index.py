@@ -38,7 +38,7 @@ from sidecar.errors import (
 __all__ = ["IndexOptions", "IndexRun", "IndexSummary"]
 
 BLOCKED_BATCHES = 2
-"""So many batches that an index refuses altogether, one after the other: a switch of aliases is over by then."""
+"""So many batches that an index refuses altogether, one after the other; one, where `migrate swap` is over by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class IndexRun:
                 " the same command again when it is back: ids are kept, nothing is written twice."
             )
         self._blocked_batches = self._blocked_batches + 1 if all(item.blocked for item in items) else 0
-        if self._blocked_batches == BLOCKED_BATCHES:
+        if self._blocked_batches == BLOCKED_BATCHES or all(item.held_up for item in items):
             raise EngineRejected(
                 f"{self._index} refuses writes: {items[0].reason} {self.summary.written} documents are written. Take"
                 " the block out, or free disk space where the cluster set it, and run the same command again."

@@ -15,6 +15,9 @@ __all__ = ["BulkAction", "BulkItem", "BulkOperation"]
 MAX_ID_BYTES = 512
 """The clusters' limit for `_id`."""
 
+WRITE_BLOCK = "FORBIDDEN/8/"
+"""How every cluster's reason names `index.blocks.write`, among the blocks that an index may have."""
+
 _REFUSALS = frozenset({EngineRejected.__name__, IndexNotFound.__name__})
 """Errors of a whole request, as an item's type; a cluster's own types are words in small letters."""
 
@@ -101,6 +104,11 @@ class BulkItem:
         """Whether the index refuses writes: while an alias is switched to another one, or until somebody lets them."""
         # 429 where the cluster set the block itself, for a disk that is nearly full.
         return self.status in {403, 429} and self.error_type == BLOCK
+
+    @property
+    def held_up(self) -> bool:
+        """Whether it is `index.blocks.write` that refuses: so it is for some seconds while an alias is switched."""
+        return self.status == 403 and self.blocked and WRITE_BLOCK in self.reason
 
     @property
     def request_refused(self) -> bool:

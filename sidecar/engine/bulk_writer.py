@@ -14,7 +14,6 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_result,
-    stop_after_attempt,
     wait_exponential,
     wait_random_exponential,
 )
@@ -38,12 +37,18 @@ class BulkPolicy:
     Waits double from `first_wait` to `longest_wait`; the last half of each is drawn at random, so that many who were
     refused together do not come back together. By default that is 7.75 to 15.5 seconds in all.
 
+    Writes that an index holds up (`index.blocks.write`), as during a switch of its alias, are repeated for
+    `held_up_seconds` at least, whatever `attempts` says: longer than `sidecar migrate swap` may hold them up. Between
+    two attempts no more than `longest_held_up_wait` goes by.
+
     Above a mebibyte aiohttp writes a body in one piece that holds the event loop up, and warns of it.
     """
 
     attempts: int = 6
     first_wait: float = 0.5
     longest_wait: float = 30.0
+    held_up_seconds: float = 45.0
+    longest_held_up_wait: float = 2.0
     max_bytes: int = 1_000_000
     max_items: int = 500
     timeout: float = 60.0
@@ -145,12 +150,19 @@ class BulkWriter:
             pending = still
             return bool(pending)
 
-        await AsyncRetrying(
-            retry=retry_if_result(bool),
-            stop=stop_after_attempt(self._policy.attempts),
-            wait=self._policy.waits(),
-            retry_error_callback=_give_up,
-        )(once)
+        def held_up() -> bool:
+            return all(last[item.position].held_up for item in pending)
+
+        policy, waits = self._policy, self._policy.waits()
+
+        def wait(state: RetryCallState) -> float:
+            return min(waits(state), policy.longest_held_up_wait) if held_up() else waits(state)
+
+        def over(state: RetryCallState) -> bool:
+            spent = state.seconds_since_start or 0.0
+            return state.attempt_number >= policy.attempts and not (held_up() and spent < policy.held_up_seconds)
+
+        await AsyncRetrying(retry=retry_if_result(bool), stop=over, wait=wait, retry_error_callback=_give_up)(once)
         return answered | {item.position: last[item.position] for item in pending}
 
     async def _send(self, chunk: Sequence[_Prepared], refresh: bool, attempt: int) -> list[BulkItem]:

@@ -174,8 +174,8 @@ def warm_up(
     """Run every bucket once, so that no caller meets a cold path; then full batches on all threads at once.
 
     The longest texts need the largest buffers for attention, the shortest ones for what is said of each text: both are
-    taken before the sidecar is ready. Texts of typical length tell the scheduler how fast the model is. Raises InferenceFailed for a graph that does not run on one of them, and
-    the error that a runner returns for an item.
+    taken before the sidecar is ready. Texts of typical length tell the scheduler how fast the model is. Raises
+    InferenceFailed for a graph that does not run on one of them, and the error that a runner returns for an item.
     """
     pad_id = tokenizer.pad_id
     buckets = Buckets(longest)

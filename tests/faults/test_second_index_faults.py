@@ -220,6 +220,6 @@ async def test_a_swap_without_a_sidecar_lets_writes_through_again(
     async with AsyncSidecarClient("127.0.0.1:9", timeout=1.0) as nobody:
         with DeadLetters(None) as letters, pytest.raises(SidecarError):
             await swap_indices(engine, nobody, names.alias, letters, ReconcileOptions(patience=0.5))
-    quick = BulkPolicy(attempts=1)
+    quick = BulkPolicy(attempts=1, held_up_seconds=0.0)
     async with await Engine.connect(opensearch.url, bulk=quick) as impatient:
         assert (await impatient.bulk([BulkAction(names.alias, "x", {"text": "x"})]))[0].written

@@ -13,7 +13,7 @@ from sidecar.domain import Document
 from sidecar.engine import BulkPolicy, Engine
 from sidecar.errors import DocumentsNotWritten
 
-FRUITLESS = BulkPolicy(attempts=2, first_wait=0.001, longest_wait=0.002, timeout=5.0)
+FRUITLESS = BulkPolicy(attempts=2, first_wait=0.001, longest_wait=0.002, timeout=5.0, held_up_seconds=0.0)
 """Gives up at the second attempt."""
 
 

@@ -114,7 +114,9 @@ def elasticsearch() -> Iterator[Node]:
 @pytest.fixture
 async def engine(opensearch: Node) -> AsyncIterator[Engine]:
     """An engine connected to `opensearch`, with retries quick enough for tests."""
-    connected = await Engine.connect(opensearch.url, bulk=BulkPolicy(first_wait=0.02, longest_wait=0.2))
+    connected = await Engine.connect(
+        opensearch.url, bulk=BulkPolicy(first_wait=0.02, longest_wait=0.2, held_up_seconds=0.0)
+    )
     yield connected
     await connected.close()
 

@@ -290,7 +290,7 @@ async def test_an_index_that_refuses_writes_says_so(
 ) -> None:
     await fill(engine, bare_index, 3)
     await engine.send("PUT", f"/{bare_index}/_block/write")
-    fruitless = BulkPolicy(attempts=2, first_wait=0.01, longest_wait=0.02)
+    fruitless = BulkPolicy(attempts=2, first_wait=0.01, longest_wait=0.02, held_up_seconds=0.0)
     async with await Engine.connect(opensearch.url, bulk=fruitless) as refused:
         with pytest.raises(EngineUnavailable, match=r"cluster_block_exception.*write \(api\)"):
             await reconcile(refused, starter_client, bare_index, ReconcileOptions(patience=0.0))

@@ -213,7 +213,7 @@ async def test_a_switch_that_takes_too_long_is_given_up(
         assert not (await engine.bulk([BulkAction(names.alias, "x", {"text": "x"})]))[0].written
         await asyncio.sleep(60.0)
 
-    quick = BulkPolicy(attempts=1)
+    quick = BulkPolicy(attempts=1, held_up_seconds=0.0)
     with monkeypatch.context() as patched:
         patched.setattr(engine._bulk, "_policy", quick)
         patched.setattr(switching, "_last_look", late)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping, Sequence
 from unittest import mock
 
@@ -12,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tenacity import AsyncRetrying, RetryCallState
 
+from sidecar.cluster.second_index import BLOCK_SECONDS
 from sidecar.domain import JsonObject
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, BulkPolicy
 from sidecar.engine.bulk_writer import BulkWriter
 from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, IndexNotFound
 
-POLICY = BulkPolicy(attempts=4, first_wait=0.0, longest_wait=0.0, max_items=3)
+POLICY = BulkPolicy(attempts=4, first_wait=0.0, longest_wait=0.0, held_up_seconds=0.0, max_items=3)
 
 PASSING = (429, 502, 503, 504)
 
@@ -25,6 +27,10 @@ PASSING = (429, 502, 503, 504)
 def head_of(line: bytes) -> tuple[str, str]:
     ((operation, head),) = orjson.loads(line).items()
     return operation, head["_id"]
+
+
+WRITE_BLOCK = "index [i] blocked by: [FORBIDDEN/8/index write (api)];"
+FULL_DISK = "index [i] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark];"
 
 
 class Cluster:
@@ -166,12 +172,45 @@ async def test_a_write_that_is_blocked_while_an_alias_is_switched_is_tried_again
     class Blocking(Cluster):
         def _item(self, operation: str, name: str) -> JsonObject:
             if len(self.requests) < 3:
-                error = {"type": "cluster_block_exception", "reason": "index [i] blocked by: FORBIDDEN/8/index write"}
+                error = {"type": "cluster_block_exception", "reason": WRITE_BLOCK}
                 return {operation: {"_id": name, "status": 403, "error": error}}
             return super()._item(operation, name)
 
     (item,) = await write(Blocking(), actions("a"))
     assert (item.written, item.blocked, item.attempts) == (True, False, 3)
+
+
+class Blocked(Cluster):
+    """Refuses all writes, for good, as an index does by a setting of its own."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__()
+        self._status, self._reason = status, reason
+
+    def _item(self, operation: str, name: str) -> JsonObject:
+        error = {"type": "cluster_block_exception", "reason": self._reason}
+        return {operation: {"_id": name, "status": self._status, "error": error}}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "waits_on"),
+    [
+        (403, WRITE_BLOCK, True),
+        (403, "index [i] blocked by: [FORBIDDEN/5/index read-only (api)];", False),
+        (429, FULL_DISK, False),
+    ],
+)
+async def test_a_write_block_is_waited_for_however_few_the_attempts(status: int, reason: str, waits_on: bool) -> None:
+    """What holds writes up for a switch goes by; a full disk and an index that was made read-only do not."""
+    policy = BulkPolicy(attempts=3, first_wait=0.01, held_up_seconds=0.2, longest_held_up_wait=0.02)
+    before = time.monotonic()
+    (item,) = await BulkWriter(Blocked(status, reason), policy).write(actions("a"))
+    assert (item.blocked, item.held_up, item.attempts > 8) == (True, waits_on, waits_on)
+    assert waits_on == (time.monotonic() - before >= 0.2)
+
+
+def test_by_default_a_write_block_is_waited_for_longer_than_a_switch_may_take() -> None:
+    assert BulkPolicy().held_up_seconds - BulkPolicy().longest_held_up_wait > BLOCK_SECONDS
 
 
 @pytest.mark.parametrize("largest", [10_000, 60, 35])

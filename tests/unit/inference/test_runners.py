@@ -91,7 +91,7 @@ def test_services_loaded_at_once_share_one_arena(tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_warming_up_takes_all_the_memory_that_full_batches_need(tmp_path, workers):
-    """Every bucket alone; then as many of the longest, shortest and typical texts as the budget holds on all workers."""
+    """Every bucket alone; then as many of the longest, shortest and typical texts as the budget holds, on all."""
     longest, budget = 200, 512
     lengths = Buckets(longest).lengths
     together = Barrier(workers)
