@@ -1,5 +1,6 @@
 """Reconcile killed again and again while an application writes: nothing is lost, overwritten, or brought back.
 
+The encoder is a small one, made on the spot: what is looked at is which text a vector belongs to, not how good it is.
 SIDECAR_FAULT_DOCUMENTS=20000 makes it the size of a small shop (so does .ci/run), SIDECAR_FAULT_SEED another course
 of events.
 """
@@ -18,6 +19,7 @@ import pytest
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.engine import Engine
+from sidecar.server.process import SidecarProcess
 from tests.faults.audit import repeated_writes, require_right
 from tests.faults.changes import outcome, plan
 from tests.faults.conftest import DOCUMENTS, SEED, every_id
@@ -25,7 +27,7 @@ from tests.support.faults import FaultyProxy, faulty_proxy
 from tests.support.nodes import Node
 from tests.support.outages import Killer
 from tests.support.shell import Shell, ended
-from tests.support.starter import Starter, fill
+from tests.support.starter import fill, prepare
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900 + DOCUMENTS // 4)]
 
@@ -60,23 +62,24 @@ async def tell(writer: Process, changes: int) -> None:
 async def test_killed_at_ten_points_while_others_write(
     opensearch: Node,
     engine: Engine,
-    starter: Starter,
-    starter_client: AsyncSidecarClient,
-    bare_index: str,
+    sidecar_process: SidecarProcess,
+    index_name: str,
     tmp_path: Path,
 ) -> None:
-    await fill(engine, bare_index, DOCUMENTS)
+    async with AsyncSidecarClient(sidecar_process.target, timeout=120.0) as client:
+        await prepare(engine, client, index_name)
+    await fill(engine, index_name, DOCUMENTS)
     changes = plan(DOCUMENTS, SEED)
-    command = ("reconcile", "--index", bare_index, "--slices", "2", "--json")
+    command = ("reconcile", "--index", index_name, "--slices", "2", "--json")
     letters = ("--dead-letters", str(tmp_path / "dead.jsonl"))
     async with faulty_proxy(opensearch.url) as proxy:
         writer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.faults.changes", opensearch.url, bare_index, str(DOCUMENTS), str(SEED)),
+            *(sys.executable, "-m", "tests.faults.changes", opensearch.url, index_name, str(DOCUMENTS), str(SEED)),
             stdin=PIPE,
             stderr=PIPE,
         )
         killer = KillerBesideAWriter(proxy, writer, DOCUMENTS, SEED)
-        shell = Shell(Path.cwd(), proxy.url, starter.target)
+        shell = Shell(Path.cwd(), proxy.url, sidecar_process.target)
         starts = 0
         while killer.kills < KILLS:
             process = killer.process = await shell.start(*command, *letters)
@@ -90,7 +93,8 @@ async def test_killed_at_ten_points_while_others_write(
     figures = orjson.loads(done.stdout)
     assert figures["found"] == figures["written"] + figures["unneeded"] + figures["gone"]
     expected = outcome(DOCUMENTS, changes)
-    held = await require_right(engine, starter_client, bare_index, every_id(DOCUMENTS), expected)
+    async with AsyncSidecarClient(sidecar_process.target, timeout=120.0) as client:
+        held = await require_right(engine, client, index_name, every_id(DOCUMENTS), expected)
     repeated = repeated_writes(held, changes)
     print(f"{DOCUMENTS} documents, {len(changes)} changes, {KILLS} kills: {repeated} writes repeated")
     assert repeated < TOLERATED * DOCUMENTS

@@ -37,11 +37,10 @@ async def judge(engine: Engine, both: AsyncSidecarClient, names: Names) -> Judge
 
 
 async def go_there_and_back(engine: Engine, both: AsyncSidecarClient, names: Names, readers: Readers) -> None:
-    for _ in range(2):
-        await swap_in(engine, both, names, force=True)
-        await readers.until(NEW, 20)
-        await roll_back(engine, both, names)
-        await readers.until(OLD, 20)
+    await swap_in(engine, both, names, force=True)
+    await readers.until(NEW, 20)
+    await roll_back(engine, both, names)
+    await readers.until(OLD, 20)
     await swap_in(engine, both, names, force=True)
     await readers.until(NEW, 20)
 

@@ -33,7 +33,8 @@ async def prepare(engine: Engine, client: AsyncSidecarClient, index: str) -> Non
 async def fill(engine: Engine, index: str, count: int) -> None:
     """Write documents d0, d1, … as an application does: whole, and without vectors."""
     actions = [BulkAction(index, f"d{number}", document(number)) for number in range(count)]
-    assert all(item.written for item in await engine.bulk(actions, refresh=True))
+    assert all(item.written for item in await engine.bulk(actions))
+    await engine.refresh(index)
 
 
 @dataclass(frozen=True)
