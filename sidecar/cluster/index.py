@@ -23,6 +23,7 @@ from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.fields import NAMED_FIELDS
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write, filled
+from sidecar.cluster.present import require_present
 from sidecar.cluster.records import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
 from sidecar.domain import WHOLE_TEXT, Windows
@@ -238,8 +239,8 @@ class IndexRun:
         with outlet:
             async for first in outlet:
                 ready = filled(first, outlet, self._options.write_documents)
-                actions = await second.added([one.action for one in ready], meta)
-                self._settle(ready, await self._engine.bulk(actions))
+                await require_present(self._engine, self._index, self.summary.written)
+                self._settle(ready, await self._engine.bulk(await second.added([one.action for one in ready], meta)))
 
     def _settle(self, ready: list[_Ready], items: tuple[BulkItem, ...]) -> None:
         """Count what was written, put the rest aside; raise where going on makes no sense."""
@@ -247,8 +248,7 @@ class IndexRun:
             if item.written:
                 self._count(written=1, without_vector=int(not one.vector))
             else:
-                reason = item.error_type or "UNKNOWN"
-                self._fail(one.record, "write", reason, item.reason)
+                self._fail(one.record, "write", item.error_type or "UNKNOWN", item.reason)
         away = next((item for item in items if item.unreachable), None)
         if away is not None:
             raise EngineUnavailable(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from sidecar.cluster.mirror.comparing import ABSENT
 from sidecar.cluster.mirror.pair import names_behind
+from sidecar.cluster.present import present
 from sidecar.cluster.reconcile.writing import Fate, Ready, Settled, fate_of
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, Engine, StoredDocument
 from sidecar.errors import EngineUnavailable
@@ -16,8 +17,8 @@ __all__ = ["CopyWriter"]
 class CopyWriter:
     """Writes whole documents into the copy, and deletes there what was deleted; everything is conditional.
 
-    Before each request it asks what the alias stands for: an index that has become the application's own is not
-    written to any more.
+    Before each request it asks what the alias stands for, and whether the copy is there: an index that has become the
+    application's own is not written to any more, and one that was deleted is not made again.
     """
 
     def __init__(self, engine: Engine, alias: str, source: str) -> None:
@@ -27,7 +28,7 @@ class CopyWriter:
 
     async def write(self, ready: Sequence[Ready]) -> AsyncIterator[list[Settled]]:
         """Write documents; one that somebody else wrote meanwhile is put off, to be compared again."""
-        await self._require_copy()
+        await self._require_copy(one.finding.document for one in ready)
         items = await self._engine.bulk([_action(one) for one in ready])
         yield [
             Settled(one, _fate(item), item.attempts > 1, item.error_type, item.reason)
@@ -36,7 +37,7 @@ class CopyWriter:
 
     async def delete(self, documents: Sequence[StoredDocument]) -> int:
         """Delete documents from the copy; return how many were, and leave those that were written meanwhile."""
-        await self._require_copy()
+        await self._require_copy(documents)
         actions = [
             BulkAction(
                 one.index,
@@ -56,10 +57,14 @@ class CopyWriter:
             )
         return sum(item.written for item in items)
 
-    async def _require_copy(self) -> None:
+    async def _require_copy(self, written: Iterable[StoredDocument]) -> None:
         names = await names_behind(self._engine, self._alias)
         if names != (self._source,):
             raise EngineUnavailable(f"{self._alias} stands for {', '.join(names) or 'no index'} by now.")
+        copies = {document.index for document in written}
+        gone = copies - await present(self._engine, copies)
+        if gone:
+            raise EngineUnavailable(f"{', '.join(sorted(gone))} is deleted by now: there is nothing to be copied into.")
 
 
 def _action(one: Ready) -> BulkAction:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sidecar.cluster.documents import source_text, text_hash
 from sidecar.cluster.encoding import Encoded
+from sidecar.cluster.present import present
 from sidecar.cluster.reconcile.finding import Finding, scanned_fields
 from sidecar.cluster.reconcile.own_writes import OwnWrites
 from sidecar.domain import JsonObject
@@ -98,9 +99,16 @@ class VectorWriter:
         """Write all of them, and yield each document once, in groups, with what became of it.
 
         A document that has another version by now is read again. Where its text is the same, its vector is written
-        onto that version, a few times at most; where it is not, it is put off.
+        onto that version, a few times at most; where it is not, it is put off. Of an index that was deleted all
+        documents are gone. Raises EngineErrors where nobody says which indices there are.
         """
-        pending = list(ready)
+        there = await present(self._engine, (one.finding.document.index for one in ready))
+        gone = [one for one in ready if one.finding.document.index not in there]
+        if gone:
+            yield [Settled(one, Fate.GONE) for one in gone]
+        pending = [one for one in ready if one.finding.document.index in there]
+        if not pending:
+            return
         for _ in range(CONFLICT_ATTEMPTS):
             items = await self._engine.bulk([self._action(one) for one in pending])
             for item in items:

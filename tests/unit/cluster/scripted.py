@@ -26,6 +26,7 @@ class ScriptedEngine:
         self.held = {(one.index, one.id): one for one in held}
         self.outcome = outcome
         self.behind = behind
+        self.deleted: set[str] = set()
         self.written: list[list[BulkAction]] = []
         self.reads: list[str] = []
         self.away: EngineError | None = None
@@ -49,7 +50,10 @@ class ScriptedEngine:
         self.reads.append(index)
         return tuple(self.held.get((index, one.id)) for one in documents)
 
-    async def find(self, path: str) -> JsonObject | None:
+    async def find(self, path: str, parameters: Mapping[str, str] | None = None) -> JsonObject | None:
+        names, _, asked = path.strip("/").partition("/")
+        if asked == "_mapping":
+            return {name: {} for name in names.split(",") if name not in self.deleted}
         return self.behind
 
 

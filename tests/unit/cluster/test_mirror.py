@@ -174,6 +174,17 @@ async def test_an_index_that_has_become_the_application_s_own_is_not_written_to(
     assert engine.written == []
 
 
+async def test_a_copy_that_was_deleted_is_not_made_again() -> None:
+    engine = ScriptedEngine(behind={"shop-1": {}})
+    engine.deleted = {"shop-2"}
+    writer = CopyWriter(engine.engine, "shop", "shop-1")
+    with pytest.raises(EngineUnavailable, match="shop-2 is deleted by now"):
+        [group async for group in writer.write([ready("a"), ready("new", ABSENT)])]
+    with pytest.raises(EngineUnavailable, match="shop-2 is deleted by now"):
+        await writer.delete([document("shop-2", {})])
+    assert engine.written == []
+
+
 async def test_deleting_leaves_what_was_written_meanwhile() -> None:
     statuses = {"a": (200, ""), "b": (409, "version_conflict_engine_exception"), "c": (404, "")}
     engine = ScriptedEngine(outcome=lambda action: statuses[action.id], behind={"shop-1": {}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,17 @@ def conflicts(times: int) -> ScriptedEngine:
         return CONFLICT if left[action.id] <= times else DONE
 
     return ScriptedEngine(outcome=outcome)
+
+
+async def test_an_index_that_was_deleted_is_not_made_again() -> None:
+    engine = ScriptedEngine()
+    engine.deleted = {"shop"}
+    kept = replace(ready("b"), finding=replace(ready("b").finding, document=replace(held("b"), index="other")))
+    done = await settled(engine, ready("a"), kept)
+    assert {name: one.fate for name, one in done.items()} == {"a": Fate.GONE, "b": Fate.WRITTEN}
+    assert [[action.index for action in request] for request in engine.written] == [["other"]]
+    assert (await settled(engine, ready("a")))["a"].fate is Fate.GONE
+    assert len(engine.written) == 1
 
 
 async def test_a_vector_is_put_onto_the_version_that_was_read() -> None:
