@@ -34,7 +34,7 @@ def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
         mean = report.mean(profile, measure)
         table.add_row(escape(profile), *cells, f"[bold]{mean:.4f}[/]" if mean == best_mean else f"{mean:.4f}")
     if measure == COMPARED and _compared(report):
-        table.caption = f"*: differs from {escape(str(report.baseline))}, corrected p < .05"
+        table.caption = f"*: differs from {escape(str(report.baseline))}, p (Holm) < .05"
     return table
 
 
@@ -45,7 +45,7 @@ def comparison_table(report: EvaluationReport) -> Table | None:
     table = _table(f"{COMPARED} against {report.baseline}")
     table.add_column("collection", overflow="fold")
     table.add_column("profile", overflow="fold")
-    for name in ("difference", "p", "corrected p", "wins/ties/losses"):
+    for name in ("difference", "p", "p (Holm)", "+/=/-"):
         table.add_column(name, justify="right")
     for collection in report.collections:
         for found in collection.profiles:
@@ -59,7 +59,10 @@ def comparison_table(report: EvaluationReport) -> Table | None:
                     _p_value(comparison.p_corrected),
                     f"{comparison.wins}/{comparison.ties}/{comparison.losses}",
                 )
-    table.caption = "p: paired randomisation test; corrected: by Holm's method, over a collection's profiles"
+    table.caption = (
+        "p: paired randomisation test; p (Holm): corrected over a collection's profiles\n"
+        "+/=/-: queries won, tied and lost"
+    )
     return table
 
 
@@ -83,21 +86,21 @@ def _cell(found: ProfileReport, measure: str, best: float) -> str:
 
 def latency_table(report: EvaluationReport) -> Table:
     """What a caller waits, in milliseconds, for the first 10 hits, one search at a time."""
-    table = _table("latency, ms: p50 / p99")
+    table = _table("latency, ms: p50/p99")
     table.add_column("profile")
     for collection in report.collections:
         table.add_column(escape(collection.collection), justify="right", overflow="fold")
     for number, profile in enumerate(report.profiles):
         cells = [collection.profiles[number].latency_ms for collection in report.collections]
-        table.add_row(escape(profile), *(f"{_short(one.p50)} / {_short(one.p99)}" for one in cells))
+        table.add_row(escape(profile), *(f"{_short(one.p50)}/{_short(one.p99)}" for one in cells))
     return table
 
 
 def index_table(report: EvaluationReport) -> Table:
     """What each collection's vectors cost; what is not known of an index that existed before is blank."""
     table = _table("index")
-    per_text = ("vectors/doc", "terms/doc", "terms/query")
-    for name in ("collection", "docs", "queries", "MB", *per_text, "FLOPS", "docs/s", "cut"):
+    per_text = ("vectors\n/doc", "terms\n/doc", "terms\n/query")
+    for name in ("collection", "docs", "queries", "MB", *per_text, "FLOPS", "docs\n/s", "cut"):
         table.add_column(name, justify="left" if name == "collection" else "right", overflow="fold")
     for collection in report.collections:
         vectors, size = collection.vectors, collection.index_bytes
@@ -139,4 +142,6 @@ def _table(title: str) -> Table:
         box=SIMPLE,
         title_style="bold",
         padding=(0, 1),
+        collapse_padding=True,
+        pad_edge=False,
     )
