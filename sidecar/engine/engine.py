@@ -20,12 +20,12 @@ from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
 from sidecar.engine.mappings import Mappings
 from sidecar.engine.meta import IndexMeta
 from sidecar.engine.names import require_new_name, require_one_name
-from sidecar.engine.responses import SearchResponse
+from sidecar.engine.responses import SearchResponse, shards_unread
 from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
 from sidecar.engine.transport import CONNECTIONS, Access, Transport, path_of
 from sidecar.engine.versions import ClusterInfo
-from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
+from sidecar.errors import EngineRejected, EngineUnavailable, IndexNotFound, InvalidInput
 
 __all__ = ["Engine"]
 
@@ -220,10 +220,18 @@ class Engine(Connection):
         )
 
     async def count(self, index: str, query: JsonObject | None = None) -> int:
-        """Return how many documents match `query` (all, where None)."""
+        """Return how many documents match `query` (all, where None).
+
+        Raises EngineUnavailable where the cluster did not count in all shards: who takes the rest for all deletes what
+        is not there twice.
+        """
         answer = await self._transport.read("POST", path_of(index, "_count"), {"query": query or {"match_all": {}}})
         counted = answer.get("count")
-        return counted if isinstance(counted, int) else 0
+        if shards_unread(answer) or not isinstance(counted, int):
+            raise EngineUnavailable(
+                f"The cluster did not count in all shards of {index}: see `GET /_cat/shards/{index}`."
+            )
+        return counted
 
     async def get(self, index: str, document_id: str) -> JsonObject | None:
         """Return a document's whole `_source`, the vector included; None where there is none of that id."""

@@ -10,7 +10,17 @@ from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine.failures import Cause, from_cause
 from sidecar.errors import EngineRejected
 
-__all__ = ["Hit", "SearchResponse"]
+__all__ = ["Hit", "SearchResponse", "shards_unread"]
+
+
+def shards_unread(answer: JsonObject) -> int:
+    """Return how many shards an answer lacks.
+
+    A shard that no node has is among the `total` and not among the `failed`: only what is `successful` answered.
+    """
+    shards = as_object(answer.get("_shards"))
+    failed = _integer(shards.get("failed"))
+    return max(failed, _integer(shards.get("total")) - _integer(shards.get("successful", shards.get("total"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ class Hit:
 class SearchResponse:
     """One answer. `total` is None where it was not counted; `raw` is the whole body as it came.
 
-    `failed_shards` > 0 or `timed_out` mean that documents may be missing from the hits.
+    `shards_unread` > 0 or `timed_out` mean that documents may be missing from the hits.
     """
 
     hits: tuple[Hit, ...]
@@ -39,7 +49,7 @@ class SearchResponse:
     total: int | None
     raw: JsonObject
     timed_out: bool = False
-    failed_shards: int = 0
+    shards_unread: int = 0
 
     @classmethod
     def parse(cls, body: JsonObject) -> Self:
@@ -53,7 +63,7 @@ class SearchResponse:
             total=counted if isinstance(counted, int) else None,
             raw=body,
             timed_out=body.get("timed_out") is True,
-            failed_shards=_integer(as_object(body.get("_shards")).get("failed")),
+            shards_unread=shards_unread(body),
         )
 
     @classmethod

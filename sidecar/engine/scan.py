@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from sidecar.domain import JsonObject, JsonValue, as_object
+from sidecar.engine.responses import shards_unread
 from sidecar.engine.stored import StoredDocument, read_hits, source_of
 from sidecar.engine.transport import Transport, path_of
 from sidecar.engine.versions import ClusterInfo, Distribution
@@ -85,7 +86,7 @@ class Scan:
         if has_point_in_time(self._cluster):
             try:
                 answer = await self._transport.send(
-                    "POST", self._pit_path(self.spec.index), parameters={"keep_alive": KEEP_ALIVE}
+                    "POST", self._pit_path(self.spec.index), parameters=self._pit_parameters()
                 )
             except IndexNotFound:
                 raise
@@ -207,9 +208,7 @@ class Scan:
             if error.status == LOST:
                 raise EngineUnavailable("The cluster lost the state of a scan: it has to begin again.") from error
             raise
-        shards = answer.get("_shards")
-        failed = shards.get("failed") if isinstance(shards, dict) else 0
-        if failed or answer.get("timed_out") is True:
+        if shards_unread(answer) or answer.get("timed_out") is True:
             raise EngineUnavailable("The cluster did not read all shards: documents would be missing.")
         return answer
 
@@ -217,6 +216,12 @@ class Scan:
         if self._cluster.distribution is Distribution.ELASTICSEARCH:
             return "/_pit" if index is None else path_of(index, "_pit")
         return "/_search/point_in_time" if index is None else path_of(index, "_search", "point_in_time")
+
+    def _pit_parameters(self) -> dict[str, str]:
+        if self._cluster.distribution is Distribution.ELASTICSEARCH:
+            return {"keep_alive": KEEP_ALIVE}
+        # A shard that no node has would be left out of every page without a word.
+        return {"keep_alive": KEEP_ALIVE, "allow_partial_pit_creation": "false"}
 
     def _pit_ids(self, opened: str) -> JsonObject:
         return {"id": opened} if self._cluster.distribution is Distribution.ELASTICSEARCH else {"pit_id": [opened]}

@@ -92,7 +92,7 @@ async def _found(engine: Engine, index: str, names: Iterable[str], fields: tuple
             "track_total_hits": False,
         }
         answer = await engine.search(index, body, timeout=PATIENCE_SECONDS)
-        if answer.timed_out or answer.failed_shards:
+        if answer.timed_out or answer.shards_unread:
             raise EvaluationError(f"The cluster answered for index {index} in part: shards are missing or late.")
         if len(answer.hits) == ANSWERED_AT_ONCE and len(part) > 1:
             # Hits may have been cut off.

@@ -76,7 +76,7 @@ class FirstPass:
         read = SearchResponse.parse(answer)
         return FoundDocuments(
             documents=tuple(_document(hit, meta) for hit in read_hits(answer)),
-            partial=read.timed_out or read.failed_shards > 0,
+            partial=read.timed_out or read.shards_unread > 0,
         )
 
 

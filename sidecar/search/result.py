@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sidecar.domain import JsonObject, JsonValue, as_object
+from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.responses import shards_unread
 from sidecar.search.passages import BestPassage
 
 __all__ = ["BodyResult", "Contribution", "SearchHit", "SearchResult", "StageTimings", "raw_hits"]
@@ -100,8 +101,7 @@ class BodyResult:
     @property
     def partial(self) -> bool:
         """Whether the cluster said that shards were missing or late."""
-        failed = as_object(self.response.get("_shards")).get("failed")
-        return self.response.get("timed_out") is True or (isinstance(failed, int) and failed > 0)
+        return self.response.get("timed_out") is True or shards_unread(self.response) > 0
 
 
 def raw_hits(response: JsonObject) -> list[JsonObject]:

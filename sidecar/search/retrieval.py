@@ -172,7 +172,7 @@ class FirstStage:
                 for name, answer in zip(queries, answers, strict=False)
             ),
             total=total,
-            partial=any(answer.timed_out or answer.failed_shards > 0 for answer in answers),
+            partial=any(answer.timed_out or answer.shards_unread > 0 for answer in answers),
             indices=tuple(frozenset(hit.index for hit in answer.hits) for answer in answers[: len(queries)]),
         )
 

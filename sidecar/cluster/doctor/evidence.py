@@ -145,7 +145,6 @@ async def gather(
         health=str(health["status"]) if "status" in health else None,
         nodes=tuple(_node(as_object(node), before, after) for node in as_object(stats.get("nodes")).values()),
         segments=tuple(_segments(segments, name)),
-        documents=await engine.count(name),
         search_pipelines=pipelines,
         served=None if served is None else tuple(served),
         query=query,
@@ -176,6 +175,7 @@ async def _with_documents(engine: Engine, evidence: Evidence) -> Evidence:
         hits = nested(answer, "hits", "hits")
         return replace(
             evidence,
+            documents=await engine.count(evidence.index),
             hashed=await engine.count(evidence.index, hashed),
             present=await engine.count(evidence.index, there),
             without_text=await engine.count(evidence.index, {"bool": {"filter": [empty], "must_not": [there]}}),

@@ -20,6 +20,7 @@ from tests.support.faults import faulty_proxy
 from tests.support.migration import NEW, OLD, begin, documents, fill_new, prepare_old
 from tests.support.nodes import Node
 from tests.support.second_index import Names, prepare_alias, rolled_out_second
+from tests.support.shards import create_lacking
 from tests.support.shell import typed
 from tests.support.sidecars import StartSidecar
 
@@ -50,6 +51,17 @@ async def test_a_sound_index(engine: Engine, index_name: str) -> None:
     assert evidence.nodes[0].ahead is not None
     # What the machine's disk and heap say is the machine's.
     assert [one for one in examine(evidence) if one.check not in {"disk", "heap"}] == []
+
+
+async def test_an_index_that_lacks_a_shard_is_told_of_and_not_counted(engine: Engine, index_name: str) -> None:
+    await sound(engine, f"{index_name}-sound")
+    (mapping,) = (await engine.mappings(f"{index_name}-sound")).values()
+    await create_lacking(engine, index_name, mapping)
+    evidence = await gather(engine, index_name, served=[any_model()])
+    assert [what for what, _ in evidence.unread] == ["documents"]
+    assert "did not count in all shards" in evidence.unread[0][1]
+    assert ("health", Severity.ERROR) in [(one.check, one.severity) for one in examine(evidence)]
+    await engine.delete_index(f"{index_name}-sound")
 
 
 async def test_an_index_with_a_narrow_result_window(engine: Engine, index_name: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.engine import Hit, SearchResponse
 from sidecar.engine.mappings import excluding
+from sidecar.engine.responses import shards_unread
 from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable
 
 
@@ -24,8 +25,23 @@ def test_a_usual_answer() -> None:
     }
     found = SearchResponse.parse(body)
     assert found.hits == (Hit("1", 2.5, {"text": "a"}, "i"), Hit("2", 0.0, {}, "i"))
-    assert (found.took_ms, found.total, found.failed_shards, found.timed_out) == (3, 2, 1, False)
+    assert (found.took_ms, found.total, found.shards_unread, found.timed_out) == (3, 2, 1, False)
     assert found.raw is body
+
+
+@pytest.mark.parametrize(
+    ("shards", "unread"),
+    [
+        ({"total": 5, "successful": 5, "skipped": 3, "failed": 0}, 0),
+        ({"total": 5, "successful": 4, "skipped": 3, "failed": 1}, 1),
+        ({"total": 5, "successful": 3, "skipped": 0, "failed": 0}, 2),
+        ({"total": 5, "successful": 3, "skipped": 0, "failed": 1}, 2),
+        ({"failed": 2}, 2),
+        ({}, 0),
+    ],
+)
+def test_shards_that_no_node_has_are_not_among_the_failed(shards: dict[str, int], unread: int) -> None:
+    assert shards_unread({"_shards": shards}) == SearchResponse.parse({"_shards": shards}).shards_unread == unread
 
 
 def test_a_total_that_was_not_counted_is_none() -> None:
