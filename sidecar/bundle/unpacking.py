@@ -21,6 +21,9 @@ from sidecar.errors import BundleCorrupt, BundleError, ManifestInvalid
 __all__ = ["MAX_BUNDLE_BYTES", "cache_folder", "unpack"]
 
 MAX_BUNDLE_BYTES = 8 << 30
+MOVES = 20
+"""How often a copy is moved to its place, where others take theirs there and away meanwhile."""
+
 MAX_ENTRIES = 10_000
 
 
@@ -128,9 +131,16 @@ def _discard(target: Path) -> None:
 
 
 def _move(partial: Path, target: Path) -> None:
-    try:
-        partial.rename(target)
-    except OSError:
-        # Another process was faster: a folder named after the hash holds the same files.
-        if not (target / MANIFEST).is_file():
-            raise
+    for left in reversed(range(MOVES)):
+        try:
+            partial.rename(target)
+        except OSError as error:
+            if (target / MANIFEST).is_file():
+                # Another process was faster: a folder named after the hash holds the same files.
+                return
+            if not left or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # Half a copy that somebody left, or a whole one that another process takes away just now.
+            _discard(target)
+        else:
+            return

@@ -79,7 +79,7 @@ def test_a_live_index_is_measured_and_left_as_it_is(world: World, judged: list[s
         "--engine", world.url, "--sidecar", world.target,
     )  # fmt: skip
     assert asyncio.run(_state(world.url, world.index)) == before
-    for shown in ("nDCG@10", "MRR@10", "R@100", "latency", "terms/doc", "as it is, not merged"):
+    for shown in ("nDCG@10", "MRR@10", "R@100", "latency", "terms", "/doc", "as it is, not merged"):
         assert shown in done.stdout
     lacks = f"{world.index} lacks 2 of the judged documents; for 1 of 3 queries one of them is relevant"
     assert lacks in done.stderr

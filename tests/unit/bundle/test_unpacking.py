@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.bundle import Bundle, write_bundle, zip_bundle
+from sidecar.bundle import Bundle, unpacking, write_bundle, zip_bundle
 from sidecar.bundle.unpacking import cache_folder, unpack
 from sidecar.errors import BundleCorrupt, BundleError, BundleNotFound, ManifestInvalid
 from tests.support.bundles import SPARSE_ENCODER
@@ -80,6 +80,36 @@ def test_a_damaged_copy_in_the_cache_is_unpacked_again(folder: Path, tmp_path: P
     assert bundle.folder == copy
     assert bundle.fingerprint == Bundle.open(folder).fingerprint
     assert [path.name for path in (cache / "bundles").iterdir()] == [copy.name]
+
+
+def test_half_a_copy_that_somebody_left_is_made_whole(folder: Path, tmp_path: Path, cache: Path):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    copy = unpack(archive)
+    (copy / "manifest.json").unlink()
+    assert Bundle.open(archive).fingerprint == Bundle.open(folder).fingerprint
+    assert [path.name for path in (cache / "bundles").iterdir()] == [copy.name]
+
+
+def test_a_copy_that_is_taken_away_between_two_looks_is_moved_again(
+    folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archive = zip_bundle(folder, tmp_path / "bundle.zip")
+    copy = unpack(archive)
+    rename, taken = Path.rename, []
+
+    def renamed(self: Path, target: Path) -> Path:
+        try:
+            return rename(self, target)
+        except OSError:
+            # Whoever was faster finds its own copy damaged, and takes it away, before anybody looks at it.
+            taken.append(rename(target, tmp_path / "taken"))
+            raise
+
+    monkeypatch.setattr(unpacking, "_discard", lambda target: None)
+    monkeypatch.setattr(Path, "rename", renamed)
+    assert unpack(archive, anew=True) == copy
+    assert len(taken) == 1
+    assert Bundle.open(archive).fingerprint == Bundle.open(folder).fingerprint
 
 
 def test_many_who_find_a_damaged_copy_open_the_whole_one(folder: Path, tmp_path: Path, cache: Path):
