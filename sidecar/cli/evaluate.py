@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from sidecar.cli.connections import LOCAL, ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.evaluation_files import EvaluationFiles
@@ -18,6 +19,7 @@ from sidecar.cli.judged import (
     QrelsOption,
     QueriesOption,
     judged_index,
+    note_few,
     warn,
     warn_of_collection,
     warn_of_index,
@@ -37,7 +39,8 @@ from sidecar.errors import InvalidInput
 if TYPE_CHECKING:
     from sidecar.client import AsyncSidecarClient
     from sidecar.engine import Engine
-    from sidecar.evaluation import EvaluationReport, JudgedQueries, Plan
+    from sidecar.evaluation import EvaluationReport, JudgedQueries, Plan, Run
+    from sidecar.evaluation.losses import ProfileLosses
 
 __all__ = ["register"]
 
@@ -88,6 +91,9 @@ def evaluate(
     json_: Annotated[Path | None, typer.Option("--json", help="File for the report, as JSON.")] = None,
     runs: Annotated[Path | None, typer.Option("--runs", help="Folder for TREC run files.")] = None,
     per_query: Annotated[bool, typer.Option("--per-query", help="Put every query's values into the JSON.")] = False,
+    worst: Annotated[
+        int, typer.Option("--worst", min=0, help="Show so many queries that lost most against the baseline.")
+    ] = 0,
     depth: Annotated[int, typer.Option("--depth", min=10, max=1000, help="Hits per query in a run.")] = 100,
     latency_queries: Annotated[
         int, typer.Option("--latency-queries", min=1, help="How many queries are timed, one at a time, with 10 hits.")
@@ -147,8 +153,8 @@ def evaluate(
         started(cluster_or_local, encoder_or_local, bundles, errors) as (cluster, encoder),
         measuring_progress(errors) as say,
     ):
-        report = asyncio.run(until_terminated(_evaluated(judged, plan, cluster, encoder, say, files, errors)))
-    _show(report)
+        report, found = asyncio.run(until_terminated(_evaluated(judged, plan, cluster, encoder, say, files, errors)))
+    _show(report, _losses(judged, found, plan.compared_with, worst))
 
 
 def _ids(judged: JudgedQueries) -> Iterator[str]:
@@ -167,10 +173,11 @@ async def _evaluated(
     say: Callable[[str, int, int], None],
     files: EvaluationFiles,
     errors: Console,
-) -> EvaluationReport:
+) -> tuple[EvaluationReport, Mapping[tuple[str, str], Run]]:
     from sidecar.evaluation import Collection, Experiment
 
     for one in judged:
+        note_few(one, errors)
         if isinstance(one, Collection):
             warn_of_collection(one, errors)
     async with await cluster.connect() as engine, encoder.client() as client:
@@ -185,7 +192,18 @@ async def _evaluated(
                 found = await experiment.evaluate_index(live)
             report = report.model_copy(update={"collections": (*report.collections, found)})
             files.write(report, experiment)
-    return report
+    return report, experiment.runs
+
+
+def _losses(
+    judged: Sequence[JudgedQueries], found: Mapping[tuple[str, str], Run], baseline: str, worst: int
+) -> list[ProfileLosses]:
+    from sidecar.evaluation.losses import losses
+
+    if not worst:
+        return []
+    by_name = {one.name: {profile: run for (name, profile), run in found.items() if name == one.name} for one in judged}
+    return [lost for one in judged for lost in losses(one, by_name[one.name], baseline, worst)]
 
 
 async def _empty_report(engine: Engine, client: AsyncSidecarClient, plan: Plan) -> EvaluationReport:
@@ -204,15 +222,21 @@ async def _empty_report(engine: Engine, client: AsyncSidecarClient, plan: Plan) 
     )
 
 
-def _show(report: EvaluationReport) -> None:
+def _show(report: EvaluationReport, lost: Sequence[ProfileLosses]) -> None:
     from sidecar.evaluation import MEASURES
-    from sidecar.evaluation.table import comparison_table, effectiveness_table, index_table, latency_table
+    from sidecar.evaluation.conclusion import conclusions
+    from sidecar.evaluation.table import comparison_table, effectiveness_table, index_table, latency_table, loss_table
 
     console = Console()
+    for sentence in conclusions(report):
+        console.print(escape(sentence), highlight=False, soft_wrap=True)
     for measure in MEASURES:
         console.print(effectiveness_table(report, measure))
     comparisons = comparison_table(report)
     if comparisons is not None:
         console.print(comparisons)
+    for one in lost:
+        if one.worst:
+            console.print(loss_table(one, str(report.baseline)))
     console.print(latency_table(report))
     console.print(index_table(report))

@@ -23,10 +23,13 @@ __all__ = [
     "QrelsOption",
     "QueriesOption",
     "judged_index",
+    "note_few",
     "warn",
     "warn_of_collection",
     "warn_of_index",
 ]
+
+FEW_QUERIES = 30
 
 JudgedIndexOption: TypeAlias = Annotated[
     str | None, typer.Option("--index", help="Instead of a collection: an index or alias that exists. It is only read.")
@@ -92,8 +95,39 @@ def warn(sentence: str, console: Console) -> None:
     console.print(f"[bold yellow]warning:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
 
 
+def _note(sentence: str, console: Console) -> None:
+    console.print(f"[bold]note:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+
+
+def note_few(judged: JudgedQueries, console: Console) -> None:
+    """Say that differences between profiles can hardly be told from chance, where there are few queries."""
+    if len(judged.queries) < FEW_QUERIES:
+        _note(
+            f"{judged.name}: {len(judged.queries):,} judged queries are few: a difference has to be large to be told"
+            f" from chance. Judge {FEW_QUERIES} at the least.",
+            console,
+        )
+
+
+def _warn_of_judgements(judged: JudgedQueries, own_documents: int, console: Console) -> None:
+    """Say what counts otherwise than one may think, if anything does."""
+    if judged.queries_without_relevant:
+        warn(
+            f"{judged.name}: for {judged.queries_without_relevant:,} of {len(judged.queries):,} queries no document is"
+            " judged relevant; they count as 0 in every mean, as in trec_eval.",
+            console,
+        )
+    if own_documents:
+        _note(
+            f"{judged.name}: for {own_documents:,} of {len(judged.queries):,} queries the document of the same id is"
+            " the query itself; its hit does not count.",
+            console,
+        )
+
+
 def warn_of_collection(collection: Collection, console: Console) -> None:
-    """Say how many judged documents the collection lacks, if any."""
+    """Say how many judged documents the collection lacks, and what counts otherwise than one may think."""
+    _warn_of_judgements(collection, len(collection.own_documents), console)
     if collection.missing_documents:
         warn(
             f"{collection.name}: corpus.jsonl lacks {collection.missing_documents:,} of the judged documents; for"
@@ -106,6 +140,7 @@ def warn_of_collection(collection: Collection, console: Console) -> None:
 def warn_of_index(live: LiveIndex, console: Console) -> None:
     """Say how many judged documents the index lacks, and how many documents no sparse retriever finds, if any."""
     name, judged = live.target.index, live.target.judged
+    _warn_of_judgements(judged, len(live.target.own_documents), console)
     if live.missing:
         warn(
             f"{name} lacks {len(live.missing):,} of the judged documents; for {live.queries_missing_relevant:,} of"

@@ -42,7 +42,7 @@ class Asked:
     @classmethod
     def read(cls, queries: Path, qrels: Path | None, profile: str) -> Asked:
         """Read the files; raise EvaluationError with the line that is wrong, and ProfileInvalid."""
-        from sidecar.evaluation.judged import read_judgements
+        from sidecar.evaluation.files import read_judgements
         from sidecar.evaluation.side_by_side import read_queries
         from sidecar.search import load_profile
 

@@ -107,13 +107,21 @@ def measuring_progress(console: Console) -> Iterator[Callable[[str, int, int], N
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("measuring", total=None)
 
+        doing = ""
+
         def say(line: str, done: int, total: int) -> None:
+            nonlocal doing
+            if line != doing:
+                # What is left goes by the speed of this step alone: reranking is slower than what came before it.
+                doing = line
+                bar.reset(task, total=total)
             bar.update(task, description=line, completed=done, total=total)
 
         yield say

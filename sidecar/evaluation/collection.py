@@ -2,7 +2,7 @@
 
 corpus.jsonl     {"_id", "title", "text"} per line
 queries.jsonl    {"_id", "text"} per line
-qrels/<split>.tsv    header, then query id, document id, grade; separated by tabs
+qrels/<split>.tsv    header, then query id, document id, grade; separated by tabs. Or TREC's four columns
 """
 
 from __future__ import annotations
@@ -14,15 +14,8 @@ from pathlib import Path
 
 from sidecar.domain import Document
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.judged import (
-    JudgedQueries,
-    Judgements,
-    holds_query,
-    packed_beside,
-    read_judgements,
-    read_queries_of,
-    records_of,
-)
+from sidecar.evaluation.files import Judgements, file_at, name_of_split, read_judgements, records_of
+from sidecar.evaluation.judged import JudgedQueries, read_queries_of
 
 __all__ = ["Collection", "read_collection", "read_collections"]
 
@@ -68,16 +61,12 @@ class Collection(JudgedQueries):
 
     @cached_property
     def own_documents(self) -> Mapping[str, str]:
-        """By query id: the document that *is* the query, whose hit does not count (ArguAna, Quora).
-
-        BEIR drops the hit with the query's own id. Where ids of queries and documents are numbers of their own, that
-        would drop documents at random; so the texts must agree too: the document holds the query's text.
-        """
+        """By query id: the document that *is* the query, whose hit does not count (ArguAna, Quora); see `is_own`."""
         by_id = {document.id: document for document in self.documents}
         own: dict[str, str] = {}
         for query in self.queries:
             document = by_id.get(query.id)
-            if document is not None and holds_query(self.text_of(document), query.text):
+            if document is not None and self.is_own(query, self.text_of(document)):
                 own[query.id] = document.id
         return own
 
@@ -86,7 +75,7 @@ def read_collection(folder: Path, split: str = "test") -> Collection:
     """Read a collection; raise EvaluationError that names the file and line of what is wrong with it."""
     if not folder.is_dir():
         raise EvaluationError(f"There is no collection at {folder}: it must be a folder with corpus.jsonl.")
-    judgements = dict(_judgements(folder / "qrels" / f"{split}.tsv", folder))
+    judgements = _judgements(folder / "qrels" / f"{split}.tsv", folder)
     queries = read_queries_of(folder / "queries.jsonl", judgements, f"{split}.tsv")
     documents: dict[str, Document] = {}
     for record in records_of(folder / "corpus.jsonl"):
@@ -98,7 +87,7 @@ def read_collection(folder: Path, split: str = "test") -> Collection:
                 f'{folder / "corpus.jsonl"} holds a document whose "_id" no cluster takes: {name[:50]!r} has'
                 f" {len(name.encode())} bytes, and 1 to {MAX_ID_BYTES} are possible."
             )
-        documents[name] = Document(name, {field: record.get(field, "") for field in FIELDS})
+        documents[name] = Document(name, {field: record[field] for field in FIELDS})
     if not documents:
         raise EvaluationError(f"{folder / 'corpus.jsonl'} holds no document.")
     return Collection(
@@ -125,9 +114,8 @@ def read_collections(folders: Sequence[Path], split: str = "test") -> list[Colle
 
 
 def _judgements(path: Path, folder: Path) -> Judgements:
-    if not path.is_file():
-        splits = ", ".join(sorted(one.stem for one in (folder / "qrels").glob("*.tsv"))) or "none"
-        raise EvaluationError(
-            f"The collection {folder.name} has no split {path.stem!r}; it has: {splits}.{packed_beside(path)}"
-        )
+    if not file_at(path).is_file():
+        found = (one for ending in ("tsv", "tsv.gz") for one in (folder / "qrels").glob(f"*.{ending}"))
+        splits = ", ".join(sorted({name_of_split(one) for one in found})) or "none"
+        raise EvaluationError(f"The collection {folder.name} has no split {path.stem!r}; it has: {splits}.")
     return read_judgements(path)

@@ -1,36 +1,24 @@
 """Judged queries: texts, and the grades of documents for them, as the BEIR benchmark lays them out.
 
 queries.jsonl    {"_id", "text"} per line
-<split>.tsv      header, then query id, document id, grade; separated by tabs
+<split>.tsv      header, then query id, document id, grade; separated by tabs. Or TREC's four columns
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.domain import Query
 from sidecar.errors import EvaluationError, InvalidInput
-from sidecar.search.text import check_query, well_formed
+from sidecar.evaluation.files import Judgements, name_of_split, read_judgements, records_of
+from sidecar.search.text import check_query
 
-__all__ = [
-    "JudgedQueries",
-    "Judgements",
-    "holds_query",
-    "packed_beside",
-    "read_judged_queries",
-    "read_judgements",
-    "read_queries_of",
-    "records_of",
-]
+__all__ = ["JudgedQueries", "Judgements", "is_the_query", "read_judged_queries", "read_queries_of"]
 
-Judgements = Mapping[str, Mapping[str, int]]
-"""Grades by query id and document id."""
-
-MAX_GRADE = 1_000_000
-"""What evaluates runs keeps a count for every grade up to the largest."""
+OWN_SHARE = 0.5
+"""Of a document's characters: where the query makes up less of it, the document holds the query and is not it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +35,20 @@ class JudgedQueries:
         """Ids of the documents that have a grade for some query."""
         return frozenset(name for grades in self.judgements.values() for name in grades)
 
+    @property
+    def queries_without_relevant(self) -> int:
+        """How many queries no document is relevant for: they count as 0, whatever is answered."""
+        return sum(1 for grades in self.judgements.values() if all(grade <= 0 for grade in grades.values()))
+
+    def is_own(self, query: Query, text: str) -> bool:
+        """Return whether the document of the query's own id *is* the query, so that its hit does not count.
+
+        `text` is the document's. BEIR drops every hit with the query's own id. Where ids of queries and documents are
+        numbers of their own, that would drop documents at random; so the texts must agree too. And what somebody judged
+        to be relevant is to be found.
+        """
+        return self.judgements.get(query.id, {}).get(query.id, 0) <= 0 and is_the_query(text, query.text)
+
     def queries_with_relevant(self, documents: Set[str]) -> int:
         """Return how many queries one of `documents` (by id) is relevant for."""
         return sum(
@@ -62,7 +64,7 @@ def read_judged_queries(queries: Path, qrels: Path, name: str) -> JudgedQueries:
     Raises EvaluationError that names the file and line of what is wrong.
     """
     judgements = read_judgements(qrels)
-    return JudgedQueries(name, qrels.stem, read_queries_of(queries, judgements, qrels.name), judgements)
+    return JudgedQueries(name, name_of_split(qrels), read_queries_of(queries, judgements, qrels.name), judgements)
 
 
 def read_queries_of(path: Path, judgements: Judgements, judged_by: str) -> tuple[Query, ...]:
@@ -77,68 +79,13 @@ def read_queries_of(path: Path, judgements: Judgements, judged_by: str) -> tuple
     return tuple(Query(name, texts[name]) for name in judgements)
 
 
-def holds_query(document: str, query: str) -> bool:
-    """Return whether a document's text holds the query's, whatever the case and white space of both."""
-    return _plain(query) in _plain(document)
+def is_the_query(document: str, query: str) -> bool:
+    """Return whether a document's text is the query's, whatever the case and white space of both.
 
-
-def read_judgements(path: Path) -> Judgements:
-    """Read a file of judgements; raise EvaluationError with the line that is wrong."""
-    grades: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
-        parts = line.rstrip("\n").split("\t")
-        if number == 1 and parts[-1].strip() == "score":
-            continue
-        try:
-            query, document, written = parts
-            grade = int(written)
-        except ValueError:
-            raise EvaluationError(
-                f"{path}, line {number}: query id, document id and whole-number grade are expected, tabs between."
-            ) from None
-        if grade > MAX_GRADE:
-            raise EvaluationError(f"{path}, line {number}: a grade is at most {MAX_GRADE:,}.")
-        if grades.setdefault(query, {}).setdefault(document, grade) != grade:
-            raise EvaluationError(f"{path}, line {number}: {document!r} has another grade for {query!r} above.")
-    if not grades:
-        raise EvaluationError(f"{path} holds no judgement.")
-    return grades
-
-
-def records_of(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the objects of a file of documents or queries; raise EvaluationError with the line that is wrong."""
-    for number, line in _lines(path):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            raise EvaluationError(f"{path}, line {number}: this is no JSON.") from None
-        if not isinstance(record, dict) or not isinstance(record.get("_id"), str):
-            raise EvaluationError(f'{path}, line {number}: an object with a string "_id" is expected.')
-        if not isinstance(record.get("text"), str) or not isinstance(record.get("title", ""), str):
-            raise EvaluationError(f'{path}, line {number}: "text" (and "title", if any) must be strings.')
-        if any(well_formed(one) != one for one in (record["_id"], record["text"], record.get("title", ""))):
-            raise EvaluationError(f"{path}, line {number}: a lone surrogate (\\ud800 … \\udfff) is no text.")
-        yield record
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers from 1; raise EvaluationError for an unreadable file."""
-    try:
-        # Some tools begin a file with a byte order mark.
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError:
-        raise EvaluationError(f"{path} is missing.{packed_beside(path)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{path} can't be read: {error}.") from None
-
-
-def packed_beside(path: Path) -> str:
-    """Return a sentence about a packed file that lies where `path` should; empty where there is none."""
-    packed = path.with_name(f"{path.name}.gz")
-    return f" There is {packed.name}: unpack it (gunzip)." if packed.is_file() else ""
+    It is where it holds the query's and has no more besides than that: a title (ArguAna).
+    """
+    whole, part = _plain(document), _plain(query)
+    return part in whole and len(part) >= OWN_SHARE * len(whole)
 
 
 def _texts(path: Path, judgements: Judgements) -> dict[str, str]:

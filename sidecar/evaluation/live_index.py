@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sidecar.domain import Document, JsonObject
 from sidecar.engine import CollectionFrequencies, Engine, Hit, IndexMeta, dialect_of
 from sidecar.errors import EngineRejected, EvaluationError
-from sidecar.evaluation.judged import JudgedQueries, holds_query
+from sidecar.evaluation.judged import JudgedQueries
 from sidecar.evaluation.target import PATIENCE_SECONDS, Target
 
 __all__ = ["LiveIndex", "look_at"]
@@ -69,12 +69,12 @@ async def look_at(engine: Engine, index: str, judged: JudgedQueries) -> LiveInde
 
 
 async def _own_documents(engine: Engine, index: str, judged: JudgedQueries, meta: IndexMeta) -> dict[str, str]:
-    """By query id: the document of the same id that holds the query's text, as `Collection.own_documents` has it."""
-    texts = {query.id: query.text for query in judged.queries}
+    """By query id: the document of the same id that is the query, as `Collection.own_documents` has it."""
+    queries = {query.id: query for query in judged.queries}
     return {
         hit.id: hit.id
-        for hit in await _found(engine, index, texts, meta.source_fields)
-        if holds_query(Document(hit.id, hit.source).text(meta.source_fields), texts[hit.id])
+        for hit in await _found(engine, index, queries, meta.source_fields)
+        if judged.is_own(queries[hit.id], Document(hit.id, hit.source).text(meta.source_fields))
     }
 
 

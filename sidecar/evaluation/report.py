@@ -68,6 +68,7 @@ class ProfileReport(_Frozen):
 class CollectionReport(_Frozen):
     """One collection: its index, its vectors, and every profile. `passages` None: a document has one vector.
 
+    `queries_without_relevant` count as 0 in every mean, whatever a profile answers.
     `missing_documents` are judged and not in the corpus; `queries_missing_relevant` counts the queries that one of them
     is relevant for. `index`: the name of one that existed before, which was only read. What is only known of an index
     that was made for this is None there; `documents_without_vector` is only counted there, and `index_bytes` is None
@@ -83,6 +84,7 @@ class CollectionReport(_Frozen):
     missing_documents: int = 0
     queries: int
     queries_missing_relevant: int = 0
+    queries_without_relevant: int = 0
     removed_own_documents: int
     index_bytes: int | None
     documents_truncated: int | None = None
@@ -95,7 +97,7 @@ class CollectionReport(_Frozen):
 class EvaluationReport(_Frozen):
     """A whole evaluation, with what it ran on. `baseline`: the profile that the others are compared with."""
 
-    schema_version: int = 3
+    schema_version: int = 4
     created: str
     environment: Environment
     engine: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar.domain import Query
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.judged import Judgements
+from sidecar.evaluation.files import Judgements, record_id
 from sidecar.evaluation.measures import measure
 from sidecar.evaluation.run import Ranked
 from sidecar.search import NO_QUERY_TERMS, SearchResult
@@ -117,9 +117,10 @@ def _query(path: Path, number: int, line: str) -> Query:
         found = json.loads(line)
     except ValueError:
         raise EvaluationError(f"{path}, line {number}: this is no JSON.") from None
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in ("_id", "text")):
+    name = record_id(found)
+    if name is None or not isinstance(found.get("text"), str):
         raise EvaluationError(f'{path}, line {number}: an object with "_id" and "text" is expected.')
-    return Query(found["_id"], found["text"])
+    return Query(name, found["text"])
 
 
 def _ids(result: SearchResult) -> tuple[str, ...]:

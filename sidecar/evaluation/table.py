@@ -6,12 +6,14 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from sidecar.evaluation.conclusion import SIGNIFICANT
+from sidecar.evaluation.losses import ProfileLosses
 from sidecar.evaluation.measures import COMPARED
 from sidecar.evaluation.report import EvaluationReport, ProfileReport
 
-__all__ = ["comparison_table", "effectiveness_table", "index_table", "latency_table"]
+__all__ = ["comparison_table", "effectiveness_table", "index_table", "latency_table", "loss_table"]
 
-SIGNIFICANT = 0.05
+SHOWN_CHARACTERS = 200
 
 
 def effectiveness_table(report: EvaluationReport, measure: str) -> Table:
@@ -63,6 +65,22 @@ def comparison_table(report: EvaluationReport) -> Table | None:
         "p: paired randomisation test; p (Holm): corrected over a collection's profiles\n"
         "+/=/-: queries won, tied and lost"
     )
+    return table
+
+
+def loss_table(found: ProfileLosses, baseline: str) -> Table:
+    """One row per query, the one that lost most first; a long query goes without its end."""
+    table = _table(f"{found.collection}: what {found.profile} answers worse than {baseline}, {COMPARED}")
+    for name in (baseline, found.profile, "change"):
+        table.add_column(escape(name), justify="right")
+    table.add_column("query", overflow="fold")
+    table.add_column("", overflow="fold")
+    for one in found.worst:
+        text = " ".join(one.query.text.split())
+        shown = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+        values = (f"{one.before:.4f}", f"{one.after:.4f}", f"{one.change:+.4f}")
+        table.add_row(*values, escape(one.query.id), escape(shown))
+    table.caption = f"{len(found.worst):,} of {found.count:,} queries that lost something"
     return table
 
 

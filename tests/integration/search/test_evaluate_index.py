@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 QUERIES = {
     "river": "a wolf near the river",
     "snow": "the lion in the snow",
-    "zebra-city-sun": "a zebra near the city in the sun",
+    "zebra-city-sun": "a zebra near the city in the sun. the city is long and the sun is cold.",
     "market": "a fish near the market",
 }
 
@@ -44,7 +44,6 @@ GRADES = [
     *(("river", f"wolf-river-{weather}", 2) for weather in ("rain", "snow", "sun", "wind")),
     ("snow", "lion-river-snow", 1),
     ("zebra-city-sun", "zebra-city-rain", 1),
-    ("zebra-city-sun", "zebra-city-sun", 1),
     ("snow", "unknown", 1),
     ("snow", "unknown-too", 0),
 ]
@@ -102,10 +101,34 @@ def test_a_live_index_is_measured_and_left_as_it_is(world: World, judged: list[s
 
 
 def test_the_document_that_is_the_query_does_not_count(world: World, judged: list[str]) -> None:
-    """Its id is the query's, and its text holds the query's text; the query `river` is no document."""
+    """Its id is the query's, and its text the query's text; the query `river` is no document."""
     live = asyncio.run(_looked(world, _read(world, judged)))
     assert live.target.own_documents == {"zebra-city-sun": "zebra-city-sun"}
     assert live.missing == {"unknown", "unknown-too"}
+
+
+def test_the_document_that_is_the_query_counts_where_it_is_judged_relevant(world: World, tmp_path: Path) -> None:
+    judged = _judge(tmp_path, [*GRADES, ("zebra-city-sun", "zebra-city-sun", 1)])
+    assert asyncio.run(_looked(world, _read(world, judged))).target.own_documents == {}
+
+
+def test_queries_that_lost_most_are_shown_and_those_without_an_answer_counted(world: World, tmp_path: Path) -> None:
+    """Titles do not say where: all fish are alike there, and those of the market are not among the first ten."""
+    grades = [("market", f"fish-market-{weather}", 1) for weather in ("rain", "snow", "sun", "wind")]
+    judged = _judge(tmp_path, [*grades, *GRADES[:4], ("snow", "lion-river-snow", 0)])
+    profile = tmp_path / "titles.yaml"
+    profile.write_text("name: titles\nretrievers: [{kind: lexical, fields: [title]}]\n")
+    done = typed(
+        "evaluate", "--index", world.index, *judged, "--profiles", f"lexical,{profile}", "--worst", "2",
+        "--latency-queries", "1", "--json", str(tmp_path / "r.json"), "--engine", world.url, "--sidecar", world.target,
+    )  # fmt: skip
+    assert "for 1 of 3 queries no document is judged relevant; they count as 0" in done.stderr
+    assert json.loads((tmp_path / "r.json").read_text())["collections"][0]["queries_without_relevant"] == 1
+    assert done.stdout.startswith(f"{world.index}, 3 queries: nothing is better than lexical, nDCG@10 0.6667.")
+    shown = " ".join(done.stdout.split())
+    assert f"{world.index}: what titles answers worse than lexical, nDCG@10" in shown
+    assert "1.0000 0.0000 -1.0000 market a fish near the market" in shown
+    assert "1 of 1 queries that lost something" in shown
 
 
 async def _looked(world: World, judged: JudgedQueries):

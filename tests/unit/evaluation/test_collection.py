@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -62,21 +63,44 @@ def test_a_document_that_is_the_query_is_known_by_id_and_text(tmp_path: Path) ->
     assert collection.own_documents == {"q1": "q1"}
 
 
+def test_a_document_that_is_judged_relevant_is_to_be_found_whatever_its_id(tmp_path: Path) -> None:
+    """Known items: the title of document 1 is query 1. Each answer was taken out of its own ranking."""
+    corpus = [{"_id": "q1", "text": "Swept wings"}, {"_id": "q2", "text": "Layers"}]
+    collection = read_collection(_write(tmp_path, corpus=corpus, qrels="q1\tq1\t1\nq2\tq2\t0\nq2\tq1\t1\n"))
+    assert collection.own_documents == {"q2": "q2"}
+
+
+def test_a_document_that_only_mentions_the_query_is_another_one(tmp_path: Path) -> None:
+    """Where queries and documents are numbered, and a query is a word, document 1 has nothing to do with query 1."""
+    corpus = [
+        {"_id": "q1", "title": "Aeroplanes", "text": "that have swept wings, and what becomes of them in a shock wave"},
+        {"_id": "q2", "title": "Clay", "text": "layers"},
+    ]
+    assert read_collection(_write(tmp_path, corpus=corpus)).own_documents == {"q2": "q2"}
+
+
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
         ("corpus.jsonl", '{"_id": "d1", "text": "x"}\nnot json\n', "line 2: this is no JSON"),
-        ("corpus.jsonl", '{"_id": 7, "text": "x"}\n', 'line 1: an object with a string "_id"'),
+        ("corpus.jsonl", '{"_id": 7.5, "text": "x"}\n', 'line 1: an object with an "_id"'),
+        ("corpus.jsonl", '{"_id": true, "text": "x"}\n', 'line 1: an object with an "_id"'),
+        ("corpus.jsonl", '{"text": "x"}\n', 'line 1: an object with an "_id"'),
         ("corpus.jsonl", '["d1"]\n', "line 1: an object"),
         ("corpus.jsonl", '{"_id": "d1"}\n', '"text"'),
-        ("corpus.jsonl", '{"_id": "d1", "text": "x", "title": null}\n', '"title"'),
+        ("corpus.jsonl", '{"_id": "d1", "text": "x", "title": 3}\n', '"title"'),
         ("corpus.jsonl", '{"_id": "d1", "text": "x"}\n{"_id": "d1", "text": "y"}\n', "twice"),
         ("corpus.jsonl", "\n", "holds no document"),
         ("queries.jsonl", '{"_id": "q1", "text": "x"}\n', "lacks 1 queries"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "holds no judgement"),
         ("qrels/test.tsv", "q1 d1 1\n", "line 1"),
         ("qrels/test.tsv", "q1\td1\t0.5\n", "line 1"),
-        ("qrels/test.tsv", "q1\t0\td1\t1\n", "line 1"),
+        ("qrels/test.tsv", "q1\td1\t1\t5\n", "line 1"),
+        ("qrels/test.tsv", "q1\td1\tgood\n", "line 1"),
+        ("qrels/test.tsv", "q1\td1\t1\nquery-id\tcorpus-id\tscore\n", "line 2"),
+        ("qrels/test.tsv", "q1\td1\tnan\n", "line 1"),
+        ("qrels/test.tsv", "q1\td1\tinf\n", "line 1"),
+        ("qrels/test.tsv", "q1\td1\t0\nq2\td1\t-1\n", "holds no grade above 0"),
     ],
 )
 def test_broken_files_are_named_with_their_line(tmp_path: Path, file: str, content: str, says: str) -> None:
@@ -154,14 +178,69 @@ def test_byte_order_marks_and_windows_line_ends_are_no_part_of_what_is_read(tmp_
     assert read_collection(folder) == plain
 
 
-def test_packed_files_are_seen(tmp_path: Path) -> None:
+def _pack(path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+
+
+def test_packed_files_are_read(tmp_path: Path) -> None:
+    plain = read_collection(_write(tmp_path / "one" / "c"))
+    folder = _write(tmp_path / "two" / "c")
+    for path in (folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / "test.tsv"):
+        _pack(path)
+    assert read_collection(folder) == plain
+    with pytest.raises(EvaluationError, match="no split 'dev'; it has: test"):
+        read_collection(folder, "dev")
+
+
+def test_a_file_that_is_not_packed_counts_before_one_that_is(tmp_path: Path) -> None:
     folder = _write(tmp_path)
-    (folder / "corpus.jsonl").rename(folder / "corpus.jsonl.gz")
-    with pytest.raises(EvaluationError, match=r"There is corpus\.jsonl\.gz: unpack it"):
+    (folder / "corpus.jsonl.gz").write_bytes(b"of last year")
+    assert len(read_collection(folder).documents) == 3
+
+
+CUT_OFF = gzip.compress("".join(f'{{"_id": "{number}", "text": "x"}}\n' for number in range(99)).encode())[:-9]
+
+
+@pytest.mark.parametrize("content", [CUT_OFF, b"no gzip", b""], ids=["cut off", "plain", "empty"])
+def test_a_packed_file_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = _write(tmp_path)
+    (folder / "corpus.jsonl").unlink()
+    (folder / "corpus.jsonl.gz").write_bytes(content)
+    with pytest.raises(EvaluationError, match=r"corpus\.jsonl\.gz can't be unpacked|corpus\.jsonl holds no document"):
         read_collection(folder)
-    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "test.tsv.gz")
-    with pytest.raises(EvaluationError, match=r"There is test\.tsv\.gz: unpack it"):
-        read_collection(folder)
+
+
+def test_ids_may_be_numbers_and_titles_nothing(tmp_path: Path) -> None:
+    """As tables are written that others made: `sidecar index` takes them, too."""
+    corpus = [{"_id": 1, "title": None, "text": "swept wings"}, {"_id": "d2", "text": "layers"}]
+    queries = [{"_id": 7, "text": "wings"}]
+    collection = read_collection(_write(tmp_path, corpus=corpus, queries=queries, qrels="7\t1\t1.0\n"))
+    assert [(document.id, document.fields["title"]) for document in collection.documents] == [("1", ""), ("d2", "")]
+    assert collection.judgements == {"7": {"1": 1}}
+    assert [query.id for query in collection.queries] == ["7"]
+
+
+@pytest.mark.parametrize(
+    "qrels",
+    [
+        "q1 0 d1 2\nq1 0 d2 0\nq2 0 d2 1\n",
+        "q1\t0\td1\t2\nq1 Q0 d2 0\n  q2   0  d2  1\n",
+        "topic iteration document relevance\nq1 0 d1 2\nq1 0 d2 0\nq2 0 d2 1\n",
+        "\nqid\tdocid\tgrade\nq1\td1\t2\nq1\td2\t0\nq2\td2\t1\n",
+    ],
+)
+def test_judgements_as_trec_has_them_and_headers_of_other_names(tmp_path: Path, qrels: str) -> None:
+    expected = read_collection(_write(tmp_path / "one")).judgements
+    assert read_collection(_write(tmp_path / "two", qrels=qrels)).judgements == expected
+
+
+def test_ids_with_spaces_are_kept_where_tabs_stand_between(tmp_path: Path) -> None:
+    corpus = [{"_id": "d 1", "text": "x"}, {"_id": "a/b%20🦊", "text": "y"}]
+    qrels = "q1\td 1\t1\nq1\ta/b%20🦊\t2\n"
+    collection = read_collection(_write(tmp_path, corpus=corpus, qrels=qrels))
+    assert collection.judgements == {"q1": {"d 1": 1, "a/b%20🦊": 2}}
+    assert collection.missing_documents == 0
 
 
 def test_two_collections_of_one_name_would_be_one_in_the_report(tmp_path: Path) -> None:

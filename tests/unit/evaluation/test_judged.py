@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import EvaluationError
 from sidecar.evaluation import JudgedQueries, read_judged_queries
-from sidecar.evaluation.judged import holds_query
+from sidecar.evaluation.judged import is_the_query
 
 
 def _files(folder: Path, qrels: str) -> tuple[Path, Path]:
@@ -64,9 +65,24 @@ def test_queries_with_a_relevant_document_are_counted_once(judgements, documents
     ("document", "query", "held"),
     [
         ("The Wolf\n hunts in packs", "the wolf hunts", True),
+        ("The Wolf\n hunts in packs, and sleeps by day", "the wolf hunts", False),
         ("the wolf", "the wolf hunts", False),
         ("", "the wolf", False),
     ],
 )
 def test_case_and_white_space_are_nothing(document: str, query: str, held: bool) -> None:
-    assert holds_query(document, query) is held
+    assert is_the_query(document, query) is held
+
+
+def test_queries_that_nothing_is_relevant_for_are_counted() -> None:
+    judgements = {"a": {"x": 0, "y": -2}, "b": {"x": 0, "y": 1}, "c": {"x": 0}}
+    assert JudgedQueries("made", "test", (), judgements).queries_without_relevant == 2
+
+
+def test_the_split_of_a_packed_file(tmp_path: Path) -> None:
+    queries, qrels = _files(tmp_path, "q2\ta\t1\n")
+    packed = qrels.with_name("judged.tsv.gz")
+    packed.write_bytes(gzip.compress(qrels.read_bytes()))
+    qrels.unlink()
+    for path in (packed, qrels):
+        assert read_judged_queries(queries, path, "articles").split == "judged"

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.domain import Query
 from sidecar.errors import EvaluationError
-from sidecar.evaluation.judged import read_judgements
+from sidecar.evaluation.files import read_judgements
 from sidecar.evaluation.side_by_side import read_queries, side_by_side
 from sidecar.search import NO_QUERY_TERMS, SearchHit, SearchResult, StageTimings
 
@@ -94,7 +94,7 @@ def test_queries_are_lines_or_beir_s(tmp_path: Path) -> None:
     assert read_queries(beir) == (Query("q9", "lion"),)
 
 
-@pytest.mark.parametrize("line", ["not json", '{"_id": 7, "text": "lion"}', '{"_id": "7"}', "[]"])
+@pytest.mark.parametrize("line", ["not json", '{"_id": 7.5, "text": "lion"}', '{"_id": "7"}', "[]"])
 def test_a_line_that_is_no_query_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "queries.jsonl"
     path.write_text(f'{{"_id": "q", "text": "t"}}\n{line}\n')
