@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sidecar.cli.main import app
+from sidecar.cli.main import command_line
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +22,7 @@ def bench(tiny_idf_bundle: Path, tiny_cross_encoder_bundle: Path, tmp_path: Path
         chosen = [part for name in only for part in ("--only", name)]
         models = ["--model", str(tiny_idf_bundle), "--model", str(tiny_cross_encoder_bundle)]
         folders = ["--out", str(tmp_path / "out"), "--peers", str(tmp_path / "peers"), "--checkpoints", str(tmp_path)]
-        done = CliRunner().invoke(app, ["bench", "--quick", "--threads", "1", *chosen, *models, *folders])
+        done = CliRunner().invoke(command_line(), ["bench", "--quick", "--threads", "1", *chosen, *models, *folders])
         assert done.exit_code == 0, done.output
         report = json.loads((tmp_path / "out" / "results.json").read_text())
         assert report["machine"]["cores"] >= 1
@@ -82,11 +82,11 @@ def test_rows_of_the_cluster(bench, opensearch, monkeypatch) -> None:
 def test_every_row_is_listed() -> None:
     from benchmarks.rows import ROWS
 
-    listed = CliRunner().invoke(app, ["bench", "--list"]).output
+    listed = CliRunner().invoke(command_line(), ["bench", "--list"]).output
     assert all(row.name in listed for row in ROWS)
 
 
 def test_an_unknown_row_is_refused() -> None:
-    done = CliRunner().invoke(app, ["bench", "--only", "warp"])
+    done = CliRunner().invoke(command_line(), ["bench", "--only", "warp"])
     assert done.exit_code == 1
     assert "--list" in str(done.exception)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sidecar.cli.main import app
+from sidecar.cli.main import command_line
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.passages import split
 from sidecar.engine import BulkAction, Engine, PassageRule
@@ -23,7 +23,7 @@ WORDS = ["cat", "dog", "horse", "bird", "fish", "mouse", "lion", "bear", "wolf",
 
 
 def _run(*arguments: str):
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments), catch_exceptions=False)
+    return CliRunner(env={"COLUMNS": "200"}).invoke(command_line(), list(arguments), catch_exceptions=False)
 
 
 def _where(world) -> list[str]:

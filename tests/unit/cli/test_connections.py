@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
-from sidecar.cli.main import app as whole
+from sidecar.cli.main import command_line
 from sidecar.errors import InvalidInput
 
 CREDENTIALS = ["user", "password", "api_key", "aws_region", "aws_service", "ca", "insecure", "token"]
@@ -122,7 +122,7 @@ def test_a_sidecar_s_option_is_none_of_a_command_without_one(app: typer.Typer) -
 
 @pytest.mark.parametrize("name", ["setup", "index", "frequencies", "reconcile", "retry", "search", "doctor"])
 def test_every_command_at_a_cluster_ends_with_the_same_options(name: str) -> None:
-    command = get_command(whole).commands[name]  # type: ignore[attr-defined]
+    command = get_command(command_line()).commands[name]  # type: ignore[attr-defined]
     shown = [option.name for option in command.params]
     assert shown[-len(CREDENTIALS) :] == CREDENTIALS
     assert shown.index("engine") == shown.index("sidecar") - 1

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from sidecar.cli.examples import EXAMPLES
 from sidecar.cli.help import CONNECTIONS, SECTIONS
-from sidecar.cli.main import app
+from sidecar.cli.main import command_line
 
 COLUMNS = 80
-ROOT = get_command(app)
+APP = command_line()
+ROOT = get_command(APP)
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
@@ -38,7 +39,7 @@ GROUPS = {path[:-1] for path in COMMANDS}
 def shown(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     monkeypatch.setenv("TERMINAL_WIDTH", str(COLUMNS))
-    result = CliRunner().invoke(app, [*path, "--help"], prog_name="sidecar")
+    result = CliRunner().invoke(APP, [*path, "--help"], prog_name="sidecar")
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -17,7 +17,7 @@ import trustme
 import yaml
 from typer.testing import CliRunner
 
-from sidecar.cli.main import app
+from sidecar.cli.main import command_line
 from sidecar.errors import SettingsInvalid
 from sidecar.settings import Settings
 from tests.support.bundles import placeholder_bundle
@@ -46,7 +46,7 @@ def bundles(clean_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def effective(*arguments: str) -> dict[str, object]:
-    result = runner.invoke(app, ["serve", "--check-config", *arguments], catch_exceptions=False)
+    result = runner.invoke(command_line(), ["serve", "--check-config", *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     loaded = yaml.safe_load(result.stdout)
     assert isinstance(loaded, dict)
@@ -98,7 +98,7 @@ def test_every_setting_is_a_flag(arguments: list[str], name: str, value: object)
 
 
 def test_no_setting_is_without_a_flag_of_its_name() -> None:
-    text = runner.invoke(app, ["serve", "--help"], env={"COLUMNS": "200"}).stdout
+    text = runner.invoke(command_line(), ["serve", "--help"], env={"COLUMNS": "200"}).stdout
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in text
         assert f"SIDECAR_{name.upper()}" in text
@@ -107,7 +107,7 @@ def test_no_setting_is_without_a_flag_of_its_name() -> None:
 
 
 def test_the_token_is_not_shown() -> None:
-    result = runner.invoke(app, ["serve", "--check-config", "--auth-token", "hunter2"])
+    result = runner.invoke(command_line(), ["serve", "--check-config", "--auth-token", "hunter2"])
     assert "hunter2" not in result.output
 
 
@@ -263,13 +263,13 @@ def test_check_config_tells_of_a_chain_that_has_expired(tmp_path: Path) -> None:
     ],
 )
 def test_check_config_refuses_what_serving_would_trip_over(arguments: list[str], said: str) -> None:
-    result = runner.invoke(app, ["serve", "--check-config", *arguments])
+    result = runner.invoke(command_line(), ["serve", "--check-config", *arguments])
     assert isinstance(result.exception, SettingsInvalid)
     assert said in result.exception.message
 
 
 def test_a_token_that_is_set_and_empty_does_not_open_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIDECAR_AUTH_TOKEN", "")
-    result = runner.invoke(app, ["serve", "--check-config"])
+    result = runner.invoke(command_line(), ["serve", "--check-config"])
     assert isinstance(result.exception, SettingsInvalid)
     assert result.exception.field == "auth_token"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sidecar.cli.main import app
+from sidecar.cli.main import command_line
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import IndexSpec, pick_encoder, set_up
 from sidecar.cluster.doctor import Severity, examine, gather
@@ -105,12 +105,14 @@ async def test_the_command_searches_and_doctor_finds_nothing(shop, engine, clien
     )
     where = ["--index", shop.index, "--profile", str(path), "--engine", shop.url, "--sidecar", shop.target]
     runner = CliRunner(env={"COLUMNS": "200"})
-    shown = await asyncio.to_thread(runner.invoke, app, ["search", QUERY, *where, "--explain"], catch_exceptions=False)
+    shown = await asyncio.to_thread(
+        runner.invoke, command_line(), ["search", QUERY, *where, "--explain"], catch_exceptions=False
+    )
     assert shown.exit_code == 0
     assert "title:wolf" in shown.stdout
     assert "body:river" in shown.stdout
     told = await asyncio.to_thread(
-        runner.invoke, app, ["search", QUERY, *where, "--explain", "--json"], catch_exceptions=False
+        runner.invoke, command_line(), ["search", QUERY, *where, "--explain", "--json"], catch_exceptions=False
     )
     shares = json.loads(told.stdout)["hits"][0]["why"]
     assert {share["field"] for share in shares} >= {"title", None}

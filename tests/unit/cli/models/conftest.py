@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sidecar.cli.main import app
+from sidecar.cli.main import command_line
 from sidecar.errors import SidecarError
 from tests.support.bundles import CROSS_ENCODER, placeholder_bundle
 
@@ -24,7 +24,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("SIDECAR_BUNDLES", str(tmp_path / "shelf"))
 
     def models(*arguments: str) -> Result:
-        result = CliRunner().invoke(app, ["models", *arguments])
+        result = CliRunner().invoke(command_line(), ["models", *arguments])
         if isinstance(result.exception, SidecarError):
             raise result.exception
         return result
