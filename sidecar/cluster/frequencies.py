@@ -73,9 +73,29 @@ async def refresh_frequencies(
         raise InvalidInput(f"{index} stands for {len(mappings)} indices: name one of them.", field="index")
     name = next(iter(mappings))
     documents = await engine.count(name)
+    pages = _all_texts(engine, name, meta) if documents <= sample else _random_texts(engine, name, meta, sample)
+    counts, sampled = await _counted(sidecar, encoder, meta, pages)
+    if not sampled:
+        raise InvalidInput(f"Index {index} has no text in {', '.join(meta.source_fields)} to count on.", field="index")
+    table = CollectionFrequencies.of(
+        counts,
+        fingerprint=meta.fingerprint,
+        documents=documents,
+        sampled=sampled,
+        refreshed=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    # The cluster replaces `_meta` as a whole, so it is read again right before it is written.
+    present = (await engine.mappings(name))[name].get("_meta")
+    await engine.put_mapping(name, {"_meta": _entered(name, present if isinstance(present, dict) else {}, table)})
+    return table
+
+
+async def _counted(
+    sidecar: AsyncSidecarClient, encoder: ModelInfo, meta: IndexMeta, pages: AsyncGenerator[list[str], None]
+) -> tuple[Counter[int], int]:
+    """Return in how many texts of `pages` each term id occurs, and how many texts that are."""
     counts: Counter[int] = Counter()
     sampled = 0
-    pages = _all_texts(engine, name, meta) if documents <= sample else _random_texts(engine, name, meta, sample)
     async with aclosing(pages) as found:
         async for texts in found:
             if not texts:
@@ -93,19 +113,7 @@ async def refresh_frequencies(
             for encoding in answer.encodings:
                 counts.update(encoding.vector.term_ids)
             sampled += len(texts)
-    if not sampled:
-        raise InvalidInput(f"Index {index} has no text in {', '.join(meta.source_fields)} to count on.", field="index")
-    table = CollectionFrequencies.of(
-        counts,
-        fingerprint=meta.fingerprint,
-        documents=documents,
-        sampled=sampled,
-        refreshed=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    # The cluster replaces `_meta` as a whole, so it is read again right before it is written.
-    present = (await engine.mappings(name))[name].get("_meta")
-    await engine.put_mapping(name, {"_meta": _entered(name, present if isinstance(present, dict) else {}, table)})
-    return table
+    return counts, sampled
 
 
 def _entered(index: str, present: JsonObject, table: CollectionFrequencies) -> JsonObject:

@@ -17,7 +17,7 @@ from sidecar.search.identity import raw_key_of
 from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.paging import page_of, why_not_reranked
 from sidecar.search.profile import Profile
-from sidecar.search.reranking import Head, Reranker
+from sidecar.search.reranking import Head, Reranked, Reranker
 from sidecar.search.result import BodyResult, StageTimings, raw_hits
 from sidecar.search.retrieval import FirstStage
 from sidecar.search.stopwatch import Stopwatch
@@ -162,16 +162,8 @@ class OwnBody:
         reranked = await self._reranker.rerank(
             wanted, head, len(hits), meta.source_fields, deadline.left(policy.timeout), page=end
         )
-        if isinstance(reranked, Degraded):
-            ordered, failed = list(hits), reranked
-        else:
-            failed = None
-            ordered = [
-                {**hits[position], "_rerank_score": reranked.scores[position]}
-                if position in reranked.scores
-                else hits[position]
-                for position in reranked.order
-            ]
+        failed = reranked if isinstance(reranked, Degraded) else None
+        ordered = list(hits) if isinstance(reranked, Degraded) else _in_order(hits, reranked)
         degraded, stage = augmented.degraded, augmented.degraded_stage
         if failed is not None and stage != "encode":
             degraded, stage = failed.reason, failed.stage
@@ -200,6 +192,15 @@ class OwnBody:
             lexical_weight=0.0 if lexical is None else lexical.weight,
             matching=matching,
         )
+
+
+def _in_order(hits: Sequence[JsonObject], reranked: Reranked) -> list[JsonObject]:
+    return [
+        {**hits[position], "_rerank_score": reranked.scores[position]}
+        if position in reranked.scores
+        else hits[position]
+        for position in reranked.order
+    ]
 
 
 def _heaviest(vector: SparseVector) -> SparseVector:

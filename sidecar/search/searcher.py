@@ -6,24 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from sidecar.domain import Candidate, JsonObject, SparseVector
+from sidecar.domain import Candidate, JsonObject
 from sidecar.engine import Engine
 from sidecar.errors import ProfileInvalid
 from sidecar.search.augment import Augmented, Matching
 from sidecar.search.builtin import load_profile
-from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
-from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
-from sidecar.search.expansion import Expansion
+from sidecar.search.degradation import Deadline, Degraded
+from sidecar.search.encoding import IndexRecord, QueryEncoder
 from sidecar.search.identity import DocumentKey, key_of
-from sidecar.search.lexical_fields import require_fields
-from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.passages import BestPassage
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Head, Reranker
-from sidecar.search.result import BodyResult, SearchHit, SearchResult, StageTimings
+from sidecar.search.result import BodyResult, SearchHit, SearchResult
 from sidecar.search.retrieval import Found, Question
-from sidecar.search.stages import Stages
+from sidecar.search.stages import Call, Stages
 from sidecar.search.stopwatch import Stopwatch
 from sidecar.search.text import check_index, check_page, check_query, check_timeout, checked_clauses
 from sidecar.search.tracing import traced_search
@@ -63,17 +60,17 @@ class AsyncSearcher:
         self.index = index
         self._engine = engine
         self._record = IndexRecord(engine, index, fingerprint=fingerprint)
-        self._encoder: QueryEncoder | None = None
+        encoder: QueryEncoder | None = None
         self._reranker: Reranker | None = None
         if sidecar is not None:
             sparse = self.profile.sparse
             if sparse is not None:
-                self._encoder = QueryEncoder(sidecar, sparse, index)
+                encoder = QueryEncoder(sidecar, sparse, index)
             if self.profile.rerank is not None:
                 self._reranker = Reranker(sidecar, self.profile.rerank)
         elif self.profile.sparse is not None or self.profile.rerank is not None:
             raise ProfileInvalid(f"The profile {self.profile.name} needs a sidecar; none was given.", field="profile")
-        self._stages = Stages(engine, index, self.profile, sidecar, self._record, self._encoder, self._reranker)
+        self._stages = Stages(engine, index, self.profile, sidecar, self._record, encoder, self._reranker)
 
     @traced_search("search")
     async def search(
@@ -102,32 +99,9 @@ class AsyncSearcher:
         check_page(size, from_)
         filters = checked_clauses(filter)
         watch, deadline, stages = Stopwatch(), self._deadline(timeout), self._stages.preferring(preference)
-        record = self._record.pinned(deadline)
-        encode_ms = feedback_ms = retrieve_ms = 0.0
-        for _ in range(ATTEMPTS):
-            await require_fields(self._engine, self.index, self.profile, record)
-            vector, degraded = await self._vector(text, record, deadline)
-            encode_ms += watch.lap() if self._encoder is not None else 0.0
-            expansion = Expansion(vector)
-            if vector is not None and stages.expander is not None:
-                expansion = await stages.expander.expand(vector, filters, record, deadline)
-                feedback_ms += watch.lap()
-            question = Question(text, expansion.vector, filters, await record.get())
-            head = self._head(from_, degraded)
-            found = await stages.first.find(question, size=size, from_=from_, head=head, timeout=deadline.left())
-            moved = vector is not None and await has_moved(
-                self._engine, self.index, record, question.meta, (*expansion.indices, *found.indices)
-            )
-            if not moved:
-                whole = await stages.with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
-                lost = {one.index for one in found.candidates} if len(whole.candidates) < len(found.candidates) else ()
-                moved = bool(lost) and await has_left(self._engine, self.index, record, lost)
-                found = found if moved else whole
-            retrieve_ms += watch.lap()
-            if not moved:
-                break
-        found = await stages.with_sources(found, question, size=size, from_=from_, head=head, deadline=deadline)
-        retrieve_ms += watch.lap()
+        call = Call(text, filters, size, from_, self._record.pinned(deadline), watch, deadline)
+        first = await stages.retrieved(call)
+        question, found, head, degraded = first.question, first.found, first.head, first.degraded
         rerank_ms = passages_ms = 0.0
         best: dict[DocumentKey, BestPassage] = {}
         looks = question.meta.passages is not None and question.vector is not None
@@ -146,7 +120,7 @@ class AsyncSearcher:
             best |= await stages.best([key for key in shown if key not in best], question, deadline)
             page = [replace(hit, passage=best.get(key)) for hit, key in zip(page, shown, strict=True)]
             passages_ms += watch.lap()
-        degraded = degraded or expansion.degraded
+        degraded = degraded or first.expansion.degraded
         explain_ms = 0.0
         if explain:
             page = await stages.explainer.explained(page, question, timeout=deadline.left())
@@ -155,12 +129,16 @@ class AsyncSearcher:
             hits=tuple(page),
             total=found.total,
             profile=self.profile.name,
-            timings=StageTimings(
-                encode_ms, retrieve_ms, rerank_ms, explain_ms, watch.total(), passages_ms, feedback_ms
+            timings=replace(
+                first.timings,
+                rerank_ms=rerank_ms,
+                explain_ms=explain_ms,
+                total_ms=watch.total(),
+                passages_ms=passages_ms,
             ),
             degraded=None if degraded is None else degraded.reason,
             degraded_stage=None if degraded is None else degraded.stage,
-            partial=found.partial or expansion.partial,
+            partial=found.partial or first.expansion.partial,
         )
 
     @traced_search("augment")
@@ -196,21 +174,6 @@ class AsyncSearcher:
     def _deadline(self, timeout: float | None) -> Deadline:
         check_timeout(timeout)
         return Deadline(self.profile.timeout if timeout is None else min(timeout, self.profile.timeout))
-
-    async def _vector(
-        self, text: str, record: PinnedRecord, deadline: Deadline
-    ) -> tuple[SparseVector | None, Degraded | None]:
-        if self._encoder is None:
-            return None, None
-        encoded = await self._encoder.encode(text, record, deadline.half(self.profile.encode_timeout))
-        return (None, encoded) if isinstance(encoded, Degraded) else (encoded, None)
-
-    def _head(self, from_: int, degraded: Degraded | None) -> int:
-        """How many documents are reranked for a page that begins at `from_`: the profile's depth, or 0."""
-        policy = self.profile.rerank
-        if policy is None or (degraded is not None and degraded.reason != NO_QUERY_TERMS):
-            return 0
-        return policy.depth if from_ < policy.depth or policy.cut_off is not None else 0
 
     async def _reranked(
         self,

@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from sidecar.domain import JsonObject, SparseVector
 from sidecar.engine import Engine
-from sidecar.search.degradation import Deadline
-from sidecar.search.encoding import IndexRecord, QueryEncoder
-from sidecar.search.expansion import QueryExpander
+from sidecar.search.degradation import NO_QUERY_TERMS, Deadline, Degraded
+from sidecar.search.encoding import IndexRecord, PinnedRecord, QueryEncoder
+from sidecar.search.expansion import Expansion, QueryExpander
 from sidecar.search.explainer import Explainer
 from sidecar.search.identity import DocumentKey, key_of
+from sidecar.search.lexical_fields import require_fields
+from sidecar.search.moved import ATTEMPTS, has_left, has_moved
 from sidecar.search.own_body import OwnBody
 from sidecar.search.passages import BestPassage, Passages
 from sidecar.search.ports import Sidecar
 from sidecar.search.profile import Profile
 from sidecar.search.reranking import Reranker
+from sidecar.search.result import StageTimings
 from sidecar.search.retrieval import FirstStage, Found, Question
+from sidecar.search.stopwatch import Stopwatch
 
-__all__ = ["Stages"]
+__all__ = ["Call", "Retrieved", "Stages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One search under way: the ranks `from_ + 1` to `from_ + size` are asked for; what it goes by until it ends."""
+
+    text: str
+    filters: tuple[JsonObject, ...]
+    size: int
+    from_: int
+    record: PinnedRecord
+    watch: Stopwatch
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What the first stage found, and by what; its first `head` candidates are to be reranked."""
+
+    question: Question
+    found: Found
+    head: int
+    expansion: Expansion
+    degraded: Degraded | None
+    timings: StageTimings
 
 
 class Stages:
@@ -61,9 +91,55 @@ class Stages:
             self._reranker,
         )
 
-    async def with_sources(
-        self, found: Found, question: Question, *, size: int, from_: int, head: int, deadline: Deadline
-    ) -> Found:
+    async def retrieved(self, call: Call) -> Retrieved:
+        """Encode, expand and retrieve; again where the alias was pointed at another model's index meanwhile."""
+        record, watch, deadline = call.record, call.watch, call.deadline
+        encode_ms = feedback_ms = retrieve_ms = 0.0
+        for _ in range(ATTEMPTS):
+            await require_fields(self._engine, self._index, self._profile, record)
+            vector, degraded = await self._vector(call.text, record, deadline)
+            encode_ms += watch.lap() if self._encoder is not None else 0.0
+            expansion = Expansion(vector)
+            if vector is not None and self.expander is not None:
+                expansion = await self.expander.expand(vector, call.filters, record, deadline)
+                feedback_ms += watch.lap()
+            question = Question(call.text, expansion.vector, call.filters, await record.get())
+            head = self._head(call.from_, degraded)
+            found = await self.first.find(
+                question, size=call.size, from_=call.from_, head=head, timeout=deadline.left()
+            )
+            moved = vector is not None and await has_moved(
+                self._engine, self._index, record, question.meta, (*expansion.indices, *found.indices)
+            )
+            if not moved:
+                whole = await self._with_sources(found, question, head, call)
+                lost = {one.index for one in found.candidates} if len(whole.candidates) < len(found.candidates) else ()
+                moved = bool(lost) and await has_left(self._engine, self._index, record, lost)
+                found = found if moved else whole
+            retrieve_ms += watch.lap()
+            if not moved:
+                break
+        found = await self._with_sources(found, question, head, call)
+        retrieve_ms += watch.lap()
+        timings = StageTimings(encode_ms=encode_ms, retrieve_ms=retrieve_ms, feedback_ms=feedback_ms)
+        return Retrieved(question, found, head, expansion, degraded, timings)
+
+    async def _vector(
+        self, text: str, record: PinnedRecord, deadline: Deadline
+    ) -> tuple[SparseVector | None, Degraded | None]:
+        if self._encoder is None:
+            return None, None
+        encoded = await self._encoder.encode(text, record, deadline.half(self._profile.encode_timeout))
+        return (None, encoded) if isinstance(encoded, Degraded) else (encoded, None)
+
+    def _head(self, from_: int, degraded: Degraded | None) -> int:
+        """How many documents are reranked for a page that begins at `from_`: the profile's depth, or 0."""
+        policy = self._profile.rerank
+        if policy is None or (degraded is not None and degraded.reason != NO_QUERY_TERMS):
+            return 0
+        return policy.depth if from_ < policy.depth or policy.cut_off is not None else 0
+
+    async def _with_sources(self, found: Found, question: Question, head: int, call: Call) -> Found:
         """Fetch the documents of the head and of the page, where the first stage brought only ids.
 
         A document that was deleted in between is left out, and the next one stands in for it.
@@ -74,10 +150,10 @@ class Stages:
         candidates, spare = found.candidates, 0
         sources: dict[DocumentKey, Mapping[str, object]] = {}
         while True:
-            wanted = [*candidates[:head], *candidates[max(head, from_) : from_ + size + spare]]
+            wanted = [*candidates[:head], *candidates[max(head, call.from_) : call.from_ + call.size + spare]]
             asked = [key for key in map(key_of, wanted) if key not in sources]
             if asked:
-                sources |= await self.first.sources(asked, hidden, timeout=deadline.left())
+                sources |= await self.first.sources(asked, hidden, timeout=call.deadline.left())
             gone = set(asked) - sources.keys()
             if not gone:
                 break
