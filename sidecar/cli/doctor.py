@@ -146,7 +146,7 @@ def doctor(
 
 
 def _https_port(http: str | None) -> Iterator[tuple[str, int]]:
-    from sidecar.engine.transport import is_http_address
+    from sidecar.engine.access import is_http_address
 
     if http is None:
         return

@@ -16,7 +16,7 @@ from sidecar.cluster.requests import Request, Wait
 from sidecar.cluster.templates import json_file
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import Engine
-from sidecar.engine.transport import is_http_address
+from sidecar.engine.access import is_http_address
 from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
 
 __all__ = ["SIDES", "ConnectorSpec", "find_named", "plan_connectors", "plan_settings", "resource_name"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from sidecar.domain import JsonObject, JsonValue
+from sidecar.engine.access import CONNECTIONS, Access
 from sidecar.engine.aws import DOMAINS, AwsSigning
 from sidecar.engine.bulk import BulkAction, BulkItem
 from sidecar.engine.bulk_writer import BulkPolicy, BulkWriter
@@ -23,7 +24,7 @@ from sidecar.engine.names import require_new_name, require_one_name
 from sidecar.engine.responses import SearchResponse, shards_unread
 from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
-from sidecar.engine.transport import CONNECTIONS, Access, Transport, path_of
+from sidecar.engine.transport import Transport, path_of
 from sidecar.engine.versions import ClusterInfo
 from sidecar.errors import EngineRejected, EngineUnavailable, IndexNotFound, InvalidInput
 

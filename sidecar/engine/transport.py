@@ -6,11 +6,10 @@ import asyncio
 import base64
 import json
 import logging
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from opensearchpy import AIOHttpConnection, AsyncHttpConnection, AsyncOpenSearch
 from opensearchpy.exceptions import (
@@ -23,7 +22,7 @@ from opensearchpy.serializer import JSONSerializer
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from sidecar.domain import JsonObject
-from sidecar.engine.aws import AwsSigning
+from sidecar.engine.access import Access
 from sidecar.engine.exact_json import exact_number, to_json
 from sidecar.engine.failures import from_exception
 from sidecar.engine.signing import Signer, may_be_outdated, with_query
@@ -36,7 +35,7 @@ from sidecar.errors import (
 )
 from sidecar.tracing import propagated
 
-__all__ = ["CONNECTIONS", "Access", "Transport", "is_http_address", "path_of"]
+__all__ = ["Transport", "path_of"]
 
 # The client logs each failure with its traceback; ours are raised, and nobody asked for them twice.
 logging.getLogger("opensearch").addHandler(logging.NullHandler())
@@ -44,78 +43,8 @@ logging.getLogger("opensearch").addHandler(logging.NullHandler())
 READ_ATTEMPTS = 3
 """How often a request that changes nothing is sent before its failure is told."""
 
-
-CONNECTIONS = 64
-"""To each node, at most: requests beyond wait for one of them, in the time that they have. Of opensearch-py's own ten,
-nobody would see the queue."""
-
 SERVERLESS_ROOT: JsonObject = {"version": {"distribution": "opensearch", "number": "2"}}
 """What is taken for the answer of OpenSearch Serverless, which has no `GET /`: the oldest that AWS has called it."""
-
-API_KEY = re.compile(r"[\w+/=-]+(:[\w+/=-]+)?", re.ASCII)
-"""A key as Elasticsearch shows it: in base64, or its id and the key itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where a cluster is and who we are there. Several nodes: URLs joined by commas, each with so many `connections`.
-
-    `api_key` is for Elasticsearch, in place of user and password: what it gave as `encoded`, or `id:api_key`; `aws` is
-    for OpenSearch Service, in place of either. Raises InvalidInput where two are given, the key is none, the address is
-    one of another region or service of AWS, and for no connection.
-
-    Usage:
-        Access("https://search.example:9200", user="backfill", password="…", ca_certificates=Path("ca.pem"))
-    """
-
-    url: str
-    user: str | None = None
-    password: str | None = None
-    api_key: str | None = None
-    ca_certificates: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
-    verify_certificates: bool = True
-    timeout: float = 10.0
-    connections: int = CONNECTIONS
-    aws: AwsSigning | None = None
-
-    def __post_init__(self) -> None:
-        if self.connections < 1:
-            raise InvalidInput("At least one connection to each node is needed.", field="connections")
-        named = any("@" in urlsplit(url).netloc for url in self.urls) or self.user is not None
-        if self.aws is not None:
-            if named or self.api_key is not None:
-                raise InvalidInput(
-                    "A signature stands for a user and password, or an API key: give one of them.", field="aws_region"
-                )
-            self.aws.require_endpoint(self.urls)
-        if self.api_key is None:
-            return
-        if named:
-            raise InvalidInput("An API key stands for a user and password: give one or the other.", field="api_key")
-        if not API_KEY.fullmatch(self.api_key):
-            raise InvalidInput(
-                "The API key is none: it is what the cluster gave as `encoded`, or `id:api_key`.", field="api_key"
-            )
-
-    def __repr__(self) -> str:
-        return f"Access({self.shown})"
-
-    @property
-    def shown(self) -> str:
-        """The address without credentials, for messages."""
-        return ", ".join(_without_credentials(url) for url in self.urls)
-
-    @property
-    def urls(self) -> list[str]:
-        """One URL per node; raises InvalidInput for something that is none."""
-        urls = [part.strip().rstrip("/") for part in self.url.split(",") if part.strip()]
-        if not all(map(is_http_address, urls)):
-            raise InvalidInput("The engine's address must look like http://host:9200.", field="engine")
-        if not urls:
-            raise InvalidInput("The engine's address is empty.", field="engine")
-        return urls
 
 
 class _Exact(JSONSerializer):
@@ -236,16 +165,6 @@ class Transport:
         await self._client.close()
 
 
-def is_http_address(url: str) -> bool:
-    """Return whether a URL names a host to speak HTTP with, and a port that there can be, if it names one."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        # Brackets that are not closed, or a port that is no number, as a / in a password makes one.
-        return False
-
-
 def path_of(*segments: str) -> str:
     """Join path segments, each escaped: an index called `a/b` stays one segment.
 
@@ -261,19 +180,8 @@ def _client(access: Access, signer: Signer | None) -> AsyncOpenSearch:
     connection = AIOHttpConnection if signer is None else AsyncHttpConnection
     account = signer or ((access.user, access.password or "") if access.user else None)
     headers = _authorization(access.api_key)
-    if not any(url.startswith("https:") for url in access.urls):
-        return AsyncOpenSearch(
-            hosts=access.urls,
-            serializer=_Exact(),
-            connection_class=connection,
-            http_auth=account,
-            headers=headers,
-            timeout=access.timeout,
-            max_retries=0,
-            retry_on_timeout=False,
-            maxsize=access.connections,
-        )
-    return AsyncOpenSearch(
+    client = partial(
+        AsyncOpenSearch,
         hosts=access.urls,
         serializer=_Exact(),
         connection_class=connection,
@@ -283,6 +191,10 @@ def _client(access: Access, signer: Signer | None) -> AsyncOpenSearch:
         max_retries=0,
         retry_on_timeout=False,
         maxsize=access.connections,
+    )
+    if not any(url.startswith("https:") for url in access.urls):
+        return client()
+    return client(
         verify_certs=access.verify_certificates,
         ssl_show_warn=False,
         ca_certs=_text(access.ca_certificates),
@@ -300,8 +212,3 @@ def _authorization(api_key: str | None) -> dict[str, str] | None:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

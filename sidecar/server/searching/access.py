@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from sidecar.engine import Engine
+from sidecar.engine.access import CONNECTIONS, Access
 from sidecar.engine.aws import DOMAINS, AwsSigning
-from sidecar.engine.transport import CONNECTIONS, Access
 from sidecar.errors import InvalidInput, SettingsInvalid
 from sidecar.settings import Settings
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
-from sidecar.engine.transport import Access, _client
+from sidecar.engine.access import Access
+from sidecar.engine.transport import _client
 from sidecar.server.searching.profiles import served_profiles
 from sidecar.settings import load_settings
 from tests.support.chart import VERSIONS, container_of, pod_of, rendered, settings_file

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from sidecar.engine import Engine
+from sidecar.engine.access import Access
 from sidecar.engine.aws import AwsSigning
 from sidecar.engine.aws_refusals import aws_refusal
 from sidecar.engine.failures import from_exception
-from sidecar.engine.transport import Access
 from sidecar.errors import EngineRejected, InvalidInput
 
 SECRET = "where do I buy plutonium"

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, BulkPolicy
+from sidecar.engine.access import Access
 from sidecar.engine.bulk_writer import BulkWriter, _Prepared
-from sidecar.engine.transport import Access, Transport
+from sidecar.engine.transport import Transport
 from sidecar.errors import InvalidInput, MalformedText
 
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from sidecar.engine import Engine
-from sidecar.engine.transport import Access, Transport, path_of
+from sidecar.engine.access import Access
+from sidecar.engine.transport import Transport, path_of
 from sidecar.errors import EngineRejected, EngineUnavailable, InvalidInput
 from tests.unit.cluster.recorded import Recorded, recorded
 
