@@ -102,9 +102,10 @@ def _note(sentence: str, console: Console) -> None:
 def note_few(judged: JudgedQueries, console: Console) -> None:
     """Say that differences between profiles can hardly be told from chance, where there are few queries."""
     if len(judged.queries) < FEW_QUERIES:
+        queries = "1 judged query" if len(judged.queries) == 1 else f"{len(judged.queries)} judged queries"
         _note(
-            f"{judged.name}: {len(judged.queries):,} judged queries are few: a difference has to be large to be told"
-            f" from chance. Judge {FEW_QUERIES} at the least.",
+            f"{judged.name}: with {queries} a difference has to be large to be told from chance. Judge {FEW_QUERIES} at"
+            " the least.",
             console,
         )
 

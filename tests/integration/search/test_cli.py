@@ -112,7 +112,7 @@ def test_evaluate_measures_and_leaves_nothing_behind(world, collection: Path, tm
     assert compared["wins"] + compared["ties"] + compared["losses"] == 10
     assert "nDCG@10 against lexical" in result.stdout
     assert "warning" not in result.stderr
-    assert "note: animals: 10 judged queries are few" in result.stderr
+    assert "note: animals: with 10 judged queries a difference" in result.stderr
     assert "note: animals: for 1 of 10 queries the document of the same id is the query itself" in result.stderr
     assert result.stdout.startswith("animals, 10 queries: ")
     assert "answers worse than" not in result.stdout
