@@ -14,7 +14,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "sidecar index articles.jsonl --index articles",
         'sidecar search "why does an aeroplane lose lift" --index articles',
     ),
-    "demo": ("sidecar demo", 'sidecar demo "how do I parse command line arguments"'),
+    "demo": (
+        "sidecar demo",
+        'sidecar demo "how do I parse command line arguments"',
+        'sidecar demo --modules http,urllib,socket "what did the server say"',
+    ),
     "serve": (
         "sidecar serve",
         "sidecar serve --config settings.yaml --check-config",

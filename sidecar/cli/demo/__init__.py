@@ -19,6 +19,9 @@ def demo(
     question: Annotated[
         list[str] | None, typer.Argument(help="Questions to ask; default: a few prepared ones.")
     ] = None,
+    modules: Annotated[
+        str, typer.Option("--modules", help="Only these modules and packages, like argparse,json,http: sooner done.")
+    ] = "",
     json_: Annotated[Path | None, typer.Option("--json", help="File for everything that was shown, as JSON.")] = None,
     size: Annotated[int, typer.Option("--size", min=1, max=20, help="Places shown per ranking.")] = 5,
     keep: Annotated[bool, typer.Option("--keep", help="Leave cluster and sidecar running until Ctrl-C.")] = False,
@@ -49,7 +52,7 @@ def demo(
     console = Console()
     with ExitStack() as running:
         with steps(console) as progress:
-            documents = read_corpus(progress)
+            documents = read_corpus(progress, [name.strip() for name in modules.split(",") if name.strip()])
             task = progress.add_task("start OpenSearch on this machine", total=None, state="")
             node = running.enter_context(
                 LocalNode(port=0, progress=lambda done, total: progress.update(task, state=f"jars {done}/{total}"))

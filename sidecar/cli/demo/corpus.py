@@ -8,7 +8,7 @@ import inspect
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,27 +38,31 @@ SKIPPED_PACKAGES = frozenset(
 )
 
 
-def standard_library_docstrings() -> Iterator[Document]:
+def standard_library_docstrings(modules: Collection[str] = ()) -> Iterator[Document]:
     """Yield one document per public module, class, function and method that has a docstring.
 
-    Fields: `title` (the qualified name), `text` (the cleaned docstring), `kind` and `module`. Sources are parsed, not
-    imported; only modules written in C are imported, since their docstrings are nowhere else.
+    `modules` are those to read, with what lies in them where they are packages; none: all. Fields: `title` (the
+    qualified name), `text` (the cleaned docstring), `kind` and `module`. Sources are parsed, not imported; only modules
+    written in C are imported, since their docstrings are nowhere else.
     """
     seen: set[str] = set()
-    for document in _all():
+    for document in _all(modules):
         if document.id not in seen:
             seen.add(document.id)
             yield document
 
 
-def _all() -> Iterator[Document]:
+def _all(modules: Collection[str]) -> Iterator[Document]:
+    def wanted(name: str) -> bool:
+        return not modules or any(f"{name}.".startswith(f"{module}.") for module in modules)
+
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
         name = _module_name(path.relative_to(root))
-        if name is not None:
+        if name is not None and wanted(name):
             yield from _of_source(name, path)
     for name in sorted(sys.stdlib_module_names):
-        if not name.startswith("_") and name not in SKIPPED_PACKAGES and _written_in_c(name):
+        if not name.startswith("_") and name not in SKIPPED_PACKAGES and wanted(name) and _written_in_c(name):
             module = _imported(name)
             if module is not None:
                 yield from _of_module(module)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import orjson
 from rich.console import Console
@@ -19,6 +19,7 @@ from sidecar.cluster import DeadLetters, IndexRun, IndexSpec, IndexSummary, Sour
 from sidecar.cluster.frequencies import refresh_where_useful
 from sidecar.domain import Document, Lane, ModelInfo, ModelKind
 from sidecar.engine import Engine
+from sidecar.errors import InvalidInput
 
 __all__ = ["INDEX", "read_corpus", "run_session", "steps"]
 
@@ -41,14 +42,19 @@ def steps(console: Console) -> Progress:
     )
 
 
-def read_corpus(progress: Progress) -> list[Document]:
-    """Read the docstrings of the standard library."""
+def read_corpus(progress: Progress, modules: Collection[str] = ()) -> list[Document]:
+    """Read the docstrings of the standard library, or of these modules; raise InvalidInput where there are none."""
     task = progress.add_task("read the standard library's docstrings", total=None, state="")
     documents: list[Document] = []
-    for document in standard_library_docstrings():
+    for document in standard_library_docstrings(modules):
         documents.append(document)
         if len(documents) % 100 == 0:
             progress.update(task, state=f"{len(documents):,}")
+    if not documents:
+        raise InvalidInput(
+            f"The standard library has no docstrings in {', '.join(modules)}: name modules, like argparse,json,http.",
+            field="modules",
+        )
     progress.update(task, total=1, completed=1, state=f"{len(documents):,} documents")
     return documents
 

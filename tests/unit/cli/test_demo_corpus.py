@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from sidecar.cli.demo.corpus import MINIMUM_CHARACTERS, SKIPPED_PACKAGES, standard_library_docstrings
+from sidecar.cli.demo.session import read_corpus, steps
 from sidecar.domain import Document
+from sidecar.errors import InvalidInput
 
 
 @pytest.fixture(scope="module")
@@ -35,5 +38,18 @@ def test_every_document_is_public_valid_text_of_a_known_kind(corpus: list[Docume
         str(document.fields["text"]).encode("utf-8")
 
 
-def test_it_is_the_same_every_time(corpus: list[Document]) -> None:
-    assert [document.id for document in standard_library_docstrings()] == [document.id for document in corpus]
+def test_modules_that_are_named_are_read_alone_and_as_among_all(corpus: list[Document]) -> None:
+    named = list(standard_library_docstrings(["json", "itertools", "http.client"]))
+    assert named == [one for one in corpus if one.fields["module"] in {"http.client", "itertools"} or _in_json(one)]
+    assert {"json.decoder", "itertools", "http.client"} < {str(one.fields["module"]) for one in named}
+    assert named == list(standard_library_docstrings(["json", "itertools", "http.client"]))
+
+
+def _in_json(document: Document) -> bool:
+    return document.id == "json" or document.id.startswith("json.")
+
+
+@pytest.mark.parametrize("names", [["no_such_module"], ["jso"], ["encodings"], ["argparse.ArgumentParser"]])
+def test_modules_that_are_none_are_told(names: list[str]) -> None:
+    with steps(Console(quiet=True)) as progress, pytest.raises(InvalidInput, match=f"no docstrings in {names[0]}"):
+        read_corpus(progress, names)
