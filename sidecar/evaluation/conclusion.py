@@ -38,8 +38,8 @@ def _conclusion(collection: CollectionReport, baseline: str | None) -> str:
 def _difference(comparison: Comparison) -> str:
     chance = "is beyond chance" if comparison.p_corrected < SIGNIFICANT else "may be chance"
     return (
-        f"The gain of {comparison.difference:.4f} {chance} (p {_shown_p(comparison.p_corrected)};"
-        f" {comparison.wins:,} queries better, {comparison.ties:,} the same, {comparison.losses:,} worse)."
+        f"The gain of {comparison.difference:.4f} {chance} (p {_shown_p(comparison.p_corrected)}; queries won"
+        f" {comparison.wins:,}, tied {comparison.ties:,}, lost {comparison.losses:,})."
     )
 
 

@@ -80,7 +80,7 @@ def loss_table(found: ProfileLosses, baseline: str) -> Table:
         shown = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
         values = (f"{one.before:.4f}", f"{one.after:.4f}", f"{one.change:+.4f}")
         table.add_row(*values, escape(one.query.id), escape(shown))
-    table.caption = f"{len(found.worst):,} of {found.count:,} queries that lost something"
+    table.caption = f"{len(found.worst):,} of {found.count:,} that lost something"
     return table
 
 

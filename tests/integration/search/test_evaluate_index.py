@@ -128,7 +128,7 @@ def test_queries_that_lost_most_are_shown_and_those_without_an_answer_counted(wo
     shown = " ".join(done.stdout.split())
     assert f"{world.index}: what titles answers worse than lexical, nDCG@10" in shown
     assert "1.0000 0.0000 -1.0000 market a fish near the market" in shown
-    assert "1 of 1 queries that lost something" in shown
+    assert "1 of 1 that lost something" in shown
 
 
 async def _looked(world: World, judged: JudgedQueries):

@@ -53,7 +53,7 @@ def test_the_best_profile_its_gain_and_that_it_is_no_chance() -> None:
     report = _report(LEXICAL, _profile("sparse", 0.75, (0.06, 0.01)), _profile("hybrid", 0.7512, (0.0612, 0.00001)))
     assert conclusions(report) == (
         "c0, 30 queries: hybrid is best, nDCG@10 0.7512; lexical has 0.6900. The gain of 0.0612 is beyond chance"
-        " (p < 0.0001; 20 queries better, 3 the same, 7 worse).",
+        " (p < 0.0001; queries won 20, tied 3, lost 7).",
     )
 
 

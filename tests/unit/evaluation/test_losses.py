@@ -62,5 +62,5 @@ def test_the_table_has_whole_ids_and_no_markup() -> None:
     out = io.StringIO()
     Console(file=out, width=80).print(loss_table(found, "[lexical]"))
     shown = "".join(out.getvalue().split())
-    for part in ("[made]:whatsparseanswersworsethan[lexical]", "1.0000", "-1.0000", "[bold]", "1of1queries", "…"):
+    for part in ("[made]:whatsparseanswersworsethan[lexical]", "1.0000", "-1.0000", "[bold]", "1of1that", "…"):
         assert part in shown
