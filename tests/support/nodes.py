@@ -28,10 +28,9 @@ IMAGE = "opensearchproject/opensearch:3"
 
 @dataclass(frozen=True)
 class Node:
-    """A running cluster: its address, and the local node behind it, if it is one."""
+    """A running cluster."""
 
     url: str
-    local: LocalNode | None = None
 
 
 @contextmanager
@@ -74,18 +73,18 @@ def ignore_disk(url: str) -> None:
 
 
 @contextmanager
-def running_node(nodes: int = 1) -> Iterator[Node]:
-    """A cluster of the wanted size; Docker only ever stands in for a single node."""
+def running_node() -> Iterator[Node]:
+    """One node: the one that runs already, an image, or a local one."""
     running = os.environ.get("SIDECAR_TEST_ENGINE")
-    if nodes == 1 and running:
+    if running:
         yield Node(running)
-    elif nodes == 1 and docker_answers():
+    elif docker_answers():
         with docker_node() as node:
             yield node
     else:
-        with LocalNode(nodes=nodes, port=0) as local:
+        with LocalNode(port=0) as local:
             ignore_disk(local.url)
-            yield Node(local.url, local)
+            yield Node(local.url)
 
 
 @pytest.fixture(scope="session")
@@ -96,19 +95,12 @@ def opensearch() -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def opensearch_three() -> Iterator[Node]:
-    """Three nodes in one cluster."""
-    with running_node(3) as node:
-        yield node
-
-
-@pytest.fixture(scope="session")
 def elasticsearch() -> Iterator[Node]:
     """One node of Elasticsearch 7.10.2, the newest that can be had as jars; it has no `linear` in rank_feature."""
     lock = Lock.model_validate_json(ELASTICSEARCH_LOCK.read_bytes())
     with LocalNode(port=0, heap="512m", lock=lock) as local:
         ignore_disk(local.url)
-        yield Node(local.url, local)
+        yield Node(local.url)
 
 
 @pytest.fixture

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import product
+
 import pytest
 
 from sidecar.cluster import IndexSpec, set_up
 from sidecar.cluster.documents import write_action
 from sidecar.domain import JsonObject, ModelInfo, ModelKind, SparseVector
 from sidecar.engine import BulkAction, Engine, Hit, SearchResponse
+from sidecar.engine.local import LocalNode
+from sidecar.engine.local.node import TRANSPORT_PORTS
 from sidecar.errors import EngineRejected
-from tests.support.nodes import Node
+from tests.support.dialects import check_dialect
+from tests.support.nodes import ignore_disk
 
 pytestmark = pytest.mark.integration
 
@@ -38,11 +46,32 @@ async def fill(engine: Engine, index: str, shards: int) -> None:
     await engine.refresh(index)
 
 
-async def test_three_nodes_answer_as_one(opensearch_three: Node) -> None:
-    assert opensearch_three.local is not None
-    urls = opensearch_three.local.urls
-    assert len(urls) == 3
-    async with await Engine.connect(",".join(urls)) as engine:
+@pytest.fixture(scope="module")
+def three_nodes() -> Iterator[tuple[str, ...]]:
+    """The addresses of three nodes, which found each other although others have the first ports.
+
+    By themselves nodes look for others on six ports: two more clusters on the machine have taken those.
+    """
+    hosts = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+    with ExitStack() as taken:
+        for (family, host), number in product(hosts, range(8)):
+            # Whoever has it already takes it as well.
+            with suppress(OSError):
+                taken.enter_context(socket.create_server((host, TRANSPORT_PORTS.start + number), family=family))
+        with LocalNode(nodes=3, port=0) as node:
+            ignore_disk(node.url)
+            yield node.urls
+
+
+async def test_three_nodes_find_each_other_where_others_have_the_first_ports(three_nodes: tuple[str, ...]) -> None:
+    assert len(three_nodes) == 3
+    async with await Engine.connect(three_nodes[0]) as engine:
+        assert (await engine.read("GET", "/_cluster/health"))["number_of_nodes"] == 3
+        await check_dialect(engine, "rank_features")
+
+
+async def test_three_nodes_answer_as_one(three_nodes: tuple[str, ...]) -> None:
+    async with await Engine.connect(",".join(three_nodes)) as engine:
         await fill(engine, "three", 3)
         await fill(engine, "one", 1)
         for query in (vector(1), vector(5), vector(9)):
@@ -53,15 +82,14 @@ async def test_three_nodes_answer_as_one(opensearch_three: Node) -> None:
             assert spread == pytest.approx({key: score for key, score in exact.items() if score > 0}, rel=4e-3)
         present = engine.dialect.presence_filter("splade", MODEL.fingerprint)
         assert await engine.count("three", present) == 120
-    for url in urls:
+    for url in three_nodes:
         async with await Engine.connect(url) as engine:
             assert await engine.count("three") == 120
             assert (await engine.index_meta("three")).bundle == "starter"
 
 
-async def test_searches_of_one_session_are_answered_by_one_copy(opensearch_three: Node) -> None:
-    assert opensearch_three.local is not None
-    async with await Engine.connect(",".join(opensearch_three.local.urls)) as engine:
+async def test_searches_of_one_session_are_answered_by_one_copy(three_nodes: tuple[str, ...]) -> None:
+    async with await Engine.connect(",".join(three_nodes)) as engine:
         await engine.create_index("copies", {"settings": {"number_of_shards": 1, "number_of_replicas": 2}})
         written = await engine.bulk([BulkAction("copies", str(n), {"n": n}) for n in range(10)], refresh=True)
         assert all(item.written for item in written)

@@ -17,11 +17,6 @@ async def test_opensearch(engine: Engine, dialect: str) -> None:
     await check_dialect(engine, dialect)
 
 
-async def test_three_nodes(opensearch_three: Node) -> None:
-    async with await Engine.connect(opensearch_three.url) as engine:
-        await check_dialect(engine, "rank_features")
-
-
 async def test_elasticsearch_from_before_linear(elasticsearch: Node) -> None:
     async with await Engine.connect(elasticsearch.url, bulk=BulkPolicy(first_wait=0.02)) as engine:
         choice = choose_dialect(await engine.cluster())

@@ -6,12 +6,9 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
-from itertools import product
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -19,7 +16,6 @@ import pytest
 
 from sidecar.engine import BulkAction, BulkPolicy, Engine
 from sidecar.engine.local import LocalNode
-from sidecar.engine.local.node import TRANSPORT_PORTS
 from sidecar.errors import LocalNodeError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -135,16 +131,3 @@ def test_a_path_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(LocalNodeError, match="data folder"):
         LocalNode(port=0, path=tmp_path / "file").start()
-
-
-def test_three_nodes_find_each_other_where_others_have_the_first_ports() -> None:
-    """By themselves nodes look for others on six ports; two more clusters on the machine have taken those."""
-    addresses = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
-    with ExitStack() as taken:
-        for (family, host), number in product(addresses, range(8)):
-            # Whoever has it already takes it as well.
-            with suppress(OSError):
-                address = (host, TRANSPORT_PORTS.start + number)
-                taken.enter_context(socket.create_server(address, family=family))
-        with LocalNode(nodes=3, port=0) as node:
-            assert health(node.url)["number_of_nodes"] == 3
