@@ -60,11 +60,6 @@ class KnownModel(_Frozen):
         """The name a bundle of this model gets: the repository's last part."""
         return self.repository.partition("/")[2]
 
-    @property
-    def inference_free(self) -> bool:
-        """Whether queries need no graph."""
-        return self.query_mode in (QueryMode.IDF, QueryMode.BINARY)
-
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         sparse = (self.pooling, self.activation, self.query_mode, self.special_tokens, self.beir13)

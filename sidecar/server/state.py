@@ -48,11 +48,6 @@ class ServerState:
         return self._phase
 
     @property
-    def started_at(self) -> float:
-        """When the process began, in seconds since the epoch."""
-        return self._started_at
-
-    @property
     def live(self) -> bool:
         """Whether the process is worth keeping: depends on nothing but that it can answer."""
         return True

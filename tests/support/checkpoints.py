@@ -1,7 +1,4 @@
-"""The tiny checkpoints of `architectures`, and the bundles exported from them, made once for all tests.
-
-Each fixture has a plain function for scripts: `build_sparse_checkpoint(folder)`, `build_tiny_bundle("idf", folder)`.
-"""
+"""The tiny checkpoints of `architectures`, and the bundles exported from them, made once for all tests."""
 
 from __future__ import annotations
 
@@ -62,12 +59,6 @@ BUNDLES: dict[str, str] = {
     "own-terms": "own-terms",
 }
 """Bundle -> the checkpoint it is exported from."""
-
-
-def tiny_bundle(name: str, folder: Path) -> Path:
-    """Make checkpoint and bundle `name` under `folder` and return the bundle's folder: for scripts."""
-    checkpoint = CHECKPOINTS[BUNDLES[name]](folder / f"checkpoint-{name}")
-    return build_tiny_bundle(name, checkpoint, folder / f"tiny-{name}")
 
 
 def _sources_digest() -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from sidecar.client import AsyncSidecarClient
@@ -19,8 +17,6 @@ from tests.support.migration import NEW, OLD, documents, fill_new, prepare_old, 
 pytestmark = pytest.mark.integration
 
 ADAPTED = Profile.parse({"name": "adapted", "retrievers": [{"kind": "sparse", "collection_idf": 1.0}]})
-
-Step = Callable[[], Awaitable[object]]
 
 
 async def fingerprint_of(client: AsyncSidecarClient, model: str) -> str:

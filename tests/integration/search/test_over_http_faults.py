@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ from tests.integration.search.gateways import QUERY
 from tests.support.faults import FaultyProxy, ShardLost, Silence, faulty_proxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
-
-Gateway = Callable[..., SidecarProcess]
 
 
 def free_port() -> int:

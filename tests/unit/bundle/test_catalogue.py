@@ -95,14 +95,14 @@ def test_v3_models_have_two_logarithms_and_their_published_pruning(version: str)
     model = known(f"opensearch-neural-sparse-encoding-{version}")
     assert model.activation is Activation.LOG1P_LOG1P_RELU
     assert model.document_max_ratio == 0.1
-    assert model.inference_free
+    assert model.query_mode is QueryMode.IDF
 
 
 def test_the_ceiling_of_the_search_side_depends_on_who_encodes_queries():
     for model in MODELS:
         if model.repository.startswith("opensearch-project/"):
             assert model.ceiling_ingest == 3
-            assert model.ceiling_search == (16 if model.inference_free else 3)
+            assert model.ceiling_search == (16 if model.query_mode is QueryMode.IDF else 3)
 
 
 def test_splade_doc_takes_queries_as_bags_of_ones():
