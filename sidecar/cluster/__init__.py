@@ -5,7 +5,8 @@ from __future__ import annotations
 from sidecar.cluster.blocking_writer import SparseWriter
 from sidecar.cluster.connectors import ConnectorSpec
 from sidecar.cluster.dead_letters import DeadLetters
-from sidecar.cluster.index import IndexOptions, IndexRun, IndexSummary
+from sidecar.cluster.index import IndexRun
+from sidecar.cluster.index_summary import IndexOptions, IndexSummary
 from sidecar.cluster.models import encoder_of_index, pick_encoder
 from sidecar.cluster.reading import Source, open_source
 from sidecar.cluster.setup import SetupPlan, plan_setup, set_up

@@ -21,12 +21,12 @@ from sidecar.cluster.dead_letters import DeadLetters
 from sidecar.cluster.documents import source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.fields import NAMED_FIELDS
+from sidecar.cluster.index_summary import IndexOptions, IndexSummary
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.pipeline import feed_and_write, filled
 from sidecar.cluster.present import require_present
 from sidecar.cluster.records import Record, RecordSource, Unreadable
 from sidecar.cluster.second_model import SecondModel
-from sidecar.domain import WHOLE_TEXT, Windows
 from sidecar.engine import BulkAction, BulkItem, Dialect, Engine, IndexMeta, dialect_of, require_one_name
 from sidecar.errors import (
     DocumentsNotWritten,
@@ -36,54 +36,10 @@ from sidecar.errors import (
     wire_error,
 )
 
-__all__ = ["IndexOptions", "IndexRun", "IndexSummary"]
+__all__ = ["IndexRun"]
 
 BLOCKED_BATCHES = 2
 """So many batches that an index refuses altogether, one after the other; one, where `migrate swap` is over by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexOptions:
-    """How documents are taken through. Sizes: documents and characters per batch, batches under way, bytes per text.
-
-    A text of more than `max_text_bytes` goes to the dead letters: keep it at what the sidecar accepts.
-    """
-
-    windows: Windows = WHOLE_TEXT
-    batch_documents: int = 32
-    batch_characters: int = 65_536
-    in_flight: int = 8
-    queued_batches: int = 16
-    max_text_bytes: int = 1_048_576
-    write_documents: int = 500
-    refresh: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSummary:
-    """What became of the documents: `read` = `written` + `failed` + `left`.
-
-    `failed` are in the dead letters; `left` were read and not tried, because the run was cut short. `encoded`,
-    `without_vector` (no text) and `truncated` count documents on their way, `seconds` the whole run.
-    """
-
-    read: int = 0
-    encoded: int = 0
-    written: int = 0
-    without_vector: int = 0
-    truncated: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-
-    @property
-    def left(self) -> int:
-        """Documents that were read, and neither written nor put aside."""
-        return self.read - self.written - self.failed
-
-    @property
-    def documents_per_second(self) -> float:
-        """Documents written per second."""
-        return self.written / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

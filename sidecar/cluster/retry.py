@@ -19,7 +19,8 @@ import orjson
 
 from sidecar.client import AsyncSidecarClient
 from sidecar.cluster.dead_letters import DeadLetters, locked
-from sidecar.cluster.index import IndexOptions, IndexRun
+from sidecar.cluster.index import IndexRun
+from sidecar.cluster.index_summary import IndexOptions
 from sidecar.cluster.reconcile import ReconcileOptions
 from sidecar.cluster.records import Record, Unreadable
 from sidecar.cluster.upkeep import ReconcileEvery
