@@ -88,6 +88,8 @@ class AsyncSparseWriter:
         A document that can't be encoded or written costs nothing but itself. What stands in vector and hash field is
         replaced. `refresh` makes the documents searchable before the answer.
 
+        Where the index is deleted meanwhile, no outcome is a written one: it is not made again, without its mapping.
+
         Raises, with nothing or only some of the documents written: IndexNotFound, IndexNotPrepared, FingerprintMismatch
         (the sidecar serves another model than the index's), UnknownModel, SidecarUnavailable.
         """
@@ -193,6 +195,9 @@ class AsyncSparseWriter:
             writes.sort(key=lambda write: write.place.position)
             actions = await self._second.added([write.action for write in writes], target.meta)
             items = await self._engine.bulk(actions, refresh=refresh)
+        if any(item.index_missing for item in items):
+            # The next call looks for it, and raises IndexNotFound where it was not set up anew.
+            self._known = None
         for write, item in zip(writes, items, strict=True):
             found[write.place.position] = _outcome(item, write)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,10 +11,16 @@ from sidecar.engine.exact_json import to_json
 from sidecar.engine.failures import BLOCK
 from sidecar.errors import EngineRejected, IndexNotFound, InvalidInput
 
-__all__ = ["BulkAction", "BulkItem", "BulkOperation"]
+__all__ = ["GUARD_ID", "BulkAction", "BulkItem", "BulkOperation", "guards"]
 
 MAX_ID_BYTES = 512
 """The clusters' limit for `_id`."""
+
+GUARD_ID = "splade-sidecar-guard"
+"""The id that a guard asks for; no document is ever written under it."""
+
+MISSING_INDEX = "index_not_found_exception"
+"""What the clusters call the error of a write whose index is not there."""
 
 WRITE_BLOCK = "FORBIDDEN/8/"
 """How every cluster's reason names `index.blocks.write`, among the blocks that an index may have."""
@@ -100,6 +107,11 @@ class BulkItem:
         return self.status == 404 and self.error_type == "document_missing_exception"
 
     @property
+    def index_missing(self) -> bool:
+        """Whether the index that was to be written to is not there."""
+        return self.status == 404 and self.error_type == MISSING_INDEX
+
+    @property
     def blocked(self) -> bool:
         """Whether the index refuses writes: while an alias is switched to another one, or until somebody lets them."""
         # 429 where the cluster set the block itself, for a disk that is nearly full.
@@ -119,3 +131,17 @@ class BulkItem:
     def unreachable(self) -> bool:
         """Whether the cluster never answered for this action."""
         return self.status == 0
+
+
+def guards(actions: Iterable[BulkAction]) -> bytes:
+    """Return lines that write nothing, and keep the cluster from making the indices of `actions` that are not there.
+
+    An index that one action of a request requires to be an alias is not made for any of them: so do OpenSearch and
+    Elasticsearch, since 7.10, in `TransportBulkAction`. For an index the guard itself fails before it gets to a shard;
+    behind an alias it is an update that finds no document. Deletions make no index, and need none.
+    """
+    names = dict.fromkeys(one.index for one in actions if one.operation is not BulkOperation.DELETE)
+    return b"".join(
+        to_json({"update": {"_index": name, "_id": GUARD_ID, "require_alias": True}}) + b'\n{"doc":{}}\n'
+        for name in names
+    )

@@ -20,7 +20,7 @@ from tenacity import (
 from tenacity.wait import wait_base
 
 from sidecar.domain import JsonObject
-from sidecar.engine.bulk import BulkAction, BulkItem
+from sidecar.engine.bulk import BulkAction, BulkItem, guards
 from sidecar.engine.failures import RETRIABLE_STATUS, Cause
 from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, InvalidInput, wire_error
 
@@ -81,11 +81,15 @@ class _Prepared:
 
 
 class BulkWriter:
-    """Writes actions in chunks; `write` never raises for what a cluster does, it tells it per item."""
+    """Writes actions in chunks; `write` never raises for what a cluster does, it tells it per item.
 
-    def __init__(self, transport: Sends, policy: BulkPolicy) -> None:
+    `guarded`: an index that is not there is not made by a write, which would be without its mapping; see `guards`.
+    """
+
+    def __init__(self, transport: Sends, policy: BulkPolicy, *, guarded: bool = False) -> None:
         self._transport = transport
         self._policy = policy
+        self._guarded = guarded
 
     async def write(self, actions: Sequence[BulkAction], *, refresh: bool = False) -> tuple[BulkItem, ...]:
         """Write every action and return one item for each, in order.
@@ -170,7 +174,8 @@ class BulkWriter:
             answer = await self._transport.send(
                 "POST",
                 "/_bulk",
-                b"".join(item.lines for item in chunk),
+                # Last: the answer tells of the documents in their order, and of the guards after them.
+                b"".join(item.lines for item in chunk) + self._guards(chunk),
                 parameters={"refresh": "wait_for"} if refresh else None,
                 timeout=self._policy.timeout,
             )
@@ -189,6 +194,9 @@ class BulkWriter:
         except EngineError as error:
             return _same(chunk, 400, error, attempt)
         return list(_outcomes(chunk, answer, attempt))
+
+    def _guards(self, chunk: Sequence[_Prepared]) -> bytes:
+        return guards(item.action for item in chunk) if self._guarded else b""
 
 
 def _give_up(state: RetryCallState) -> bool:

@@ -63,7 +63,7 @@ class Transport:
     def __init__(self, access: Access) -> None:
         self.shown = access.shown
         self._timeout = access.timeout
-        self._serverless = access.aws is not None and access.aws.serverless
+        self.serverless = access.aws is not None and access.aws.serverless
         self._signer = None if access.aws is None else Signer(access.aws)
         self._client = _client(access, self._signer)
 
@@ -151,7 +151,7 @@ class Transport:
         try:
             return await self.read("GET", "/")
         except EngineRejected as error:
-            if self._serverless and error.status == 404:
+            if self.serverless and error.status == 404:
                 return SERVERLESS_ROOT
             if error.status in (404, 405):
                 raise UnsupportedEngine(

@@ -44,6 +44,11 @@ class ClusterInfo:
         """The distribution's name, for messages."""
         return "OpenSearch" if self.distribution is Distribution.OPENSEARCH else "Elasticsearch"
 
+    @property
+    def knows_require_alias(self) -> bool:
+        """Whether a write may require that its target is an alias (`require_alias`)."""
+        return self.distribution is Distribution.OPENSEARCH or self.release >= (7, 10)
+
     def with_plugins(self, plugins: Mapping[str, str] | None) -> ClusterInfo:
         """Return the same cluster, its plugins known."""
         return replace(self, plugins=plugins)

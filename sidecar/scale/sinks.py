@@ -14,7 +14,7 @@ from sidecar.cluster.documents import source_text, write_action
 from sidecar.domain import JsonObject, as_object
 from sidecar.engine import BulkAction, BulkItem, IndexMeta, dialect_named
 from sidecar.engine.exact_json import read_json
-from sidecar.errors import EngineUnavailable, InvalidInput, wire_error
+from sidecar.errors import EngineUnavailable, IndexNotFound, InvalidInput, wire_error
 from sidecar.scale.columns import published_table
 from sidecar.scale.connecting import connect
 from sidecar.scale.encoder import EncodedRow
@@ -77,7 +77,7 @@ class IndexSink:
         self._engine = self._runner.run(connect(target.cluster))
 
     def write(self, rows: Sequence[EncodedRow]) -> list[Letter | None]:
-        """Write documents; raise EngineUnavailable where the cluster is gone for good."""
+        """Write documents; raise EngineUnavailable where the cluster is gone for good, or IndexNotFound."""
         outcomes: list[Letter | None] = [None] * len(rows)
         actions: dict[int, BulkAction] = {}
         for place, row in enumerate(rows):
@@ -86,6 +86,7 @@ class IndexSink:
             except InvalidInput as error:
                 outcomes[place] = Letter.of(row, "encode", wire_error(error).reason, error.message)
         items = self._runner.run(self._engine.bulk(list(actions.values())))
+        self._require_index(items)
         for place, item in zip(actions, items, strict=True):
             if not item.written:
                 outcomes[place] = Letter.of(rows[place], "write", item.error_type or "UNKNOWN", item.reason)
@@ -96,6 +97,13 @@ class IndexSink:
         fields = as_object(read_json(row.document or b"{}"))
         text = source_text(row.id or "", fields, self._meta)
         return write_action(self._target.index, row.id or "", fields, text, row.vector, self._meta, self._dialect)
+
+    def _require_index(self, items: Sequence[BulkItem]) -> None:
+        if any(item.index_missing for item in items):
+            raise IndexNotFound(
+                f"{self._target.index} is not there any more, and is not made anew by what is written to it. Set it up,"
+                " and run the same command again."
+            )
 
     @staticmethod
     def _require_cluster(items: Sequence[BulkItem]) -> None:

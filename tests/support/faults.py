@@ -18,6 +18,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from sidecar.engine.bulk import GUARD_ID
 from tests.support.loopback import listening
 
 HOP_BY_HOP = {"connection", "content-length", "content-encoding", "host", "keep-alive", "transfer-encoding"}
@@ -131,8 +132,9 @@ class FaultyProxy:
     async def forward_some(
         self, request: web.Request, body: bytes, status: int, places: frozenset[int]
     ) -> web.Response:
-        actions = bulk_actions(body)
-        refused = {place % len(actions) for place in places}
+        actions = bulk_actions(body, guards=True)
+        # What guards the indices comes last, and is no document: it passes.
+        refused = {place % len(bulk_actions(body)) for place in places}
         passed = [lines for place, lines in enumerate(actions) if place not in refused]
         done = iter(())
         if passed:
@@ -163,13 +165,13 @@ def error_answer(status: int) -> web.Response:
     return web.json_response({"error": {**error, "root_cause": [error]}, "status": status}, status=status)
 
 
-def bulk_actions(body: bytes) -> list[list[bytes]]:
-    """Split a bulk body into the lines of each action."""
+def bulk_actions(body: bytes, *, guards: bool = False) -> list[list[bytes]]:
+    """Split a bulk body into the lines of each action; without what only guards an index, unless `guards`."""
     lines = iter(body.splitlines())
     actions = []
     for head in lines:
         actions.append([head] if "delete" in orjson.loads(head) else [head, next(lines)])
-    return actions
+    return [lines for lines in actions if guards or GUARD_ID.encode() not in lines[0]]
 
 
 @asynccontextmanager

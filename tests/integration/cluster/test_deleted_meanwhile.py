@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
@@ -11,19 +12,34 @@ import orjson
 import pytest
 
 from sidecar.client import AsyncSidecarClient, StreamOutcome
-from sidecar.cluster import DeadLetters, IndexRun, Source
+from sidecar.cluster import AsyncSparseWriter, DeadLetters, IndexRun, Source
+from sidecar.cluster.outcomes import Stage
 from sidecar.cluster.present import present
 from sidecar.cluster.reconcile import ReconcileOptions, ReconcileRun
 from sidecar.cluster.second_index import CopyRun, abort_second_index
 from sidecar.cluster.upkeep import ReconcileEvery
-from sidecar.domain import JsonValue, ModelInfo
-from sidecar.engine import Engine
+from sidecar.domain import Document, JsonValue, ModelInfo
+from sidecar.engine import Engine, IndexMeta
 from sidecar.errors import IndexNotFound, InvalidInput
+from sidecar.scale import ToIndex
+from sidecar.scale.encoder import EncodedRow
+from sidecar.scale.plan import Cluster
+from sidecar.scale.sinks import IndexSink, Letter
 from tests.support.migration import documents
+from tests.support.nodes import Node
 from tests.support.second_index import Names, begin_second, prepare_alias
 from tests.support.starter import fill, prepare
 
 pytestmark = pytest.mark.integration
+
+
+def _written(target: ToIndex, meta: IndexMeta, rows: Sequence[EncodedRow]) -> list[Letter | None]:
+    sink = IndexSink(target, meta)
+    try:
+        return sink.write(rows)
+    finally:
+        sink._runner.run(sink._engine.close())
+        sink._runner.close()
 
 
 class Meanwhile:
@@ -107,6 +123,34 @@ async def test_an_index_that_is_deleted_while_files_are_read_into_it_is_not_made
             await run.run()
     assert sidecar.happened == 1
     assert (run.summary.written, run.summary.failed) == (0, 0)
+    assert not await engine.index_exists(bare_index)
+
+
+async def test_an_index_that_is_deleted_while_an_application_writes_is_not_made_again(
+    engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+) -> None:
+    writer = AsyncSparseWriter(engine, starter_client, bare_index)
+    assert [one.written for one in await writer.write([Document("a", {"text": "A lamp"})])] == [True]
+    await engine.delete_index(bare_index)
+    outcomes = await writer.write([Document("b", {"text": "A lamp"}), Document("c", {"text": "A rope"})])
+    assert [(one.stage, one.reason, one.retriable) for one in outcomes] == [
+        (Stage.WRITE, "index_not_found_exception", False)
+    ] * 2
+    assert not await engine.index_exists(bare_index)
+    # What the index said of itself is not believed any longer, though it was read just now.
+    with pytest.raises(IndexNotFound):
+        await writer.write([Document("b", {"text": "A lamp"})])
+    assert not await engine.index_exists(bare_index)
+
+
+async def test_an_index_that_is_deleted_while_a_corpus_is_written_is_not_made_again(
+    engine: Engine, opensearch: Node, bare_index: str
+) -> None:
+    meta = await engine.index_meta(bare_index)
+    await engine.delete_index(bare_index)
+    rows = [EncodedRow(f"n{number}", b'{"text": "A lamp"}', number, "h") for number in range(3)]
+    with pytest.raises(IndexNotFound, match="is not there any more, and is not made anew"):
+        await asyncio.to_thread(_written, ToIndex(Cluster(opensearch.url), bare_index), meta, rows)
     assert not await engine.index_exists(bare_index)
 
 

@@ -100,6 +100,7 @@ async def test_a_life_of_an_index(
 async def test_every_id_is_signed_as_it_travels(domain: Gate, signed: Engine, document: str) -> None:
     index = "signed-ids"
     try:
+        await signed.create_index(index, {})
         (item,) = await signed.bulk([BulkAction(index, document, {"n": 1}, routing="r o+u/t")], refresh=True)
         assert item.written
         path = domain.seen[-1][1]
@@ -115,6 +116,7 @@ async def test_every_id_is_signed_as_it_travels(domain: Gate, signed: Engine, do
 async def test_a_large_bulk_is_signed_whole(domain: Gate, signed: Engine) -> None:
     index = "signed-bulk"
     try:
+        await signed.create_index(index, {})
         actions = [BulkAction(index, str(n), {"text": "wolf " * 2_000}) for n in range(400)]
         assert all(item.written for item in await signed.bulk(actions, refresh=True))
         assert await signed.count(index) == 400
