@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 
 from sidecar.domain import Document, JsonObject, JsonValue, SparseVector
 from sidecar.engine import BulkAction, Dialect, EncodedPassage, IndexMeta, vector_fields
+from sidecar.errors import InvalidInput
 
-__all__ = ["source_text", "text_hash", "write_action"]
+__all__ = ["json_fields", "source_text", "text_hash", "write_action"]
 
 
 def source_text(document_id: str, fields: Mapping[str, object], meta: IndexMeta) -> str:
@@ -41,3 +43,28 @@ def write_action(
     if vector is not None:
         added.update(vector_fields(vector, meta, dialect))
     return BulkAction(index, document_id, {**kept, **added})
+
+
+def json_fields(document: Document) -> JsonObject:
+    """Return the fields of a document; raise InvalidInput where JSON has no such value."""
+    fields: dict[str, JsonValue] = {}
+    for name, value in document.fields.items():
+        if value is not None and not isinstance(value, bool | int | float | str | list | dict):
+            raise InvalidInput(f"The field {name} holds a {type(value).__name__}, which JSON can't.", field="fields")
+        if not _is_finite(value):
+            raise InvalidInput(f"The field {name} holds NaN or an infinite number, which JSON can't.", field="fields")
+        fields[name] = value
+    return fields
+
+
+def _is_finite(value: JsonValue) -> bool:
+    """Tell whether all numbers are; others would be written as null."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return all(map(_is_finite, value.values()))
+        case list():
+            return all(map(_is_finite, value))
+        case _:
+            return True

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.client import AsyncSidecarClient
-from sidecar.cluster.documents import source_text, write_action
+from sidecar.cluster.documents import json_fields, source_text, write_action
 from sidecar.cluster.encoding import Encoded, Texts, encode_documents, refusal
 from sidecar.cluster.models import encoder_of_index
 from sidecar.cluster.outcomes import Stage, WriteMode, WriteOutcome, WriterOptions
 from sidecar.cluster.second_model import SecondModel
-from sidecar.domain import Document, JsonObject, JsonValue
+from sidecar.domain import Document
 from sidecar.engine import BulkAction, BulkItem, BulkOperation, Dialect, Engine, IndexMeta, dialect_of, require_one_name
-from sidecar.errors import FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, wire_error
+from sidecar.engine.bulk_writer import NOT_SEARCHABLE
+from sidecar.errors import EngineError, FingerprintMismatch, InvalidInput, SidecarError, UnknownModel, wire_error
 
 __all__ = ["AsyncSparseWriter", "Stage", "WriteMode", "WriteOutcome", "WriterOptions"]
 
@@ -157,12 +157,15 @@ class AsyncSparseWriter:
             batches[-1].append(place)
             size += len(text)
         outdated: list[FingerprintMismatch | UnknownModel] = []
+        # A wait for the next refresh in each batch would be a second for each few of them.
+        together = refresh and len(batches) > 1 and await self._engine.refresher.allowed([self.index])
+        each = refresh and not together
 
         async def one(batch: Sequence[_Place]) -> None:
             if outdated:
                 return
             try:
-                found.update(await self._batch(batch, texts, target, mode, refresh))
+                found.update(await self._batch(batch, texts, target, mode, each))
             except (FingerprintMismatch, UnknownModel) as error:
                 outdated.append(error)
 
@@ -174,7 +177,23 @@ class AsyncSparseWriter:
         else:
             for step in work:
                 await step()
+        if together:
+            await self._refresh(found)
         return outdated[0] if outdated else None
+
+    async def _refresh(self, found: dict[int, WriteOutcome]) -> None:
+        written = {position: outcome for position, outcome in found.items() if outcome.written}
+        try:
+            await self._engine.refresher.refresh([self.index] if written else [])
+        except EngineError as error:
+            for position, outcome in written.items():
+                found[position] = replace(
+                    outcome,
+                    stage=Stage.WRITE,
+                    reason=type(error).__name__,
+                    message=f"{NOT_SEARCHABLE}{error.message}",
+                    retriable=True,
+                )
 
     async def _batch(
         self, batch: Sequence[_Place], texts: dict[int, str], target: _Target, mode: WriteMode, refresh: bool
@@ -217,7 +236,7 @@ class AsyncSparseWriter:
         if document.error is not None:
             return _not_encoded(place.document.id, document.error)
         try:
-            fields = _json(place.document)
+            fields = json_fields(place.document)
             action = write_action(
                 self.index, place.document.id, fields, document.text, document.vector, target.meta, target.dialect
             )
@@ -245,30 +264,6 @@ async def _side_by_side(work: Sequence[Callable[[], Awaitable[None]]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _json(document: Document) -> JsonObject:
-    fields: dict[str, JsonValue] = {}
-    for name, value in document.fields.items():
-        if value is not None and not isinstance(value, bool | int | float | str | list | dict):
-            raise InvalidInput(f"The field {name} holds a {type(value).__name__}, which JSON can't.", field="fields")
-        if not _is_finite(value):
-            raise InvalidInput(f"The field {name} holds NaN or an infinite number, which JSON can't.", field="fields")
-        fields[name] = value
-    return fields
-
-
-def _is_finite(value: JsonValue) -> bool:
-    """Tell whether all numbers are; others would be written as null."""
-    match value:
-        case float():
-            return math.isfinite(value)
-        case Mapping():
-            return all(map(_is_finite, value.values()))
-        case list():
-            return all(map(_is_finite, value))
-        case _:
-            return True
 
 
 def _not_encoded(document_id: str, error: SidecarError) -> WriteOutcome:

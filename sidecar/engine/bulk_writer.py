@@ -22,9 +22,12 @@ from tenacity.wait import wait_base
 from sidecar.domain import JsonObject
 from sidecar.engine.bulk import BulkAction, BulkItem, guards
 from sidecar.engine.failures import RETRIABLE_STATUS, Cause
+from sidecar.engine.refreshing import Refresher
 from sidecar.errors import EngineError, EngineOverloaded, EngineRejected, EngineUnavailable, InvalidInput, wire_error
 
-__all__ = ["BulkPolicy", "BulkWriter"]
+__all__ = ["NOT_SEARCHABLE", "BulkPolicy", "BulkWriter"]
+
+NOT_SEARCHABLE = "Written, but may not be searchable yet: "
 
 TOO_LARGE = 413
 """Status of a request that has more bytes than `http.max_content_length`."""
@@ -90,12 +93,14 @@ class BulkWriter:
         self._transport = transport
         self._policy = policy
         self._guarded = guarded
+        self.refresher = Refresher(transport, policy.attempts, policy.waits(), policy.timeout)
 
     async def write(self, actions: Sequence[BulkAction], *, refresh: bool = False) -> tuple[BulkItem, ...]:
         """Write every action and return one item for each, in order.
 
-        `refresh` makes what was written searchable before the answer. An action that can't be written as JSON is
-        answered with status 400 and goes nowhere.
+        `refresh` makes what was written searchable before the answer: one request waits for the next refresh; after
+        several there is one of their own, where this user may refresh. What that fails for has status 0. An action
+        that can't be written as JSON is answered with status 400 and goes nowhere.
         """
         items: dict[int, BulkItem] = {}
         prepared: list[_Prepared] = []
@@ -104,9 +109,27 @@ class BulkWriter:
                 prepared.append(_Prepared(position, action, action.lines()))
             except InvalidInput as error:
                 items[position] = BulkItem(action, 400, wire_error(error).reason, error.message, attempts=0)
-        for chunk in self._chunks(prepared):
-            items.update(await self._write_chunk(chunk, refresh))
+        chunks = list(self._chunks(prepared))
+        names = {item.action.index for item in prepared}
+        together = refresh and len(chunks) > 1 and await self.refresher.allowed(names)
+        for chunk in chunks:
+            items.update(await self._write_chunk(chunk, refresh and not together))
+        if together:
+            items = await self._refreshed(items)
         return tuple(items[position] for position in range(len(actions)))
+
+    async def _refreshed(self, items: dict[int, BulkItem]) -> dict[int, BulkItem]:
+        """Refresh what was written to; where that fails, nobody knows whether the documents can be found."""
+        written = {position: item for position, item in items.items() if item.written}
+        try:
+            await self.refresher.refresh({item.action.index for item in written.values()})
+        except EngineError as error:
+            unsure = {
+                position: replace(item, status=0, error_type=type(error).__name__, reason=f"{NOT_SEARCHABLE}{error}")
+                for position, item in written.items()
+            }
+            return items | unsure
+        return items
 
     def _chunks(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
         chunk: list[_Prepared] = []

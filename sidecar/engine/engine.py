@@ -21,6 +21,7 @@ from sidecar.engine.load import LOAD_FILTER, LOAD_PATH, ClusterLoad
 from sidecar.engine.mappings import Mappings
 from sidecar.engine.meta import IndexMeta
 from sidecar.engine.names import require_new_name, require_one_name
+from sidecar.engine.refreshing import Refresher
 from sidecar.engine.responses import SearchResponse, shards_unread
 from sidecar.engine.scan import Scan, ScanSpec, result_window
 from sidecar.engine.stored import StoredDocument, multi_get, source_of
@@ -114,6 +115,11 @@ class Engine(Connection):
     def search_parameters(self) -> Mapping[str, str]:
         """What a `_search` of this connection has in its URL."""
         return {} if self._preference is None else {"preference": self._preference}
+
+    @property
+    def refresher(self) -> Refresher:
+        """Makes what several requests wrote searchable at once."""
+        return self._bulk.refresher
 
     def forget(self, index: str) -> None:
         """Read the index's mapping again before it is searched next."""

@@ -55,7 +55,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class Shortened:
-    """The answer to a bulk lacks its last item, as from a proxy that lost its way."""
+    """The answer to a bulk lacks its last document, and the guard after it, as from a proxy that lost its way."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class FaultyProxy:
             return self.cut(request)
         if isinstance(fault, Shortened):
             answer = orjson.loads(data)
-            answer["items"] = answer["items"][:-1]
+            answer["items"] = answer["items"][:-2]
             data = orjson.dumps(answer)
         if isinstance(fault, ShardLost):
             answer = orjson.loads(data)

@@ -13,11 +13,11 @@ from sidecar.cluster import AsyncSparseWriter, IndexSpec, SparseWriter, WriterOp
 from sidecar.cluster.documents import text_hash
 from sidecar.cluster.writer import Stage
 from sidecar.domain import Document, ModelInfo, WindowPolicy, Windows
-from sidecar.engine import BulkOperation, Engine, dialect_named
+from sidecar.engine import BulkOperation, BulkPolicy, Engine, dialect_named
 from sidecar.errors import FingerprintMismatch, IndexNotFound, InvalidInput, UnknownModel
 from sidecar.search import AsyncSearcher
 from sidecar.server.process import SidecarProcess
-from tests.support.faults import faulty_proxy
+from tests.support.faults import Status, faulty_proxy
 from tests.support.indexing import article, articles
 from tests.support.nodes import Node
 
@@ -240,3 +240,34 @@ async def test_the_twin_for_threads(
 
     assert await asyncio.to_thread(work) == (3, 1)
     assert await engine.count(prepared) == 2
+
+
+async def test_several_batches_are_refreshed_once(
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, prepared: str
+) -> None:
+    """The index refreshes itself once in a minute: a wait for that in each batch would be seen."""
+    await engine.send("PUT", f"/{prepared}/_settings", {"index.refresh_interval": "60s"})
+    async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url) as behind:
+        writer = AsyncSparseWriter(behind, client, prepared, WriterOptions(batch_documents=4, in_flight=2))
+        async with asyncio.timeout(30.0):
+            outcomes = await writer.write(articles(20), refresh=True)
+        paths = [path for _, path in proxy.requests]
+    assert all(outcome.written for outcome in outcomes)
+    assert (paths.count("/_bulk"), paths.count(f"/{prepared}/_refresh")) == (5, 2)
+    assert await engine.count(prepared) == 20
+
+
+async def test_batches_that_can_not_be_refreshed_say_so(
+    opensearch: Node, client: AsyncSidecarClient, prepared: str
+) -> None:
+    async with (
+        faulty_proxy(opensearch.url, only="/_refresh") as proxy,
+        await Engine.connect(proxy.url, bulk=BulkPolicy(attempts=2, first_wait=0.0)) as behind,
+    ):
+        writer = AsyncSparseWriter(behind, client, prepared, WriterOptions(batch_documents=4))
+        proxy.play([None, Status(503), Status(503)])
+        outcomes = await writer.write(articles(8), refresh=True)
+    assert [(one.stage, one.reason, one.retriable, one.has_vector) for one in outcomes] == [
+        (Stage.WRITE, "EngineUnavailable", True, True)
+    ] * 8
+    assert outcomes[0].message.startswith("Written, but may not be searchable yet: ")
