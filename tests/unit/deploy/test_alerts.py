@@ -166,7 +166,7 @@ def test_certificates_and_searches_are_watched_only_where_there_are_any(helm: He
     everywhere = {rule["alert"] for rule in plain["spec"]["groups"][0]["rules"]}
     assert {rule["alert"] for rule in rules} - everywhere == {
         "SpladeSidecarCertificateExpires",
-        *(f"SpladeSidecarSearches{what}" for what in ("Fail", "Degraded", "Partial", "Slow")),
+        *(f"SpladeSidecarSearches{what}" for what in ("Fail", "Misdirected", "Degraded", "Partial", "Slow")),
     }
 
 
@@ -186,6 +186,14 @@ def test_searches_that_fail_by_their_callers_doing_alarm_nobody(rules: list[Rule
     assert {WIRE[kind].reason for kind in (InvalidInput, NotAllowed, ProfileInvalid, IndexNotFound)} <= excused
 
 
+def test_a_deployment_that_answers_no_search_alarms_somebody(rules: list[Rule]) -> None:
+    """Names may be wrong on both sides: an index was deleted, a profile is gone, the list lacks what callers search."""
+    rule = by_name(rules, "SearchesMisdirected")
+    (watched,) = [set(value.split("|")) for label, _, value in MATCHER.findall(rule["expr"]) if label == "reason"]
+    assert watched == {WIRE[kind].reason for kind in (NotAllowed, ProfileInvalid, IndexNotFound)}
+    assert float(rule["expr"].rpartition(">")[2]) == 0.5, "one caller's slip is not most searches"
+
+
 def test_every_route_of_searching_is_watched_for_slowness(rules: list[Rule]) -> None:
     (methods,) = [
         set(value.split("|"))
@@ -196,8 +204,14 @@ def test_every_route_of_searching_is_watched_for_slowness(rules: list[Rule]) -> 
 
 
 def test_the_thresholds_of_searches_are_the_charts_values(helm: Helm) -> None:
-    given = {"searchErrorShare": 0.11, "searchDegradedShare": 0.12, "searchPartialShare": 0.13, "searchSeconds": 14}
+    given = {
+        "searchErrorShare": 0.11,
+        "searchMisdirectedShare": 0.15,
+        "searchDegradedShare": 0.12,
+        "searchPartialShare": 0.13,
+        "searchSeconds": 14,
+    }
     found = helm.render({"search": SEARCHED, "metrics": {"prometheusRule": {"enabled": True, **given}}})
     rules = found.one("PrometheusRule")["spec"]["groups"][0]["rules"]
-    for ending, value in zip(("Fail", "Degraded", "Partial", "Slow"), given.values(), strict=True):
+    for ending, value in zip(("Fail", "Misdirected", "Degraded", "Partial", "Slow"), given.values(), strict=True):
         assert float(by_name(rules, f"Searches{ending}")["expr"].rpartition(">")[2]) == value
