@@ -40,9 +40,11 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 class StopRequests:
-    """What the signals of one process ask for: the first for an end in order, the next one for an end at once.
+    """What the signals of one process ask for: the first for an end in order, the same one again for an end at once.
 
-    SIGHUP never asks for an end at once: where a terminal is closed, the kernel sends one, and the shell another.
+    A signal of another kind is nobody's impatience: a session that ends sends SIGHUP, and whoever cleans up after it
+    SIGTERM; Ctrl-C goes to all of a terminal's processes, and the parent among them passes SIGTERM on. SIGHUP never
+    asks for an end at once: where a terminal is closed, the kernel sends one, and the shell another.
 
     Usage:
         requests = StopRequests()
@@ -52,12 +54,17 @@ class StopRequests:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self._taken: set[int] = set()
+
+    @property
+    def asked(self) -> bool:
         """Whether there was any."""
+        return bool(self._taken)
 
     def at_once(self, number: int) -> bool:
         """Take a signal; return whether nothing may be waited for any more."""
-        again, self.asked = self.asked, True
+        again = number in self._taken
+        self._taken.add(number)
         if number == signal.SIGHUP:
             _leave_lost_terminal()
             return False

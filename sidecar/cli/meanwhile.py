@@ -41,7 +41,7 @@ def started(
 async def until_terminated(work: Coroutine[object, object, Done]) -> Done:
     """Do the work; SIGTERM and SIGHUP cancel it, as Ctrl-C does, so that its index is deleted, and raise typer.Exit.
 
-    A SIGTERM after that ends the process on the spot.
+    A second SIGTERM ends the process on the spot.
     """
     task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
     # asyncio itself cancels by SIGINT.

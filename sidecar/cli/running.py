@@ -128,7 +128,7 @@ async def until_read(run: Coroutine[object, object, object], source: StoppableSo
 async def until_stopped(work: Coroutine[object, object, object], stop: Callable[[], None]) -> None:
     """Let `work` go to its end. SIGINT, SIGTERM and SIGHUP ask for it by `stop`, and may end `work` early.
 
-    A second signal, if it is not SIGHUP, cancels it at once, and raises typer.Exit with 128 + its number.
+    The same signal again, if it is not SIGHUP, cancels it at once, and raises typer.Exit with 128 + its number.
     """
     task = asyncio.ensure_future(work)
     requests, signals = StopRequests(), stop_signals()

@@ -31,9 +31,9 @@ class Ending(Enum):
 
 
 async def serve(settings: Settings) -> Ending:
-    """Serve until SIGTERM, SIGINT or SIGHUP; a second one ends the process on the spot, with 128 + its number.
+    """Serve until SIGTERM, SIGINT or SIGHUP; the same one again ends the process on the spot, with 128 + its number.
 
-    SIGHUP is left alone where the process was started with it ignored, and is never the second one.
+    SIGHUP is left alone where the process was started with it ignored, and never ends it on the spot.
 
     Raises what `Lifecycle.start` raises. After `LEFT_EARLY` a thread may still be warming up a model: end the process
     without waiting for threads.

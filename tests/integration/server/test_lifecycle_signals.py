@@ -22,15 +22,18 @@ from tests.support.terminals import in_terminal
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 
-@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP, signal.SIGHUP]])
+@pytest.mark.parametrize(
+    "numbers", [[signal.SIGTERM], [signal.SIGHUP, signal.SIGHUP, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]]
+)
 def test_a_signal_lets_a_call_in_flight_finish(
     hangups: None, tiny_bundles: tuple[Path, ...], numbers: list[signal.Signals]
 ) -> None:
     with SidecarProcess(tiny_bundles, settings={"threads": 1, "drain_grace": 100.0}) as process:
         call = Background(process)
-        for number in numbers:
+        for count, number in enumerate(numbers, 1):
             process.signal(number)
-            eventually(lambda: "draining" in process.log_text())
+            eventually(lambda count=count: process.log_text().count('"event":"signal"') == count)
+        eventually(lambda: "draining" in process.log_text())
         outcome = call.join()
         assert isinstance(outcome, EncodeResult), outcome
         assert len(outcome.encodings) == len(LONG_WORK)
@@ -70,14 +73,15 @@ def test_what_was_started_to_outlive_its_terminal_serves_on(hangups: None, tiny_
         assert "draining" not in process.log_text()
 
 
-def test_a_second_signal_ends_the_process_at_once(tiny_bundles: tuple[Path, ...]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_same_signal_again_ends_the_process_at_once(tiny_bundles: tuple[Path, ...], number: signal.Signals) -> None:
     with SidecarProcess(tiny_bundles, settings={"threads": 1, "drain_grace": 100.0}) as process:
         call = Background(process)
-        process.signal(signal.SIGINT)
+        process.signal(number)
         eventually(lambda: "draining" in process.log_text())
         begin = time.monotonic()
-        process.signal(signal.SIGTERM)
-        assert process.wait(60.0) == 128 + signal.SIGTERM
+        process.signal(number)
+        assert process.wait(60.0) == 128 + number
         assert time.monotonic() - begin < 10.0
         assert isinstance(call.join(), SidecarError)
 

@@ -113,6 +113,8 @@ async def work():
         os.kill(os.getpid(), signal.SIGHUP)
         await asyncio.sleep(60.0)
     finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.01)
         print("cleaning", flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.sleep(60.0)

@@ -180,10 +180,20 @@ def test_a_run_whose_terminal_is_closed_comes_to_its_own_end() -> None:
         assert terminal.process.wait(60.0) == 3
 
 
-async def test_after_a_hangup_a_sigterm_stops_it_at_once(hangups: None) -> None:
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT])
+async def test_a_sigterm_after_another_signal_is_no_impatience_and_a_second_one_is(
+    hangups: None, first: signal.Signals
+) -> None:
+    run, loop = Scripted(waits=True, deaf=True), asyncio.get_running_loop()
+    for wait, number in ((0.01, first), (0.03, signal.SIGTERM)):
+        loop.call_later(wait, os.kill, os.getpid(), number)
+    loop.call_later(0.1, run.hear)
+    told, entered = await carried_out(run)
+    assert (run.stops, entered) == (2, True)
+    assert "written 2" in told
     run = Scripted(waits=True, deaf=True)
-    for wait, number in ((0.01, signal.SIGHUP), (0.05, signal.SIGTERM)):
-        asyncio.get_running_loop().call_later(wait, os.kill, os.getpid(), number)
+    for wait, number in ((0.01, first), (0.03, signal.SIGTERM), (0.05, signal.SIGTERM)):
+        loop.call_later(wait, os.kill, os.getpid(), number)
     with pytest.raises(typer.Exit) as ended:
         await carried_out(run)
     assert ended.value.exit_code == 128 + signal.SIGTERM
