@@ -16,6 +16,7 @@ from sidecar.export.exporting import export_checkpoint
 from sidecar.export.hub import HubCheckpoint, HubReference, fetch_card, fetch_checkpoint
 from sidecar.export.options import ExportOptions, ExportReport
 from sidecar.export.placing import require_place
+from sidecar.validation.yaml_text import FAILURES
 
 __all__ = ["PullOptions", "PullReport", "pull_model", "read_license"]
 
@@ -74,7 +75,7 @@ def read_license(card: Path) -> str:
         return ""
     try:
         header = metadata_load(card)
-    except (ValueError, yaml.YAMLError):
+    except (*FAILURES, yaml.YAMLError):
         return ""
     found = header.get("license") if isinstance(header, dict) else None
     return spdx(found) if isinstance(found, str) else ""

@@ -19,7 +19,6 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from yaml.reader import ReaderError
 
 from sidecar.domain import Pruning, PruningType
 from sidecar.errors import InvalidPruning, ProfileInvalid
@@ -31,6 +30,7 @@ from sidecar.search.rerank import Rerank
 from sidecar.search.two_phase import TwoPhase
 from sidecar.search.weight import Weight
 from sidecar.validation import invalid_values
+from sidecar.validation.yaml_text import place_of, read_yaml
 
 __all__ = ["Profile", "QueryPruning", "Retriever", "Sparse", "read_profile"]
 
@@ -162,14 +162,13 @@ def read_profile(path: Path) -> Profile:
     """Read a profile from a YAML file; raise ProfileInvalid if it can't be read or is wrong."""
     try:
         text = path.read_text(encoding="utf-8")
-        data, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        data, node = read_yaml(text)
         repeated = next(_repeated(node), None)
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileInvalid(f"The profile {path} can't be read: {error}.") from None
     except yaml.YAMLError as error:
-        raise ProfileInvalid(f"The profile {path} is no valid YAML{_place(error)}.") from None
-    except (ValueError, AttributeError, RecursionError):
-        # What looks like a date or a number and is none; lists in lists without an end.
+        raise ProfileInvalid(f"The profile {path} is no valid YAML{place_of(error)}.") from None
+    except RecursionError:
         raise ProfileInvalid(f"The profile {path} is no valid YAML.") from None
     if data is None:
         raise ProfileInvalid(f"The profile {path} is empty: it needs `name` and `retrievers`.", field=WHOLE)
@@ -206,12 +205,3 @@ def _repeated(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
             yield from _repeated(value)
-
-
-def _place(error: yaml.YAMLError) -> str:
-    if isinstance(error, ReaderError):
-        return f" at character {error.position + 1}: {error.reason}"
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return ""
-    mark = error.problem_mark
-    return f" at line {mark.line + 1}, column {mark.column + 1}: {error.problem}"

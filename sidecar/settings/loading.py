@@ -68,13 +68,16 @@ def _check_file() -> None:
         return
     import yaml
 
+    from sidecar.validation.yaml_text import place_of, read_yaml
+
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        content, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
+        content, node = read_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsInvalid(f"The settings file {path} can't be read: {error.strerror}.", field="config") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        # No text, and what looks like a date and is none, are ValueErrors.
+    except yaml.YAMLError as error:
+        where = place_of(error, problem=False)
+        raise SettingsInvalid(f"The settings file {path} is no valid YAML{where}.", field="config") from None
+    except (UnicodeDecodeError, RecursionError):
         raise SettingsInvalid(f"The settings file {path} is no valid YAML.", field="config") from None
     if content is not None and not isinstance(content, dict):
         raise SettingsInvalid(f"The settings file {path} must hold `name: value` lines.", field="config")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from sidecar.validation.yaml_text import read_yaml
+
 __all__ = ["Card", "read_card"]
 
 
@@ -30,7 +32,7 @@ def read_card(folder: Path) -> Card:
         return Card(text)
     end = next(number for number, line in enumerate(lines[1:], start=1) if line.strip() == "---")
     try:
-        front = yaml.safe_load("\n".join(lines[1:end]))
+        front, _ = read_yaml("\n".join(lines[1:end]))
     except yaml.YAMLError:
         return Card(text)
     if not isinstance(front, dict):
