@@ -56,21 +56,32 @@ class Connections(ServerState):
     """All connections of one port, and which of them wait for a request, the longest first.
 
     `limit` is how many there may be: one more takes the place of the one that has waited longest. Where none waits,
-    the new one is answered with 503. After `max_age` seconds (0: never) a connection is given up with its next answer.
+    the new one is answered with 503. After `max_age` seconds (0: never) a connection is given up with its next answer,
+    and so are all of them while the server leaves.
     """
 
     def __init__(self, limit: int, max_age: float = 0.0) -> None:
         super().__init__()
         self._limit = limit
         self._max_age = max_age
+        self._leaving = False
         self._waiting: OrderedDict[Waiting, asyncio.TimerHandle] = OrderedDict()
         self._repeats = Repeats(REPEAT_SECONDS)
 
     def end_of_new(self) -> float:
         """Return when, by the event loop's clock, a connection that comes now is to be given up."""
+        if self._leaving:
+            return -math.inf
         if not self._max_age:
             return math.inf
         return asyncio.get_running_loop().time() + self._max_age * random.uniform(1 - AGE_SPREAD, 1 + AGE_SPREAD)
+
+    def give_up(self) -> None:
+        """From now on every answer says that it is the last one of its connection, those under way included."""
+        self._leaving = True
+        for connection in list(self.connections):
+            if isinstance(connection, Connection):
+                connection.give_up()
 
     def wait(self, connection: Waiting) -> None:
         """A connection is new, or has its answer: it may take HEADER_SECONDS to bring a request."""
@@ -141,9 +152,12 @@ class Connection(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        # Said with an answer, nobody's next request is lost; closed between two, it may be on its way.
-        if self._has_request and self.loop.time() >= self._end and CLOSE_HEADER not in self.cycle.default_headers:
-            self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
+        self._say_close_when_over()
+
+    def give_up(self) -> None:
+        """Say with the next answer that it is the last one; one that has begun can't say it any more."""
+        self._end = -math.inf
+        self._say_close_when_over()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -170,6 +184,11 @@ class Connection(H11Protocol):
         head = [b"HTTP/1.1 503 Service Unavailable", b"connection: close"]
         head.extend(name + b": " + value for name, value in response.raw_headers)
         self.transport.write(b"\r\n".join((*head, b"", bytes(response.body))))
+
+    def _say_close_when_over(self) -> None:
+        # Said with an answer, nobody's next request is lost; closed between two, it may be on its way.
+        if self._has_request and self.loop.time() >= self._end and CLOSE_HEADER not in self.cycle.default_headers:
+            self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
 
     def _on_stall(self) -> None:
         self.server_state.note_stall(self)

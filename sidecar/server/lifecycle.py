@@ -115,6 +115,8 @@ class Lifecycle:
         self._ready_file.remove()
         if self._grpc is not None:
             await self._grpc.announce_stop()
+        if self._http is not None:
+            self._http.announce_stop()
         log.info("draining", delay=settings.drain_delay, grace=settings.drain_grace)
         await asyncio.sleep(settings.drain_delay)
         # Both at once: each caller gets the whole grace, whichever port the call came in by.

@@ -83,7 +83,8 @@ class HttpServer:
             server_header=False,
             backlog=min(LONGEST_BACKLOG, max(1, connections // 4)),
         )
-        self._server = _Uvicorn(self._config, Connections(connections, max_age))
+        self._connections = Connections(connections, max_age)
+        self._server = _Uvicorn(self._config, self._connections)
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -101,8 +102,13 @@ class HttpServer:
                 raise AssertionError("uvicorn ended before it began; this is a bug.")
             await asyncio.sleep(0.005)
 
+    def announce_stop(self) -> None:
+        """Serve on, and say with each answer that its connection closes: callers that keep them find another server."""
+        self._connections.give_up()
+
     async def stop(self, grace: float) -> None:
         """Take no new request, give those under way `grace` seconds, then cancel them."""
+        self.announce_stop()
         if self._serving is None:
             self._listener.close()
             return

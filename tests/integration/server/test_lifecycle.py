@@ -222,14 +222,18 @@ def test_a_drain_is_announced_before_calls_are_refused(tiny_bundles: tuple[Path,
     with (
         SidecarProcess(tiny_bundles, settings={"threads": 1, "drain_delay": 6.0}) as process,
         SidecarClient(process.target, timeout=30.0) as client,
+        httpx.Client(base_url=process.http_url, trust_env=False) as kept,
     ):
         assert client.health()
+        assert "connection" not in kept.get("/v1/models").headers
         process.signal(signal.SIGTERM)
         eventually(lambda: httpx.get(f"{process.admin_url}/readyz").status_code == 503, 5.0)
         assert httpx.get(f"{process.admin_url}/livez").status_code == 200
         assert not client.health()
         assert not client.health("sidecar.v1.SparseEncoder/tiny-sparse")
         assert client.encode(["still served"]).encodings
+        last = kept.get("/v1/models")
+        assert (last.status_code, last.headers["connection"]) == (200, "close")
         assert process.wait(60.0) == 0
         with pytest.raises(SidecarUnavailable):
             client.encode(["too late"])

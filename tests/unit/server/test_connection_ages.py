@@ -109,6 +109,40 @@ async def test_without_an_age_it_stays(serve: Serve) -> None:
     writer.close()
 
 
+async def test_while_the_server_leaves_every_answer_says_that_its_connection_closes(serve: Serve) -> None:
+    """A kept one, one whose request is under way, and a new one: nobody sends the next request into a closed one."""
+    server = await serve(0.0)
+    (kept, busy) = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+    kept[1].write(REQUEST)
+    assert CLOSE not in await answered(kept[0])
+    busy[1].write(REQUEST.replace(b"body", b"wait"))
+    await asyncio.sleep(0.1)
+    server.announce_stop()
+    new = await asyncio.open_connection("127.0.0.1", server.port)
+    for _, writer in (kept, new):
+        writer.write(REQUEST)
+    for reader, writer in (kept, busy, new):
+        head = await answered(reader)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert head.count(CLOSE) == 1
+        async with asyncio.timeout(60.0):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_what_is_under_way_when_the_server_stops_says_that_its_connection_closes(serve: Serve) -> None:
+    server = await serve(0.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(REQUEST.replace(b"body", b"wait"))
+    await asyncio.sleep(0.1)
+    stopping = asyncio.create_task(server.stop(60.0))
+    head = await answered(reader)
+    assert head.count(CLOSE) == 1
+    await stopping
+    assert await reader.read() == b""
+    writer.close()
+
+
 @pytest.mark.parametrize("secure", [False, True])
 async def test_callers_that_keep_connections_come_back_and_lose_nothing(serve: Serve, secure: bool) -> None:
     authority = trustme.CA()
