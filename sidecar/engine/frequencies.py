@@ -8,10 +8,12 @@ import math
 import sys
 import zlib
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping
-from functools import lru_cache
-from itertools import pairwise
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Annotated, Literal
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -66,7 +68,7 @@ class CollectionFrequencies(BaseModel):
             return None
         try:
             found = cls.model_validate(record)
-            _counts(found.table)
+            found.unpack()
         except (ValidationError, ValueError, zlib.error, binascii.Error):
             raise IndexNotPrepared(
                 f"Index {index}: its document frequencies can't be read: run `sidecar frequencies --index {index}`."
@@ -80,11 +82,19 @@ class CollectionFrequencies(BaseModel):
 
     def counts(self) -> Mapping[int, int]:
         """Return term id -> how many of the sampled documents have it."""
-        return _counts(self.table)
+        return self._terms.by_id()
 
     def idf(self, term_id: int) -> float:
         """Return BM25's IDF of a term in this index; always > 0."""
-        return inverse_document_frequency(_counts(self.table).get(term_id, 0), self.sampled)
+        return inverse_document_frequency(self._terms.count(term_id), self.sampled)
+
+    def unpack(self) -> None:
+        """Unpack the table now, where the first query would; raise ValueError or zlib.error where it can't be."""
+        _ = self._terms
+
+    @cached_property
+    def _terms(self) -> _Terms:
+        return _terms(self.table)
 
 
 def inverse_document_frequency(frequency: int, documents: int) -> float:
@@ -92,8 +102,36 @@ def inverse_document_frequency(frequency: int, documents: int) -> float:
     return math.log1p((documents - frequency + 0.5) / (frequency + 0.5))
 
 
-@lru_cache(maxsize=16)
-def _counts(table: str) -> Mapping[int, int]:
+class _Terms:
+    """An unpacked table: ascending term ids, and their frequencies beside them; 12 bytes a term."""
+
+    __slots__ = ("__weakref__", "_counts", "_ids")
+
+    def __init__(self, ids: array[int], counts: array[int]) -> None:
+        self._ids = ids
+        self._counts = counts
+
+    def count(self, term_id: int) -> int:
+        place = bisect_left(self._ids, term_id)
+        return self._counts[place] if place < len(self._ids) and self._ids[place] == term_id else 0
+
+    def by_id(self) -> dict[int, int]:
+        return dict(zip(self._ids, self._counts, strict=True))
+
+
+_UNPACKED: WeakValueDictionary[str, _Terms] = WeakValueDictionary()
+"""Tables that are unpacked, by what they are packed into: as many as somebody holds. A record that is read again, every
+half a minute for each index that is searched, finds that of the one before."""
+
+
+def _terms(table: str) -> _Terms:
+    found = _UNPACKED.get(table)
+    if found is None:
+        found = _UNPACKED[table] = _unpacked(table)
+    return found
+
+
+def _unpacked(table: str) -> _Terms:
     unpacker = zlib.decompressobj()
     data = unpacker.decompress(base64.b64decode(table, validate=True), LARGEST_TABLE)
     if unpacker.unconsumed_tail or not unpacker.eof:
@@ -104,9 +142,4 @@ def _counts(table: str) -> Mapping[int, int]:
     half, odd = divmod(len(numbers), 2)
     if odd:
         raise ValueError("The table has more terms than frequencies.")
-    counts: dict[int, int] = {}
-    term_id = 0
-    for step, count in zip(numbers[:half], numbers[half:], strict=True):
-        term_id += step
-        counts[term_id] = count
-    return counts
+    return _Terms(array("Q", accumulate(numbers[:half])), numbers[half:])
