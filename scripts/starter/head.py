@@ -10,6 +10,7 @@ from torch import nn
 
 from scripts.starter.folding import Folding
 from scripts.starter.pooling import token_maxima, without_padding
+from scripts.starter.precision import mixed
 from scripts.starter.student import SparseStudent
 from scripts.starter.tokens import TokenTable
 
@@ -107,7 +108,7 @@ def _states(body: nn.Module, tokens: TokenTable, rows: NDArray[np.int64], device
     hidden, pieces = [], []
     for batch in np.array_split(rows, max(1, len(rows) // 32)):
         ids, mask = tokens.batch(batch, 128, device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             states = body(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         inner = mask.clone()
         inner[:, 0] = 0

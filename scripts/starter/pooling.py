@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
+from scripts.starter.precision import arithmetic
+
 TILES = 8
 
 
@@ -15,8 +17,8 @@ def active_terms(
 
     `hidden` [texts, length, hidden], `mask` [texts, length], `weight` [vocabulary, hidden], `bias` [vocabulary].
     Only the token that gave a term's maximum has a gradient, and only where the maximum is above 0. So the maxima
-    are found without gradient, in bfloat16 and in tiles of the vocabulary, and the few hundred active logits of a text
-    are computed again with it. (Formal et al., SPLADE v2, arXiv 2109.10086, for the pooling itself.)
+    are found without gradient, in bfloat16 where that is fast, in tiles of the vocabulary, and the few hundred active
+    logits of a text are computed again with it. (Formal et al., SPLADE v2, arXiv 2109.10086, for the pooling itself.)
     """
     filled = without_padding(hidden, mask)
     maxima, positions = token_maxima(filled.detach(), weight.detach(), tiles)
@@ -40,9 +42,10 @@ class Maxima(NamedTuple):
 
 @torch.no_grad()
 def token_maxima(hidden: torch.Tensor, weight: torch.Tensor, tiles: int = TILES) -> Maxima:
-    """Maxima over the sequence of hidden @ weight.T, in bfloat16, one tile of the vocabulary after the other."""
-    states = hidden.to(torch.bfloat16)
-    found = [(states @ tile.to(torch.bfloat16).T).max(dim=1) for tile in weight.chunk(tiles)]
+    """Maxima over the sequence of hidden @ weight.T, in bfloat16 where that is fast, one tile after the other."""
+    precision = arithmetic(hidden.device)
+    states = hidden.to(precision)
+    found = [(states @ tile.to(precision).T).max(dim=1) for tile in weight.chunk(tiles)]
     return Maxima(
         torch.cat([tile.values.float() for tile in found], dim=1), torch.cat([tile.indices for tile in found], dim=1)
     )

@@ -10,6 +10,7 @@ from torch.nn import functional
 from transformers import BertForSequenceClassification, PreTrainedModel
 
 from scripts.starter.candidates import Candidates, draw
+from scripts.starter.precision import mixed
 from scripts.starter.recipe import RerankerRecipe
 from scripts.starter.teacher import Teacher
 from scripts.starter.tokens import PairTable
@@ -97,8 +98,8 @@ class RerankerTrainer:
 
     def _score(self, queries: NDArray[np.int64], documents: NDArray[np.int64], max_tokens: int) -> torch.Tensor:
         order = np.argsort(self._pairs.lengths(queries, documents), kind="stable")
-        # One context around all parts: the weights are cast to bfloat16 once, not once a part.
-        with torch.autocast(self._device.type, torch.bfloat16):
+        # One context around all parts: weights that are cast to bfloat16 are so once, not once a part.
+        with mixed(self._device):
             parts = [
                 logits_of(self.model, self._pairs.batch(queries[part], documents[part], max_tokens, self._device))
                 for part in np.array_split(order, max(1, len(order) // MICRO_BATCH))
@@ -108,7 +109,7 @@ class RerankerTrainer:
 
 def logits_of(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """One logit per pair [pairs]."""
-    with torch.autocast(batch["input_ids"].device.type, torch.bfloat16):
+    with mixed(batch["input_ids"].device):
         logits: torch.Tensor = model(**batch).logits
     return logits.float().squeeze(1)
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from scripts.starter.batches import Batch, Batcher
 from scripts.starter.pooling import pruned_terms
+from scripts.starter.precision import mixed
 from scripts.starter.recipe import FloorRecipe, SparseRecipe
 from scripts.starter.sparse_texts import SparseTexts
 from scripts.starter.student import SparseStudent
@@ -86,8 +87,8 @@ class SparseTrainer:
 
     def _encode(self, tokens: TokenTable, rows: NDArray[np.int64], max_tokens: int) -> torch.Tensor:
         order = np.argsort(tokens.lengths[rows], kind="stable")
-        # One context and one decoder for all parts: the weights are cast to bfloat16 once, not once a part.
-        with torch.autocast(self._device.type, torch.bfloat16):
+        # One context and one decoder for all parts: weights that are cast to bfloat16 are so once, not once a part.
+        with mixed(self._device):
             decoder = self._student.decoder()
             parts = [
                 self._student.learned(*tokens.batch(rows[part], max_tokens, self._device), decoder)

@@ -8,6 +8,7 @@ from torch.nn import functional
 from transformers import BertForMaskedLM
 
 from scripts.starter.pooling import active_terms
+from scripts.starter.precision import mixed
 
 # A decoder bias that no hidden state can lift above 0: the term never enters a vector.
 NEVER = -1e4
@@ -53,7 +54,7 @@ class SparseStudent(nn.Module):
 
     def head_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What the decoder multiplies with the word embeddings [texts, length, hidden]."""
-        with torch.autocast(ids.device.type, torch.bfloat16):
+        with mixed(ids.device):
             hidden = self.encoder.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         # The head's initial bias is large (see head.py): in bfloat16 it would swallow the signal.
         with torch.autocast(ids.device.type, enabled=False):

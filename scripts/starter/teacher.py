@@ -10,6 +10,7 @@ from torch import nn
 
 from scripts.starter.checkpoint import replace_file
 from scripts.starter.lexical import LexicalTeacher
+from scripts.starter.precision import mixed
 from scripts.starter.recipe import TeacherRecipe
 from scripts.starter.tokens import TokenTable
 
@@ -47,7 +48,7 @@ def _encode(
     batches = np.array_split(np.argsort(tokens.lengths, kind="stable"), max(1, len(tokens) // 32))
     for number, rows in enumerate(batches):
         ids, mask = tokens.batch(rows, max_tokens, device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             hidden = body(input_ids=ids, attention_mask=mask).last_hidden_state
         pooled = (hidden.float() * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
         vectors[rows] = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
