@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sidecar.cli.meanwhile import until_terminated
 from sidecar.domain import ModelKind
 from sidecar.errors import SettingsInvalid
 
@@ -112,7 +113,7 @@ def bench(
     def written(report: Report) -> None:
         report.write(out / "results.json")
 
-    report = asyncio.run(running.run(made, rows, written))
+    report = asyncio.run(until_terminated(running.run(made, rows, written)))
     console.print(results_table(report, console.width))
     for line in reasons(report):
         console.print(line, highlight=False, markup=False)

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,6 +83,38 @@ def test_rows_of_the_cluster(bench, opensearch, monkeypatch) -> None:
     assert measured == set(results), [result["note"] for result in results.values() if result["value"] is None]
     # Sixty documents are mostly overhead: nothing is said about their sizes.
     assert results["search.source_size"]["value"] > 0.0
+
+
+def test_a_run_that_is_told_to_end_leaves_no_process_behind(tiny_idf_bundle: Path, tmp_path: Path) -> None:
+    """It left the sidecar that it had started, with the port that that had taken."""
+    command = [sys.executable, "-m", "sidecar", "bench", "--only", "soak.growth", "--soak-minutes", "5"]
+    options = ["--model", str(tiny_idf_bundle), "--out", str(tmp_path / "out"), "--threads", "1"]
+    environment = {name: value for name, value in os.environ.items() if name != "SIDECAR_COLLECTIONS"}
+    with subprocess.Popen([*command, *options], env=environment, stderr=subprocess.DEVNULL) as run:
+        served = _soon(lambda: [child for child in _children(run.pid) if "serve" in _words(child)])
+        run.terminate()
+        assert run.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not [child for child in served if "serve" in _words(child)]
+
+
+def _children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def _words(process: int) -> list[str]:
+    """The command line of a process, empty where it is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
+def _soon(look: Callable[[], list[int]]) -> list[int]:
+    for _ in range(1_200):
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("nothing was started within a minute")
 
 
 def test_every_row_is_listed() -> None:
