@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["index_progress", "measuring_progress", "node_progress", "reconcile_progress"]
+__all__ = ["index_progress", "measuring_progress", "node_progress", "reconcile_progress", "removal_progress"]
 
 
 @contextmanager
@@ -125,3 +125,25 @@ def measuring_progress(console: Console) -> Iterator[Callable[[str, int, int], N
             bar.update(task, description=line, completed=done, total=total)
 
         yield say
+
+
+@contextmanager
+def removal_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Show of how many documents vectors were taken out, and of how many in all; nothing before the first."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("taking vectors out"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=max(done, total), visible=True)
+
+        yield show

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from sidecar.cli.connections import ClusterAddress, SidecarAddress, with_addresses
 from sidecar.cli.options import DryRunOption, LargestWeightOption, ServedModelOption, one_name
@@ -127,18 +129,22 @@ def teardown(
     dry_run: DryRunOption = False,
 ) -> None:
     """Undo what setup did to the cluster, and nothing else."""
+    from sidecar.cli.progress import removal_progress
+    from sidecar.cli.running import until_stopped
     from sidecar.cluster import plan_teardown
 
     async def run() -> TeardownPlan:
         async with await cluster.connect() as connected:
             plan = await plan_teardown(connected, index, delete_documents=delete_documents, vectors=vectors)
             if not dry_run:
-                await plan.apply(connected)
+                stop = threading.Event()
+                with removal_progress(Console(stderr=True)) as show:
+                    await until_stopped(plan.apply(connected, progress=show, stopped=stop.is_set), stop.set)
             return plan
 
     plan = asyncio.run(run())
     if dry_run:
-        print_requests(plan.requests)
+        print_requests(plan.shown)
         if plan.refusal is not None:
             say(f"Without --dry-run this is refused. {plan.refusal}")
     else:

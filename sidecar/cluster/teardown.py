@@ -6,43 +6,77 @@ the definitions of the added fields, without a value in them where `vectors` is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.cluster.connectors import SIDES, TRUSTED, find_named, resource_name
 from sidecar.cluster.mirror.record import SecondIndexRecord
 from sidecar.cluster.record import SetupRecord
-from sidecar.cluster.removal import REMOVE_FIELDS
-from sidecar.cluster.requests import Request, Wait, send_all
+from sidecar.cluster.removal import remove_fields, removing_round
+from sidecar.cluster.requests import Request, send_all
 from sidecar.cluster.unstored import require_stored, unstored
 from sidecar.domain import JsonObject, JsonValue, as_object
 from sidecar.engine import META_KEY, Engine, IndexMeta, MigrationRecord, own_fields, require_one_name
 from sidecar.engine.transport import path_of
 from sidecar.errors import EngineRejected, IndexNotPrepared, InvalidInput
 
-__all__ = ["TeardownPlan", "plan_teardown", "tear_down"]
+__all__ = ["Progress", "TeardownPlan", "plan_teardown", "tear_down"]
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class TeardownPlan:
     """What has to be sent, and what will be left behind, in words.
 
-    `refusal` says why it is not sent as it stands; None: it is.
+    `vectors` are the fields that are taken out of every document, those of one model after the other, before the last
+    of the `requests` is sent; each is found by its last field. `refusal` says why nothing is sent as it stands; None:
+    it is.
     """
 
     index: str
     requests: tuple[Request, ...]
+    vectors: tuple[tuple[str, ...], ...] = ()
     left: tuple[str, ...] = ()
     refusal: str | None = None
 
-    async def apply(self, engine: Engine) -> None:
+    @property
+    def shown(self) -> tuple[Request, ...]:
+        """The requests in the order in which they are sent; the rounds that take vectors out once each."""
+        rounds = (removing_round(self.index, one, found_by=one[-1], side_by_side=True) for one in self.vectors)
+        return (*self.requests[:-1], *rounds, *self.requests[-1:])
+
+    async def apply(
+        self, engine: Engine, *, progress: Progress | None = None, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
         """Send the requests in order; the record goes last, so that a teardown that was cut short can be repeated.
 
-        Raises InvalidInput, with nothing sent, where documents would be deleted that nobody gave leave to delete.
+        `progress` hears how many documents are without vectors, and how many there were to be; `stopped` is asked
+        after every few thousand of them.
+
+        Raises InvalidInput, with nothing sent, where documents would be deleted that nobody gave leave to delete, and
+        what `remove_fields` raises.
         """
         if self.refusal is not None:
             raise InvalidInput(self.refusal, field="delete_documents")
-        await send_all(engine, self.requests)
+        await send_all(engine, self.requests[:-1])
+        for fields in self.vectors:
+            await self._take_out(engine, fields, progress, stopped)
+        await send_all(engine, self.requests[-1:])
         engine.forget(self.index)
+
+    async def _take_out(
+        self, engine: Engine, fields: tuple[str, ...], progress: Progress | None, stopped: Callable[[], bool]
+    ) -> None:
+        total = await _count(engine, self.index, {"exists": {"field": fields[-1]}})
+
+        def tell(done: int) -> None:
+            if progress is not None:
+                progress(done, total)
+
+        await remove_fields(
+            engine, self.index, fields, found_by=fields[-1], side_by_side=True, progress=tell, stopped=stopped
+        )
 
 
 async def tear_down(
@@ -94,17 +128,16 @@ async def plan_teardown(
             if documents
             else None
         )
-        return TeardownPlan(name, (*requests, Request("DELETE", path_of(name))), tuple(left), refusal)
+        deletion = Request("DELETE", path_of(name))
+        return TeardownPlan(name, (*requests, deletion), left=tuple(left), refusal=refusal)
     migration = MigrationRecord.parse(name, others)
     models = [meta] if migration is None else [meta, migration.other]
     fields = [own_fields(one) for one in models]
     ours = tuple(field for of_model in fields for field in of_model)
     if vectors:
         require_stored(name, mapping, ours)
-    for of_model in fields:
-        if vectors:
-            requests += _without_vectors(name, of_model)
-        elif await _count(engine, name, {"exists": {"field": of_model[-1]}}):
+    for of_model in () if vectors else fields:
+        if await _count(engine, name, {"exists": {"field": of_model[-1]}}):
             left.append(
                 f"Documents of {name} still hold vectors: "
                 + (
@@ -120,7 +153,7 @@ async def plan_teardown(
     kept = {key: value for key, value in others.items() if not key.startswith(META_KEY)}
     forgotten: JsonObject = {"_meta": kept}
     requests.append(Request("PUT", path_of(name, "_mapping"), forgotten))
-    return TeardownPlan(name, tuple(requests), tuple(dict.fromkeys(left)))
+    return TeardownPlan(name, tuple(requests), tuple(fields) if vectors else (), tuple(dict.fromkeys(left)))
 
 
 async def _count(engine: Engine, index: str, query: JsonObject | None = None) -> int:
@@ -187,24 +220,6 @@ async def _other_users(engine: Engine, index: str) -> list[str]:
         if name != index and other is not None and other.connector is not None:
             found.append(name)
     return found
-
-
-def _without_vectors(index: str, fields: tuple[str, ...]) -> list[Request]:
-    body: JsonObject = {
-        "query": {"exists": {"field": fields[-1]}},
-        "script": {"lang": "painless", "source": REMOVE_FIELDS, "params": {"fields": list(fields)}},
-    }
-    path = path_of(index, "_update_by_query")
-    return [
-        Request("POST", f"{path_of(index, '_refresh')}"),
-        # A document that is written meanwhile is a conflict: it is taken in the next round.
-        Request(
-            "POST",
-            f"{path}?conflicts=proceed&refresh=true&slices=auto",
-            body,
-            wait=Wait("version_conflicts", 0, seconds=600.0),
-        ),
-    ]
 
 
 def _same(now: JsonValue, after: JsonValue | object) -> bool:

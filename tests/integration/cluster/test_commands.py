@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from asyncio.subprocess import Process
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +13,9 @@ import pytest
 
 from sidecar.engine import BulkAction, Engine
 from sidecar.server.process import SidecarProcess
-from tests.support.faults import faulty_proxy
+from tests.support.faults import Status, faulty_proxy
 from tests.support.nodes import Node
-from tests.support.shell import Shell
+from tests.support.shell import Shell, ended
 from tests.support.sidecars import StartSidecar
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
@@ -76,6 +79,32 @@ async def test_a_teardown_that_would_be_refused_is_shown_all_the_same(
     planned = await shell.run("teardown", "--index", index_name, "--delete-documents", "--dry-run")
     assert "refused" not in planned.stderr
     assert await engine.count(index_name) == 1
+
+
+async def test_ctrl_c_ends_taking_vectors_out_after_the_round_that_is_under_way(
+    shell: Shell, opensearch: Node, engine: Engine, index_name: str, tmp_path: Path
+) -> None:
+    await engine.create_index(index_name, {"mappings": {"properties": {"text": {"type": "text"}}}})
+    await shell.run("setup", "--index", index_name, "--lexical-field", "text", "--source-field", "text")
+    (tmp_path / "documents.jsonl").write_text('{"_id": "d1", "text": "the query"}\n')
+    await shell.run("index", "documents.jsonl", "--index", index_name)
+    running: list[Process] = []
+
+    async def interrupt(body: bytes) -> None:
+        running[0].send_signal(signal.SIGINT)
+        await asyncio.sleep(0.5)
+
+    async with faulty_proxy(opensearch.url, only="/_update_by_query") as proxy:
+        proxy.play([Status(504)])
+        proxy.before = interrupt
+        running.append(await replace(shell, engine=proxy.url).start("teardown", "--index", index_name, "--vectors"))
+        done = await ended(running[0], 3)
+    assert [path.rpartition("/")[2] for _, path in proxy.requests].count("_update_by_query") == 1
+    assert f"Stopped: 0 documents of {index_name} were changed" in done.stderr
+    assert "Traceback" not in done.stderr
+    again = await shell.run("teardown", "--index", index_name, "--vectors")
+    assert "is undone" in again.stderr
+    assert await engine.get(index_name, "d1") == {"text": "the query"}
 
 
 async def test_documents_of_other_fields_are_an_error(

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from sidecar.cli.output import check_writable, letters_path, print_json, print_json_line, say, show
-from sidecar.cli.progress import measuring_progress
+from sidecar.cli.progress import measuring_progress, removal_progress
 from sidecar.errors import InvalidInput
 from sidecar.search import SearchHit, SearchResult
 from tests.support.shell import typed
@@ -69,6 +69,16 @@ def test_names_in_a_progress_bar_are_names(line: str) -> None:
     with measuring_progress(Console(file=out, force_terminal=True, width=120)) as say_progress:
         say_progress(line, 1, 2)
     assert line in out.getvalue()
+
+
+def test_how_far_a_removal_is_is_shown_from_its_first_documents_on() -> None:
+    out = io.StringIO()
+    with removal_progress(Console(file=out, force_terminal=True, width=120)) as show:
+        assert "taking vectors out" not in out.getvalue()
+        show(20, 45)
+        show(50, 45)
+    assert "20/45" in out.getvalue() or "50/50" in out.getvalue()
+    assert "50/45" not in out.getvalue()
 
 
 def test_where_a_file_can_not_be_written_is_known_before(tmp_path: Path) -> None:
