@@ -15,7 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import orjson
 
 from sidecar.domain import JsonObject
-from tests.support.starter import SUBJECTS, document
+from tests.support.bare import SUBJECTS, document
 
 SHARE = 0.05
 KINDS = ("replace", "text", "price", "delete")

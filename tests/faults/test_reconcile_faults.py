@@ -14,10 +14,10 @@ from sidecar.errors import EngineUnavailable
 from tests.faults.audit import repeated_writes, require_right
 from tests.faults.changes import outcome
 from tests.faults.conftest import every_id
+from tests.support.bare import fill, prepare
 from tests.support.faults import Cut, Items, Status, faulty_proxy
 from tests.support.nodes import Node
 from tests.support.outages import QUICK, failing_node, failing_sidecar
-from tests.support.starter import STARTER, fill, prepare
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -35,7 +35,7 @@ def balanced(summary: ReconcileSummary) -> bool:
 
 
 async def test_a_cluster_that_turns_writes_away(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     await fill(engine, bare_index, DOCUMENTS)
     faults = [
@@ -52,16 +52,16 @@ async def test_a_cluster_that_turns_writes_away(
     ]
     async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url, bulk=QUICK) as unlucky:
         proxy.play(faults)
-        summary = await reconciling(unlucky, starter_client, bare_index).run()
+        summary = await reconciling(unlucky, client, bare_index).run()
         assert not proxy.script
     assert balanced(summary)
     assert summary.held_back > 0.0, "a cluster that turns writes away is given time"
-    held = await require_right(engine, starter_client, bare_index, every_id(DOCUMENTS), outcome(DOCUMENTS, []))
+    held = await require_right(engine, client, bare_index, every_id(DOCUMENTS), outcome(DOCUMENTS, []))
     assert repeated_writes(held, []) == 0, "an answer that is lost is no reason to write again"
 
 
-async def test_a_sidecar_that_is_restarted(engine: Engine, index_name: str) -> None:
-    async with failing_sidecar([STARTER], DOCUMENTS // 4, threads=2) as (client, outage):
+async def test_a_sidecar_that_is_restarted(engine: Engine, index_name: str, tiny_sparse_bundle: Path) -> None:
+    async with failing_sidecar([tiny_sparse_bundle], DOCUMENTS // 4) as (client, outage):
         await prepare(engine, client, index_name)
         await fill(engine, index_name, DOCUMENTS)
         summary = await reconciling(engine, client, index_name, outage.progress).run()
@@ -72,28 +72,26 @@ async def test_a_sidecar_that_is_restarted(engine: Engine, index_name: str) -> N
     assert repeated_writes(held, []) == 0
 
 
-async def test_a_node_that_is_killed_and_started_on_its_data(
-    starter_client: AsyncSidecarClient, tmp_path: Path
-) -> None:
+async def test_a_node_that_is_killed_and_started_on_its_data(client: AsyncSidecarClient, tmp_path: Path) -> None:
     async with failing_node(tmp_path / "data", DOCUMENTS // 4) as (engine, outage):
-        await prepare(engine, starter_client, "killed")
+        await prepare(engine, client, "killed")
         await fill(engine, "killed", DOCUMENTS)
-        summary = await reconciling(engine, starter_client, "killed", outage.progress).run()
+        summary = await reconciling(engine, client, "killed", outage.progress).run()
         await outage.over()
-        held = await require_right(engine, starter_client, "killed", every_id(DOCUMENTS), outcome(DOCUMENTS, []))
+        held = await require_right(engine, client, "killed", every_id(DOCUMENTS), outcome(DOCUMENTS, []))
     assert balanced(summary)
     assert repeated_writes(held, []) == 0
 
 
 async def test_patience_has_an_end(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     await fill(engine, bare_index, 40)
     fruitless = BulkPolicy(attempts=1, timeout=5.0)
     async with faulty_proxy(opensearch.url) as proxy, await Engine.connect(proxy.url, bulk=fruitless) as unlucky:
         proxy.play([Cut.BEFORE] * 1_000)
         options = ReconcileOptions(patience=0.5)
-        run = ReconcileRun(unlucky, starter_client, bare_index, DeadLetters(None), options)
+        run = ReconcileRun(unlucky, client, bare_index, DeadLetters(None), options)
         with pytest.raises(EngineUnavailable, match="Run the same command again"):
             await run.run()
     assert run.summary.written == run.summary.failed == 0

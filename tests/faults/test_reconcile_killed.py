@@ -23,11 +23,11 @@ from sidecar.server.process import SidecarProcess
 from tests.faults.audit import repeated_writes, require_right
 from tests.faults.changes import outcome, plan
 from tests.faults.conftest import DOCUMENTS, SEED, every_id
+from tests.support.bare import fill, prepare
 from tests.support.faults import FaultyProxy, faulty_proxy
 from tests.support.nodes import Node
 from tests.support.outages import Killer
 from tests.support.shell import Shell, ended
-from tests.support.starter import fill, prepare
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900 + DOCUMENTS // 4)]
 

@@ -43,13 +43,11 @@ class Outage:
 
 
 @asynccontextmanager
-async def failing_sidecar(
-    bundles: Sequence[Path | str], written: int, *, threads: int = 1
-) -> AsyncIterator[tuple[AsyncSidecarClient, Outage]]:
+async def failing_sidecar(bundles: Sequence[Path], written: int) -> AsyncIterator[tuple[AsyncSidecarClient, Outage]]:
     """A client of a sidecar that is killed, and started again at the same port."""
-    with SidecarProcess(bundles, settings={"threads": threads}, startup_timeout=280.0) as first:
+    with SidecarProcess(bundles, settings={"threads": 1}, startup_timeout=280.0) as first:
         port = int(first.target.rpartition(":")[2])
-        second = SidecarProcess(bundles, settings={"threads": threads, "grpc_port": port}, startup_timeout=280.0)
+        second = SidecarProcess(bundles, settings={"threads": 1, "grpc_port": port}, startup_timeout=280.0)
 
         def kill() -> None:
             os.kill(first.pid, signal.SIGKILL)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.client import AsyncSidecarClient
 from sidecar.server.process import SidecarProcess
 
-__all__ = ["HEAVY_TEXT", "InProcess", "StartSidecar", "sidecar_process", "start_sidecar", "tiny_bundles"]
+__all__ = ["HEAVY_TEXT", "InProcess", "StartSidecar", "client", "sidecar_process", "start_sidecar", "tiny_bundles"]
 
 HEAVY_TEXT = "what the document says about the search and the query " * 12
 """As many tokens as a tiny model reads: a few thousand of these keep it busy for seconds."""
@@ -27,6 +28,13 @@ def sidecar_process(tiny_bundles: tuple[Path, ...]) -> Iterator[SidecarProcess]:
     """One real sidecar for all tests that leave it as they found it."""
     with SidecarProcess(tiny_bundles, settings={"threads": 1}) as process:
         yield process
+
+
+@pytest.fixture
+async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
+    """A client of `sidecar_process`."""
+    async with AsyncSidecarClient(sidecar_process.target, timeout=120.0) as connected:
+        yield connected
 
 
 @dataclass(frozen=True)

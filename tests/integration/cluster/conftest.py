@@ -1,8 +1,6 @@
-"""A client of the sidecar that all tests share, and an index that is set up for its encoder."""
+"""The encoder of the sidecar that all tests share, and an index that is set up for it."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,13 +8,6 @@ from sidecar.client import AsyncSidecarClient
 from sidecar.cluster import IndexSpec, pick_encoder, set_up
 from sidecar.domain import ModelInfo
 from sidecar.engine import Engine
-from sidecar.server.process import SidecarProcess
-
-
-@pytest.fixture
-async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
-    async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as connected:
-        yield connected
 
 
 @pytest.fixture

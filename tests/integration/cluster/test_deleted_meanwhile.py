@@ -25,10 +25,10 @@ from sidecar.scale import ToIndex
 from sidecar.scale.encoder import EncodedRow
 from sidecar.scale.plan import Cluster
 from sidecar.scale.sinks import IndexSink, Letter
+from tests.support.bare import fill, prepare
 from tests.support.migration import documents
 from tests.support.nodes import Node
 from tests.support.second_index import Names, begin_second, prepare_alias
-from tests.support.starter import fill, prepare
 
 pytestmark = pytest.mark.integration
 
@@ -68,12 +68,12 @@ class Meanwhile:
 
 
 @pytest.fixture
-async def two(engine: Engine, starter_client: AsyncSidecarClient) -> AsyncGenerator[Names, None]:
+async def two(engine: Engine, client: AsyncSidecarClient) -> AsyncGenerator[Names, None]:
     """An alias of two indices with documents in both, as retention has them: the older one goes."""
     found = Names(f"test-{uuid.uuid4().hex[:12]}")
     actions: list[JsonValue] = []
     for index in (found.first, found.second):
-        await prepare(engine, starter_client, index)
+        await prepare(engine, client, index)
         await fill(engine, index, 60)
         actions.append({"add": {"index": index, "alias": found.alias}})
     await engine.send("POST", "/_aliases", {"actions": actions})
@@ -83,9 +83,9 @@ async def two(engine: Engine, starter_client: AsyncSidecarClient) -> AsyncGenera
 
 
 async def test_an_index_that_retention_deletes_is_not_made_again_by_vectors(
-    engine: Engine, starter_client: AsyncSidecarClient, two: Names
+    engine: Engine, client: AsyncSidecarClient, two: Names
 ) -> None:
-    sidecar = Meanwhile(starter_client, lambda: engine.delete_index(two.first))
+    sidecar = Meanwhile(client, lambda: engine.delete_index(two.first))
     with DeadLetters(None) as letters:
         run = ReconcileRun(engine, sidecar.client, two.alias, letters, ReconcileOptions(page_documents=20))
         summary = await run.run()
@@ -94,15 +94,15 @@ async def test_an_index_that_retention_deletes_is_not_made_again_by_vectors(
     assert (summary.failed, summary.left) == (0, 0)
     assert summary.gone > 0
     with DeadLetters(None) as letters:
-        again = await ReconcileRun(engine, starter_client, two.second, letters).run()
+        again = await ReconcileRun(engine, client, two.second, letters).run()
     assert (again.found, again.scanned) == (0, 60)
 
 
 async def test_the_only_index_that_is_deleted_ends_the_run(
-    engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     await fill(engine, bare_index, 60)
-    sidecar = Meanwhile(starter_client, lambda: engine.delete_index(bare_index))
+    sidecar = Meanwhile(client, lambda: engine.delete_index(bare_index))
     with DeadLetters(None) as letters, pytest.raises(IndexNotFound):
         await ReconcileRun(engine, sidecar.client, bare_index, letters, ReconcileOptions(page_documents=20)).run()
     assert sidecar.happened == 1
@@ -110,10 +110,10 @@ async def test_the_only_index_that_is_deleted_ends_the_run(
 
 
 async def test_an_index_that_is_deleted_while_files_are_read_into_it_is_not_made_again(
-    engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     lines = b"".join(orjson.dumps({"_id": f"n{number}", "text": f"A lamp {number}"}) + b"\n" for number in range(60))
-    sidecar = Meanwhile(starter_client, lambda: engine.delete_index(bare_index))
+    sidecar = Meanwhile(client, lambda: engine.delete_index(bare_index))
     with DeadLetters(None) as letters:
         source = Source(io.BytesIO(lines), "_id", len(lines))
         run = IndexRun(engine, sidecar.client, bare_index, source, letters)
@@ -127,9 +127,9 @@ async def test_an_index_that_is_deleted_while_files_are_read_into_it_is_not_made
 
 
 async def test_an_index_that_is_deleted_while_an_application_writes_is_not_made_again(
-    engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
-    writer = AsyncSparseWriter(engine, starter_client, bare_index)
+    writer = AsyncSparseWriter(engine, client, bare_index)
     assert [one.written for one in await writer.write([Document("a", {"text": "A lamp"})])] == [True]
     await engine.delete_index(bare_index)
     outcomes = await writer.write([Document("b", {"text": "A lamp"}), Document("c", {"text": "A rope"})])

@@ -13,16 +13,14 @@ from sidecar.errors import EngineRejected
 pytestmark = pytest.mark.integration
 
 
-async def test_a_vector_raises_the_version_by_one(
-    engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
-) -> None:
+async def test_a_vector_raises_the_version_by_one(engine: Engine, client: AsyncSidecarClient, bare_index: str) -> None:
     async def put(version: int, text: str) -> None:
         path = f"/{bare_index}/_doc/1?version={version}&version_type=external&refresh=true"
         await engine.send("PUT", path, {"text": text})
 
     async def reconcile() -> int:
         with DeadLetters(None) as letters:
-            return (await ReconcileRun(engine, starter_client, bare_index, letters).run()).written
+            return (await ReconcileRun(engine, client, bare_index, letters).run()).written
 
     await put(5, "a lamp with a long arm")
     assert await reconcile() == 1

@@ -80,38 +80,38 @@ async def index_line(engine: Engine, client: AsyncSidecarClient, index: str, lin
 
 
 async def test_what_is_indexed_is_what_the_file_says(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     await engine.put_mapping(bare_index, RAW)
-    await index_line(engine, starter_client, bare_index, LINE, None)
+    await index_line(engine, client, bare_index, LINE, None)
     require_digits(await stored(opensearch, bare_index))
 
 
 async def test_what_the_cluster_refuses_is_in_the_letters_with_every_digit_and_can_be_tried_again(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, bare_index: str, tmp_path: Path
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, bare_index: str, tmp_path: Path
 ) -> None:
     """No type that a cluster gives a field by itself holds such a number."""
     letters = tmp_path / "letters.jsonl"
     with pytest.raises(DocumentsNotWritten):
-        await index_line(engine, starter_client, bare_index, LINE, letters)
+        await index_line(engine, client, bare_index, LINE, letters)
     require_digits(letters.read_text())
     await engine.put_mapping(bare_index, RAW)
-    summary = await retry(engine, starter_client, letters)
+    summary = await retry(engine, client, letters)
     assert (summary.letters, summary.resolved) == (1, 1)
     require_digits(await stored(opensearch, bare_index))
 
 
-async def test_an_id_keeps_its_digits(engine: Engine, starter_client: AsyncSidecarClient, bare_index: str) -> None:
+async def test_an_id_keeps_its_digits(engine: Engine, client: AsyncSidecarClient, bare_index: str) -> None:
     line = f'{{"_id": {WHOLE}, "text": "{TEXT}"}}'.encode()
-    await index_line(engine, starter_client, bare_index, line, None)
+    await index_line(engine, client, bare_index, line, None)
     assert await engine.get(bare_index, str(WHOLE)) is not None
 
 
 async def test_a_writer_writes_whole_numbers_of_any_size(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     await engine.put_mapping(bare_index, RAW)
-    writer = AsyncSparseWriter(engine, starter_client, bare_index)
+    writer = AsyncSparseWriter(engine, client, bare_index)
     fields = {"text": TEXT, "raw": {"whole": WHOLE, "negative": -WHOLE}}
     (outcome,) = await writer.write([Document("1", fields)])
     assert outcome.written, outcome.reason
@@ -120,13 +120,13 @@ async def test_a_writer_writes_whole_numbers_of_any_size(
 
 
 async def test_a_vector_that_is_added_changes_what_any_update_does_and_no_whole_number(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     """The document is written anew by the cluster itself, from what it has; docs/cluster.md says what that costs."""
     await engine.put_mapping(bare_index, RAW)
     await put(opensearch, bare_index, LINE.replace(b'"_id": "1", ', b""))
     with DeadLetters(None) as letters:
-        summary = await ReconcileRun(engine, starter_client, bare_index, letters).run()
+        summary = await ReconcileRun(engine, client, bare_index, letters).run()
     assert summary.written == 1
     found = await stored(opensearch, bare_index)
     require_digits(found, ROUNDED)
@@ -152,11 +152,11 @@ async def test_a_copy_into_a_second_index_has_every_digit(
 
 
 async def test_searches_show_such_a_document(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, bare_index: str
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, bare_index: str
 ) -> None:
     await engine.put_mapping(bare_index, RAW)
-    await index_line(engine, starter_client, bare_index, LINE, None)
-    found = await AsyncSearcher(engine, starter_client, SPARSE, index=bare_index).search("lion")
+    await index_line(engine, client, bare_index, LINE, None)
+    found = await AsyncSearcher(engine, client, SPARSE, index=bare_index).search("lion")
     (hit,) = found.hits
     raw = hit.source["raw"]
     assert isinstance(raw, dict)
@@ -170,13 +170,13 @@ async def test_searches_show_such_a_document(
 
 
 async def test_vectors_are_taken_out_and_nothing_else(
-    opensearch: Node, engine: Engine, starter_client: AsyncSidecarClient, index_name: str
+    opensearch: Node, engine: Engine, client: AsyncSidecarClient, index_name: str
 ) -> None:
     text = {"type": "text"}
     await engine.create_index(index_name, {"mappings": {"properties": {"text": text, **RAW["properties"]}}})
-    encoder = pick_encoder(await starter_client.models(), None)
+    encoder = pick_encoder(await client.models(), None)
     await set_up(engine, IndexSpec(index_name, encoder, source_fields=("text",), lexical_field="text"))
-    await index_line(engine, starter_client, index_name, LINE, None)
+    await index_line(engine, client, index_name, LINE, None)
     await tear_down(engine, index_name, vectors=True)
     found = await stored(opensearch, index_name)
     assert "splade" not in found

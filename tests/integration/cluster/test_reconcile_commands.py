@@ -10,16 +10,17 @@ import orjson
 import pytest
 
 from sidecar.engine import Engine
+from sidecar.server.process import SidecarProcess
+from tests.support.bare import fill
 from tests.support.nodes import Node
 from tests.support.shell import Shell, ended
-from tests.support.starter import Starter, fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
 
 @pytest.fixture
-def shell(opensearch: Node, starter: Starter, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, opensearch.url, starter.target)
+def shell(opensearch: Node, sidecar_process: SidecarProcess, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, opensearch.url, sidecar_process.target)
 
 
 async def test_from_letters_to_a_whole_index(shell: Shell, engine: Engine, bare_index: str, tmp_path: Path) -> None:

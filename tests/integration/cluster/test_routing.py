@@ -44,30 +44,30 @@ async def held(engine: Engine, index: str) -> dict[str | None, StoredDocument]:
 
 
 async def test_each_has_the_vector_of_its_own_text(
-    engine: Engine, starter_client: AsyncSidecarClient, index_name: str, tmp_path: Path
+    engine: Engine, client: AsyncSidecarClient, index_name: str, tmp_path: Path
 ) -> None:
     texts = {"a": "a lamp with a long arm", "b": "boils a litre of water", "d": LONG, "e": f"{LONG} again"}
-    await prepare(engine, starter_client, index_name, texts)
+    await prepare(engine, client, index_name, texts)
     path = tmp_path / "letters.jsonl"
     bounded = ReconcileOptions(max_text_bytes=1_000)
     with DeadLetters(path) as letters, pytest.raises(DocumentsNotWritten, match="2 documents could"):
-        await ReconcileRun(engine, starter_client, index_name, letters, bounded).run()
+        await ReconcileRun(engine, client, index_name, letters, bounded).run()
     assert sorted(orjson.loads(line)["routing"] for line in path.read_bytes().splitlines()) == ["d", "e"]
-    summary = await retry(engine, starter_client, path, reconciling=ReconcileOptions())
+    summary = await retry(engine, client, path, reconciling=ReconcileOptions())
     assert (summary.letters, summary.resolved, path.exists()) == (2, 2, False)
     documents = await held(engine, index_name)
     hashes = {routing: document.source["splade_hash"] for routing, document in documents.items()}
     assert hashes == {routing: text_hash(text.strip()) for routing, text in texts.items()}
     with DeadLetters(None) as letters:
-        assert (await ReconcileRun(engine, starter_client, index_name, letters).run()).found == 0
+        assert (await ReconcileRun(engine, client, index_name, letters).run()).found == 0
 
 
 async def test_a_wrong_vector_is_found_behind_any_routing(
-    engine: Engine, starter_client: AsyncSidecarClient, index_name: str
+    engine: Engine, client: AsyncSidecarClient, index_name: str
 ) -> None:
-    await prepare(engine, starter_client, index_name, {"a": "a lamp with a long arm", "b": "boils a litre of water"})
+    await prepare(engine, client, index_name, {"a": "a lamp with a long arm", "b": "boils a litre of water"})
     with DeadLetters(None) as letters:
-        await ReconcileRun(engine, starter_client, index_name, letters).run()
+        await ReconcileRun(engine, client, index_name, letters).run()
     meta = await engine.index_meta(index_name)
     documents = await held(engine, index_name)
     for routing, wrong in documents.items():
@@ -75,6 +75,6 @@ async def test_a_wrong_vector_is_found_behind_any_routing(
         swapped = replace(wrong, source={**wrong.source, "splade": other.source["splade"]})
         write = BulkAction(index_name, "1", swapped.source, routing=routing)
         await engine.bulk([write], refresh=True)
-        sample = await compare_sample(engine, starter_client, index_name, meta, meta.bundle, 10, WHOLE_TEXT)
+        sample = await compare_sample(engine, client, index_name, meta, meta.bundle, 10, WHOLE_TEXT)
         assert (sample.compared, sample.differing) == (2, ("1",))
         await engine.bulk([BulkAction(index_name, "1", wrong.source, routing=routing)], refresh=True)

@@ -36,12 +36,12 @@ async def reconcile(engine: Engine, client: AsyncSidecarClient, index: str) -> i
 
 
 async def test_what_is_not_in_the_source_is_found_afterwards(
-    engine: Engine, starter_client: AsyncSidecarClient, index_name: str
+    engine: Engine, client: AsyncSidecarClient, index_name: str
 ) -> None:
-    await prepare(engine, starter_client, index_name, ["notes"])
+    await prepare(engine, client, index_name, ["notes"])
     candidate = any_model("successor")
     with pytest.raises(InvalidInput, match="leaves notes out of _source"):
-        await reconcile(engine, starter_client, index_name)
+        await reconcile(engine, client, index_name)
     with pytest.raises(InvalidInput, match="leaves notes out of _source"):
         await start(engine, index_name, Candidate(candidate))
     with pytest.raises(InvalidInput, match="leaves notes out of _source"):
@@ -53,20 +53,18 @@ async def test_what_is_not_in_the_source_is_found_afterwards(
     assert not any("vectors" in sentence for sentence in plan.left)
 
 
-async def test_a_teardown_says_why_vectors_stay(
-    engine: Engine, starter_client: AsyncSidecarClient, index_name: str
-) -> None:
-    await prepare(engine, starter_client, index_name, ["notes"])
+async def test_a_teardown_says_why_vectors_stay(engine: Engine, client: AsyncSidecarClient, index_name: str) -> None:
+    await prepare(engine, client, index_name, ["notes"])
     await engine.bulk([BulkAction(index_name, "1", {**DOCUMENT, "splade_hash": "x"})], refresh=True)
     assert "would lose what the index leaves out" in (await tear_down(engine, index_name)).left[0]
 
 
 async def test_a_vector_out_of_the_source_is_written_by_one_model_and_not_beside_another(
-    engine: Engine, starter_client: AsyncSidecarClient, index_name: str
+    engine: Engine, client: AsyncSidecarClient, index_name: str
 ) -> None:
-    await prepare(engine, starter_client, index_name, ["splade"])
-    assert await reconcile(engine, starter_client, index_name) == 1
-    assert await reconcile(engine, starter_client, index_name) == 0
+    await prepare(engine, client, index_name, ["splade"])
+    assert await reconcile(engine, client, index_name) == 1
+    assert await reconcile(engine, client, index_name) == 0
     candidate = any_model("successor")
     with pytest.raises(InvalidInput, match="leaves splade out of _source"):
         await start(engine, index_name, Candidate(candidate))

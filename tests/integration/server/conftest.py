@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -12,7 +12,6 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from sidecar.client import AsyncSidecarClient
 from sidecar.server.process import SidecarProcess
 from sidecar.server.tls import rotation
 from tests.support.certificates import Secret, authority_pem, issued
@@ -22,12 +21,6 @@ from tests.support.certificates import Secret, authority_pem, issued
 def channel(sidecar_process: SidecarProcess) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(sidecar_process.target) as channel:
         yield channel
-
-
-@pytest.fixture
-async def client(sidecar_process: SidecarProcess) -> AsyncIterator[AsyncSidecarClient]:
-    async with AsyncSidecarClient(sidecar_process.target, timeout=60.0) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
