@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.bundle import STARTER_NEURAL, STARTER_RERANKER, STARTER_SPARSE
 from sidecar.server.process import SidecarProcess
 from tests.support.documentation import REPOSITORY, blocks, pages, run_page
 from tests.support.nodes import Node
@@ -50,8 +51,9 @@ def _runnable(page: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def starter_sidecar(opensearch: Node) -> Iterator[SidecarProcess]:
+    """What the pages talk to: the models that are served by default, and the one that docs/migrate.md rolls out."""
     searching = {"search_engine": opensearch.url, "search_indices": "*", "search_bodies": True}
-    with SidecarProcess(settings=searching) as sidecar:
+    with SidecarProcess([STARTER_SPARSE, STARTER_RERANKER, STARTER_NEURAL], settings=searching) as sidecar:
         yield sidecar
 
 
