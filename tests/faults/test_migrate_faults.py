@@ -15,7 +15,7 @@ from sidecar.cluster.migrate import drop, filling, mark_verified, rollback, stat
 from sidecar.cluster.reconcile import ReconcileOptions
 from sidecar.domain import JsonObject
 from sidecar.engine import Engine, MigrationState
-from sidecar.errors import EngineError, EngineUnavailable
+from sidecar.errors import EngineError, EngineRejected, EngineUnavailable
 from sidecar.search import AsyncSearcher
 from sidecar.server.process import SidecarProcess
 from tests.support.faults import Cut, Status, faulty_proxy
@@ -196,14 +196,15 @@ async def test_a_drop_through_a_cluster_that_stumbles(
     await swap(engine, index_name, force=True)
     path = "/_update_by_query"
     async with faulty_proxy(opensearch.url, only=path) as proxy, await Engine.connect(proxy.url) as unlucky:
-        for fault in (Status(429), Cut.BEFORE, Cut.AFTER):
-            proxy.play([fault])
-            with pytest.raises(EngineError):
-                await drop(unlucky, index_name, settle=0.0)
-            found = await status(engine, index_name)
-            assert found.record is not None
-            assert found.record.state is MigrationState.DROPPING
-            await require_searched(engine, both, index_name, held, NEW)
+        proxy.play([Status(400)])
+        with pytest.raises(EngineRejected):
+            await drop(unlucky, index_name, settle=0.0)
+        found = await status(engine, index_name)
+        assert found.record is not None
+        assert found.record.state is MigrationState.DROPPING
+        await require_searched(engine, both, index_name, held, NEW)
+        proxy.play([Status(429), Cut.BEFORE, Cut.AFTER])
         await drop(unlucky, index_name, settle=0.0)
+        assert len([path for _, path in proxy.requests if path.endswith("/_update_by_query")]) >= 3
     assert (await status(engine, index_name)).record is None
     await require_searched(engine, both, index_name, held, NEW)

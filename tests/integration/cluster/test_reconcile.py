@@ -270,6 +270,7 @@ async def test_an_index_of_another_model_is_left_alone(
 
 
 async def test_an_index_that_was_never_set_up(engine: Engine, client: AsyncSidecarClient, index_name: str) -> None:
+    await engine.create_index(index_name, {})
     await fill(engine, index_name, 1)
     with pytest.raises(IndexNotPrepared):
         await reconcile(engine, client, index_name)

@@ -246,6 +246,7 @@ async def test_size_and_count(engine: Engine, prepared: str) -> None:
 
 async def test_megabytes_of_documents_are_written_without_a_warning(engine: Engine, index_name: str) -> None:
     """One body of more than a mebibyte makes aiohttp warn, and warnings are errors here."""
+    await engine.create_index(index_name, {})
     actions = [BulkAction(index_name, str(number), {"text": "a few words " * 2_000}) for number in range(150)]
     items = await engine.bulk(actions)
     assert all(item.written for item in items)
